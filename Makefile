@@ -1,0 +1,84 @@
+# `make` alone lists what there is. Only Python 3.11 or newer and make are needed beforehand.
+
+VENV ?= .venv
+PYTHON ?= python3
+PORT ?= 8888
+BROWSER ?= yes
+BENCH ?= speed
+ARGS ?=
+
+# Threads that wait give their core away. Where others want it too (the browser, the server), the
+# usual busy waiting makes a training step many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+# Always `python -m …`: the scripts in bin/ name the place where the environment was made.
+PY := "$(VENV)/bin/python"
+# A copy of what was installed, and from where, written last: there only if the install went through.
+STAMP := $(VENV)/snnviz-installed
+
+.PHONY: help setup lab test check format bench clean
+
+help:
+	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
+	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x"'
+	@echo 'make check    lint, format, types, no outputs in notebooks'
+	@echo 'make format   put right what make check finds and ruff can mend'
+	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
+	@echo 'make clean    remove the environment and caches'
+	@echo
+	@echo 'The first one of them sets up the environment: some minutes and about 6 GB.'
+	@echo 'VENV=folder puts it elsewhere than .venv; PYTHON=python3.12 picks the Python to make it with.'
+
+setup:
+	@set -eu; \
+	wanted=$$(pwd; cat pyproject.toml); \
+	if [ -x $(PY) ] && [ -f "$(STAMP)" ] && [ "$$(cat "$(STAMP)")" = "$$wanted" ]; then exit 0; fi; \
+	rm -f "$(STAMP)"; \
+	if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	  command -v "$(PYTHON)" >/dev/null || { \
+	    echo 'snnviz needs Python 3.11 or newer; $(PYTHON) was not found. Install it, or name another: make PYTHON=python3.12' >&2; exit 1; }; \
+	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "snnviz needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Name a newer one: make PYTHON=python3.12" >&2; exit 1; }; \
+	  "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo '$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }; \
+	  echo 'Making the environment in $(VENV) …'; \
+	  "$(PYTHON)" -m venv "$(VENV)"; \
+	fi; \
+	echo 'Installing snnviz and what it needs (the first time takes some minutes) …'; \
+	$(PY) -m pip install --disable-pip-version-check --editable '.[lab,dev]'; \
+	printf '%s\n' "$$wanted" > "$(STAMP)"
+
+# BROWSER may also come from the surroundings, as the name of a program; then Jupyter opens that one.
+lab: setup
+	@set -eu; \
+	set -- --ip=localhost --port="$(PORT)" --ServerApp.root_dir=. \
+	  --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb; \
+	case "$(BROWSER)" in \
+	  no) set -- "$$@" --no-browser ;; \
+	  yes) unset BROWSER ;; \
+	esac; \
+	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
+	exec $(PY) -m jupyterlab "$$@" $(ARGS)
+
+test: setup
+	@$(PY) -m tests.browser.jupyter
+	$(PY) -m pytest $(ARGS)
+
+check: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m nbstripout --keep-id --verify notebooks/*.ipynb
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(PY) -m nbstripout --keep-id notebooks/*.ipynb
+
+bench: setup
+	$(PY) "benchmarks/$(BENCH).py" $(ARGS)
+
+# Only the default place of the environment is removed: VENV= may name one that others use.
+clean:
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache tests/artefacts
+	find snnviz tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,363 @@
+"""A real JupyterLab server and what tests do to it in a real browser.
+
+`python -m tests.browser.jupyter` finds the Chromium that the tests use, for `make test`.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import nbformat
+import psutil
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+
+# --- Chromium ---------------------------------------------------------------------------------
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_PLACES = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
+)
+_CHROMIUM_FLAGS = [
+    "--no-sandbox",  # root and most containers have no sandbox; only our own pages are opened
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_MISSING = """\
+The browser tests need Chromium or Chrome, and none was found.
+  Debian, Ubuntu   sudo apt-get install chromium    (Ubuntu: sudo snap install chromium)
+  macOS            brew install --cask chromium
+  Windows          winget install Google.Chrome     (in WSL: the line for Debian and Ubuntu)
+or set CHROMIUM to the path of the program, as in: make test CHROMIUM=/opt/chrome/chrome
+"""
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium: the one that CHROMIUM names, the system's, or Playwright's own.
+
+    Raises FileNotFoundError if CHROMIUM is set to something that is not there.
+    """
+    if named := os.environ.get("CHROMIUM"):
+        if found := shutil.which(named):
+            return found
+        raise FileNotFoundError(
+            f"CHROMIUM is {named!r}, and no such program was found. "
+            "Give the path of a Chromium or Chrome, or unset it to have one looked for."
+        )
+    for place in (*_NAMES, *_PLACES):
+        if found := shutil.which(place):
+            return found
+    with sync_playwright() as playwright:
+        return shutil.which(playwright.chromium.executable_path)
+
+
+def main() -> int:
+    """Find Chromium, or try Playwright's download, or say what to install: 0 if there is one."""
+    try:
+        chromium = find_chromium()
+        if not chromium:
+            print("No Chromium found; trying Playwright's own download …", flush=True)
+            subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+            chromium = find_chromium()
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not chromium:
+        print(_MISSING, file=sys.stderr)
+        return 1
+    print(f"Browser tests use {chromium}")
+    return 0
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """A headless Chromium for as long as the block lasts."""
+    chromium = find_chromium()
+    if not chromium:
+        raise FileNotFoundError(_MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+# --- the server -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Server:
+    """A JupyterLab server of our own. Folders of `root` are what the browser sees."""
+
+    url: str
+    token: str
+    root: Path
+
+    def is_up(self) -> bool:
+        """Whether the server answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=5):
+                return True
+        except OSError:
+            return False
+
+
+def _write_settings(home: Path) -> None:
+    """Settings for a JupyterLab without news, and with the whole notebook in the page.
+
+    JupyterLab normally leaves the cells out of sight out of the page, and with them their widgets.
+    """
+    settings = {
+        "notebook-extension/tracker": {"windowingMode": "none"},
+        "apputils-extension/notification": {
+            "fetchNews": "false",
+            "checkForUpdates": False,
+            "doNotDisturbMode": True,
+        },
+    }
+    for name, values in settings.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _write_kernel(home: Path) -> None:
+    """A `python3` kernel that is this very interpreter, whatever else the machine calls so."""
+    folder = home / "data" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+
+
+def _surroundings(home: Path) -> dict[str, str]:
+    """Environment variables that keep the user's own Jupyter and the tests apart."""
+    return os.environ | {
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "JUPYTER_PREFER_ENV_PATH": "0",  # so that the kernel in `home` goes before all others
+        "IPYTHONDIR": str(home / "ipython"),
+        "MPLBACKEND": "",  # the kernel shows figures in the notebook, as it does for users
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server to stop, which stops its kernels too; then end whatever is left of them.
+
+    Kernels are listed beforehand: they run in process groups of their own.
+    """
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in family:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(family, timeout=5)
+
+
+@contextmanager
+def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
+    """A JupyterLab server under `folder` for as long as the block lasts.
+
+    Raises RuntimeError with the server's log if it does not come up in `timeout` seconds.
+    """
+    home, root, log = folder / "home", folder / "root", folder / "jupyter.log"
+    root.mkdir(parents=True)
+    _write_settings(home)
+    _write_kernel(home)
+    port, token = _free_port(), secrets.token_hex(16)
+    server = Server(f"http://127.0.0.1:{port}", token, root)
+    flags = {
+        "ip": "127.0.0.1",
+        "port": port,
+        "ServerApp.port_retries": 0,
+        "IdentityProvider.token": token,
+        "ServerApp.root_dir": root,
+        "LabApp.expose_app_in_browser": True,  # the helpers below speak to `window.jupyterapp`
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command, cwd=root, env=_surroundings(home), stdout=sink, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + timeout
+            while not server.is_up():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"JupyterLab did not start. Its log:\n{log.read_text(errors='replace')}"
+                    )
+                time.sleep(0.2)
+            yield server
+        finally:
+            _end_tree(process)
+
+
+# --- notebooks --------------------------------------------------------------------------------
+
+
+def write_notebook(path: Path, cells: Iterable[str]) -> Path:
+    """A notebook with these code cells."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, path)
+    return path
+
+
+def open_notebook(page: Page, name: str, timeout: float = 60) -> None:
+    """Open a notebook of the server's root, `folder/name.ipynb`, and wait until its kernel is idle.
+
+    The browser's own cookies of earlier pages carry the token (see the fixture `page`).
+    """
+    page.goto(f"/lab/tree/{quote(name)}?reset", timeout=timeout * 1e3)
+    page.wait_for_function(
+        """name => {
+            const panel = window.jupyterapp?.shell.currentWidget;
+            return panel?.context?.path === name && panel.context.isReady
+                && panel.sessionContext?.session?.kernel?.status === "idle";
+        }""",
+        arg=name,
+        timeout=timeout * 1e3,
+    )
+    page.locator(".jp-Notebook:visible .jp-Cell").first.wait_for(timeout=timeout * 1e3)
+
+
+def _in_page(page: Page, script: str, timeout: float, arg: Any = None) -> Any:
+    """Run an async function of (app, panel, arg) in the page; a late one is a TimeoutError."""
+    late = f"not done after {timeout:g} s"
+    result = page.evaluate(
+        f"""async ([arg, seconds]) => {{
+            const app = window.jupyterapp;
+            const work = ({script})(app, app.shell.currentWidget, arg);
+            const late = new Promise(done => setTimeout(done, 1000 * seconds, {{late: true}}));
+            return await Promise.race([work.then(value => ({{value}})), late]);
+        }}""",
+        [arg, timeout],
+    )
+    if result.get("late"):
+        raise TimeoutError(f"{late}:\n{script}")
+    return result.get("value")
+
+
+def run_all(page: Page, timeout: float = 300) -> None:
+    """Run All; AssertionError with the traceback if a cell fails."""
+    _in_page(
+        page, 'async app => { await app.commands.execute("notebook:run-all-cells"); }', timeout
+    )
+    outputs = _in_page(
+        page,
+        """async (app, panel) => panel.content.widgets
+            .filter(cell => cell.model.type === "code")
+            .flatMap(cell => cell.model.outputs.toJSON())""",
+        timeout,
+    )
+    _raise_errors(outputs)
+
+
+def run_code(page: Page, code: str, timeout: float = 60) -> str:
+    """Run `code` in a new cell at the bottom and return what it printed or showed as text.
+
+    It waits for that cell alone, not for a quiet kernel, so it works while a thread is training.
+    AssertionError with the traceback if the code fails.
+    """
+    outputs = _in_page(
+        page,
+        """async (app, panel, code) => {
+            const notebook = panel.content;
+            notebook.activeCellIndex = notebook.widgets.length - 1;
+            await app.commands.execute("notebook:insert-cell-below");
+            const cell = notebook.activeCell;
+            cell.model.sharedModel.setSource(code);
+            await app.commands.execute("notebook:run-cell");
+            return cell.model.outputs.toJSON();
+        }""",
+        timeout,
+        code,
+    )
+    _raise_errors(outputs)
+    return "".join(_text(output) for output in outputs).strip()
+
+
+def _text(output: dict[str, Any]) -> str:
+    text = output.get("text") or output.get("data", {}).get("text/plain", "")
+    return text if isinstance(text, str) else "".join(text)
+
+
+def _raise_errors(outputs: list[dict[str, Any]]) -> None:
+    errors = [out for out in outputs if out["output_type"] == "error"]
+    if errors:
+        traceback = "\n".join(errors[0]["traceback"])
+        raise AssertionError("a cell failed:\n" + re.sub(r"\x1b\[[0-9;]*m", "", traceback))
+
+
+def wait_for(
+    page: Page, css: str, text: str | re.Pattern[str] | None = None, timeout: float = 30
+) -> Locator:
+    """Wait until an element that `css` selects is visible and contains `text`, and return it.
+
+    AssertionError with what the elements say instead, if it does not come in `timeout` seconds.
+    """
+    wanted = page.locator(css).locator("visible=true")
+    if text is not None:
+        wanted = wanted.filter(has_text=text)
+    try:
+        wanted.first.wait_for(timeout=timeout * 1e3)
+    except Exception as error:
+        said = page.locator(css).all_text_contents()
+        raise AssertionError(
+            f"no visible {css!r} with {text!r} after {timeout:g} s; there are {len(said)}: {said}"
+        ) from error
+    return wanted.first
+
+
+def screenshot(page: Page, name: str, css: str | None = None) -> Path:
+    """Save a picture of the page, or of the first element of `css`, in tests/artefacts/."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    path = ARTEFACTS / f"{name}.png"
+    (page.locator(css).first if css else page).screenshot(path=path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The house: what the project promises about itself rather than about networks."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "snnviz"
+
+# The path of the data. Each module imports only those above it, and a new one must be given its
+# place here. A private helper (`_name`) stands right above the first module that it serves.
+ORDER = (
+    "_checks",
+    "_pixels",
+    "_sources",
+    "data",
+    "networks",
+    "switches",
+    "switcher",
+    "schedule",
+    "history",
+    "learners",
+    "trainer",
+    "runs",
+    "compact",
+    "rivals",
+    "sweep",
+    "plots",
+    "figures",
+    "lab",
+    "cli",
+    "__init__",
+)
+
+# What conda-forge calls a package that the Python package index has under another name.
+CONDA_NAMES = {"torch": "pytorch"}
+
+# They come when they are used, so that a script that needs none of them starts at once.
+LATE = ("pandas", "seaborn", "matplotlib", "ipywidgets", "anywidget", "ray", "torchvision")
+LATE += ("torch_pruning", "snnviz.lab", "snnviz.plots")
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _project() -> dict:
+    return tomllib.loads(_read("pyproject.toml"))["project"]
+
+
+# --- modules ----------------------------------------------------------------------------------
+
+
+def _place(file: Path) -> str:
+    """The module of ORDER that a file is or lies in."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def _snnviz_imports(source: str, package: str) -> set[str]:
+    """The modules of snnviz that `source`, which lies in `package`, imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            names = [f"{base}.{alias.name}" for alias in node.names] if base == "snnviz" else [base]
+        for name in names:
+            top, module = [*name.split("."), "__init__"][:2]
+            if top == "snnviz":
+                found.add(module)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "modules"),
+    [
+        ("import torch, os.path", "snnviz", set()),
+        ("import snnviz", "snnviz", {"__init__"}),
+        ("import snnviz.lab.session as s, torch", "snnviz", {"lab"}),
+        ("from snnviz import plots, data", "snnviz", {"plots", "data"}),
+        ("from snnviz.data import load_data", "snnviz", {"data"}),
+        ("def f():\n    from .trainer import Trainer", "snnviz", {"trainer"}),
+        ("from . import history", "snnviz", {"history"}),
+        ("from ..plots import x", "snnviz.lab", {"plots"}),
+        ("from .session import x", "snnviz.lab", {"lab"}),
+        ("from snnvizard import x", "snnviz", set()),
+    ],
+)
+def test_imports_are_found(source: str, package: str, modules: set[str]) -> None:
+    assert _snnviz_imports(source, package) == modules
+
+
+def test_every_module_has_a_place() -> None:
+    unplaced = {_place(file) for file in PACKAGE.rglob("*.py")} - set(ORDER)
+    assert not unplaced, f"give these a place in ORDER of tests/test_house.py: {sorted(unplaced)}"
+
+
+def test_imports_lead_up() -> None:
+    """No module imports one that stands below it; those of a folder may import each other."""
+    wrong = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        own = _place(file)
+        package = ".".join(file.relative_to(ROOT).parent.parts)
+        for other in sorted(_snnviz_imports(file.read_text(encoding="utf-8"), package)):
+            inside = other == own and file.parent != PACKAGE
+            if not inside and (other not in ORDER or ORDER.index(other) >= ORDER.index(own)):
+                wrong.append(f"{file.relative_to(ROOT)} imports {other}")
+    assert not wrong
+
+
+def test_at_most_twelve_names() -> None:
+    import snnviz
+
+    assert 0 < len(snnviz.__all__) <= 12
+    assert all(hasattr(snnviz, name) for name in snnviz.__all__)
+
+
+def test_a_bare_import_brings_nothing_heavy() -> None:
+    code = f"import sys, snnviz; print(*sorted(set({LATE!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+# --- requirements -----------------------------------------------------------------------------
+
+
+def _bounds(lines: list[str]) -> dict[str, str]:
+    """Package name -> bounds, both in one spelling."""
+    requirements = [Requirement(line) for line in lines]
+    return {item.name.lower(): str(item.specifier) for item in requirements}
+
+
+def test_conda_and_pip_ask_for_the_same() -> None:
+    project = _project()
+    extras = project["optional-dependencies"]
+    assert extras.keys() == {"lab", "dev"}
+    wanted = _bounds([*project["dependencies"], *extras["lab"], *extras["dev"]])
+
+    conda = yaml.safe_load(_read("environment.yml"))["dependencies"]
+    from_pip = next(item["pip"] for item in conda if isinstance(item, dict))
+    from_conda = _bounds([item for item in conda if isinstance(item, str)])
+    assert from_conda.pop("python") == project["requires-python"]
+    assert from_conda.pop("pip") == ""
+    assert from_pip.pop() == "--editable ."
+
+    pip_names = {conda_name: name for name, conda_name in CONDA_NAMES.items()}
+    given = {pip_names.get(name, name): bounds for name, bounds in from_conda.items()}
+    assert not given.keys() & _bounds(from_pip).keys()
+    assert given | _bounds(from_pip) == wanted
+
+
+def test_precommit_uses_the_versions_of_the_project() -> None:
+    wanted = _project()["optional-dependencies"]["dev"]
+    hooks = yaml.safe_load(_read(".pre-commit-config.yaml"))["repos"][0]["hooks"]
+    assert hooks
+    for hook in hooks:
+        assert set(hook["additional_dependencies"]) <= set(wanted), hook["id"]
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def test_no_notebook_carries_outputs() -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for file in notebooks:
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert not any(cell["outputs"] or cell["execution_count"] for cell in code), file.name
+
+
+def test_the_licence_is_mit() -> None:
+    assert _read("LICENSE").startswith("MIT License\n\nCopyright (c) 2026 The snnviz authors\n")
+    assert _project()["license"] == "MIT"
+
+
+def test_the_changelog_is_at_this_version() -> None:
+    versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)", _read("CHANGELOG.md"), re.MULTILINE)
+    assert versions[0] == _project()["version"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files(name: str) -> None:
+    targets = re.findall(r"\]\(([^)\s#]+)", _read(name))
+    files = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in files if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_make_has_the_targets_that_are_named(name: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", _read("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", _read(name))) <= targets
