@@ -1,0 +1,45 @@
+"""snnviz: train a task network and a switcher network alternately, and watch neurons switch off.
+
+Here SNN means *switcher neural network*, not spiking neural network.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from snnviz.data import ImageData, load_data
+from snnviz.history import History
+from snnviz.networks import network
+from snnviz.schedule import Schedule
+from snnviz.switcher import SwitcherConfig
+from snnviz.trainer import Trainer
+
+if TYPE_CHECKING:
+    from snnviz import figures, plots
+    from snnviz.lab import Lab
+
+__all__ = [
+    "History",
+    "ImageData",
+    "Lab",
+    "Schedule",
+    "SwitcherConfig",
+    "Trainer",
+    "figures",
+    "load_data",
+    "network",
+    "plots",
+]
+
+# Plots and widgets take a second to import, and a script may need neither: they come on first use.
+_LAZY = {"plots": "snnviz.plots", "figures": "snnviz.figures", "Lab": "snnviz.lab"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'snnviz' has no attribute {name!r}")
+    module = import_module(_LAZY[name])
+    return getattr(module, name) if name[0].isupper() else module
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,248 @@
+"""The two learners side by side: one step of the task network, one step of the switcher.
+
+Both lower the same task loss. In a task step the factors are constants and the task network moves;
+in a switcher step the task network is constant and the switcher moves.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from snnviz.schedule import Phase, Schedule
+from snnviz.switcher import Switcher, SwitcherConfig
+from snnviz.switches import NeuronWeights, Switches, neuron_weights, scaled_parameters
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+class Learners:
+    """A task network and its switcher, with an optimizer each, and the factors in force.
+
+    Args:
+        network: the task network, on the device.
+        switches: its switch groups.
+        config: how the switcher is built.
+        schedule: names the optimizers.
+        seed: of the switcher's weights.
+        device: where both live.
+        precision: "float32" or "bfloat16" (autocast of the task network).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        switches: Switches,
+        config: SwitcherConfig | None,
+        schedule: Schedule,
+        seed: int,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self.network, self.device, self.precision = network, device, precision
+        self.groups = tuple(switches.groups.values())
+        fan_in = {g.name: neuron_weights(network, g).incoming.shape[1] for g in self.groups}
+        self.switcher = Switcher(fan_in, config, seed).to(device)
+        self._in_force: _InForce | None = None  # None: the switcher has moved since
+        self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
+        self.renew_optimizers(schedule)
+
+    def task_step(
+        self, images: Tensor, labels: Tensor, lr: float, through_switcher: bool = False
+    ) -> Tensor:
+        """Updates the task network; the factors are constants unless `through_switcher`.
+
+        Returns:
+            Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
+        """
+        self.network.train()
+        if through_switcher:
+            factors = self.switcher(self._weights())
+            on = _neurons_on(factors)
+            self._in_force = None  # they move with the weights
+        else:
+            factors, on = self._factors_in_force()
+        parameters = scaled_parameters(self.network, self.groups, factors)
+        with self._autocast():
+            scores = functional_call(self.network, parameters, (images,))
+        loss = F.cross_entropy(scores.float(), labels)
+        self.task_optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=_trainable(self.network))
+        _update(self.task_optimizer, lr)
+        self._scaled = None
+        return _measured(loss, scores, labels, on)
+
+    def switcher_step(self, images: Tensor, labels: Tensor, lr: float, clip: float) -> Tensor:
+        """Updates the switcher; the task network's parameters and norm statistics stay.
+
+        Returns:
+            Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
+        """
+        self.network.train()
+        factors = self.switcher(self._weights(constant=True))
+        parameters = scaled_parameters(self.network, self.groups, factors, constant=True)
+        # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
+        statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        with self._autocast():
+            scores = functional_call(self.network, {**parameters, **statistics}, (images,))
+        loss = F.cross_entropy(scores.float(), labels)
+        self.switcher_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.switcher.parameters(), clip)
+        _update(self.switcher_optimizer, lr)
+        self._in_force = self._scaled = None
+        return _measured(loss, scores, labels, _neurons_on(factors))
+
+    @property
+    def factors(self) -> dict[str, Tensor]:
+        """{group: (neurons,)}: the factors in force, computed once after a switcher phase."""
+        return self._factors_in_force().factors
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores (n, classes) of normalised images, with the factors in force."""
+        training = self.network.training
+        self.network.eval()
+        try:
+            if self._scaled is None:
+                self._scaled = scaled_parameters(self.network, self.groups, self.factors)
+            images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+            with self._autocast():
+                return functional_call(self.network, self._scaled, (images,)).float()
+        finally:
+            self.network.train(training)
+
+    def renew_optimizers(self, schedule: Schedule) -> None:
+        """Takes the optimizers' settings from the schedule, and new optimizers where it says so."""
+        task = _optimizer(schedule, "task", _trainable(self.network))
+        switcher = _optimizer(schedule, "switcher", _trainable(self.switcher))
+        self.task_optimizer = _adjusted(getattr(self, "task_optimizer", None), task)
+        self.switcher_optimizer = _adjusted(getattr(self, "switcher_optimizer", None), switcher)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both networks, both optimizers and the factors in force; a copy."""
+        state = {
+            "network": self.network.state_dict(),
+            "switcher": self.switcher.state_dict(),
+            "task_optimizer": self.task_optimizer.state_dict(),
+            "switcher_optimizer": self.switcher_optimizer.state_dict(),
+            "factors": self._in_force and self._in_force.factors,
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up where `state_dict` was called, under optimizers of the same kinds."""
+        self.network.load_state_dict(state["network"])
+        self.switcher.load_state_dict(state["switcher"])
+        # Copies, for an optimizer keeps the tensors that it is given and moves them in place.
+        self.task_optimizer.load_state_dict(copy.deepcopy(state["task_optimizer"]))
+        self.switcher_optimizer.load_state_dict(copy.deepcopy(state["switcher_optimizer"]))
+        factors = copy.deepcopy(state["factors"])
+        self._in_force = factors and _InForce(factors, _neurons_on(factors))
+        self._scaled = None
+
+    def _weights(self, constant: bool = False) -> dict[str, NeuronWeights]:
+        """What the switcher reads; `constant` cuts the gradient into the task network."""
+        weights = {group.name: neuron_weights(self.network, group) for group in self.groups}
+        if constant:
+            weights = {k: NeuronWeights(*(w.detach() for w in v)) for k, v in weights.items()}
+        return weights
+
+    def _factors_in_force(self) -> "_InForce":
+        if self._in_force is None:
+            with torch.no_grad():
+                factors = self.switcher(self._weights())
+            self._in_force = _InForce(factors, _neurons_on(factors))
+            self._scaled = None
+        return self._in_force
+
+    def _autocast(self) -> AbstractContextManager:
+        enabled = self.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+
+def pick_precision(precision: str, device: torch.device) -> str:
+    """ "float32" or "bfloat16": what "auto" means on this device."""
+    if precision not in PRECISIONS:
+        allowed = ", ".join(map(repr, PRECISIONS))
+        raise ValueError(f"precision must be one of {allowed}, got {precision!r}.")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":  # AMX multiplies bfloat16 in hardware; without it float32 is faster
+        fast = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Torch's own random state is ours within, seeded by the step, and the user's again after.
+
+    Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
+    anywhere.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed * 1_000_003 + step)
+        yield
+
+
+class _InForce(NamedTuple):
+    factors: dict[str, Tensor]
+    on: Tensor  # (groups,)
+
+
+def _optimizer(
+    schedule: Schedule, phase: Phase, parameters: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    plan = schedule
+    if phase == "task":
+        kind, lr, momentum = plan.task_optimizer, plan.task_lr, plan.task_momentum
+        decay = plan.task_weight_decay
+    else:
+        kind, lr, momentum = plan.switcher_optimizer, plan.switcher_lr, plan.switcher_momentum
+        decay = 0.0
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=decay)
+    return torch.optim.Adam(parameters, lr, weight_decay=decay)
+
+
+def _adjusted(
+    old: torch.optim.Optimizer | None, new: torch.optim.Optimizer
+) -> torch.optim.Optimizer:
+    """The old optimizer, momentum and all, with new settings; the new one if of another kind."""
+    if type(old) is not type(new):
+        return new
+    assert old is not None
+    for group, settings in zip(old.param_groups, new.param_groups, strict=True):
+        group.update({name: value for name, value in settings.items() if name != "params"})
+    return old
+
+
+def _update(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+
+
+def _trainable(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def _neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
+    """(groups,): counted on the device, where NaN counts as off."""
+    return torch.stack([(s > 0).sum() for s in factors.values()])
+
+
+def _measured(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
+    """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
+    accuracy = (scores.detach().argmax(1) == labels).float().mean()
+    return torch.cat([torch.stack([loss.detach(), accuracy]), on])
