@@ -1,0 +1,51 @@
+"""One function a figure: a `History` in, matplotlib `Axes` out.
+
+With `ax=None` a function draws into a figure of its own at the width of a paper's column, so that
+what is seen is what is printed. That figure is not one of pyplot's: it may be made in any thread,
+and nothing has to be closed. As the last line of a notebook cell the returned Axes shows itself.
+
+Names and scales stand to the right of the Axes, so give Axes of a figure with
+`layout="constrained"`, which makes room for them.
+"""
+
+from snnviz.plots.curves import learning_curves
+from snnviz.plots.maps import switch_map
+from snnviz.plots.paper import (
+    DARK,
+    DENSE,
+    DOUBLE,
+    FONT,
+    LABEL_SIZE,
+    OFF,
+    OFF_HATCH,
+    OFF_HATCH_COLOUR,
+    RIVALS,
+    SINGLE,
+    SWITCHER,
+    TASK,
+    TICK_SIZE,
+    PaperAxes,
+    PaperFigure,
+)
+from snnviz.plots.shares import neurons_on
+
+__all__ = [
+    "DARK",
+    "DENSE",
+    "DOUBLE",
+    "FONT",
+    "LABEL_SIZE",
+    "OFF",
+    "OFF_HATCH",
+    "OFF_HATCH_COLOUR",
+    "RIVALS",
+    "SINGLE",
+    "SWITCHER",
+    "TASK",
+    "TICK_SIZE",
+    "PaperAxes",
+    "PaperFigure",
+    "learning_curves",
+    "neurons_on",
+    "switch_map",
+]

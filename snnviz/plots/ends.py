@@ -1,0 +1,67 @@
+"""Direct labels: the name of each line at its right end, instead of a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
+
+from snnviz.plots.paper import TICK_SIZE, write
+
+
+@dataclass(frozen=True)
+class End:
+    """What is written at the right end of a line."""
+
+    y: float
+    text: str
+    colour: str
+    mark: dict[str, Any] | None = None  # how a point of the line looks
+
+
+def label_ends(ax: Axes, ends: Sequence[End]) -> None:
+    """Write each line's name beside its end, moved up or down just enough not to overlap."""
+    figure = cast(Figure, ax.get_figure(root=True))
+    low, high = ax.get_ylim()
+    height = 72 * ax.get_window_extent().height / figure.dpi  # points, before any layout
+    gap = (high - low) * 1.25 * TICK_SIZE / height
+    # Upwards; of equal ones the first comes on top.
+    ends = sorted((e for e in reversed(ends) if np.isfinite(e.y)), key=lambda e: e.y)
+    wanted = np.clip([e.y for e in ends], low, high)
+    places = _spread(wanted, gap, low, high)
+    # Where a label had to leave its line's end, each line's mark is drawn again beside its label.
+    marked = bool(np.any(np.abs(places - wanted) > gap / 2))
+    right = ax.get_yaxis_transform()  # x in shares of the width, y in data
+    for end, y in zip(ends, places, strict=True):
+        again = end.mark if marked else None
+        beside = offset_copy(right, figure, x=5 if again is None else 13, units="points")
+        write(ax, 1, y, end.text, transform=beside, va="center", color=end.colour)
+        if again is not None:
+            beside = offset_copy(right, figure, x=8, units="points")
+            ax.plot([1], [y], transform=beside, clip_on=False, label="_mark", **again)
+
+
+def _spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """The places nearest to the wanted ones (ascending) that are at least `gap` apart.
+
+    Least squares with order kept: neighbours that are too near are pooled into a block around
+    their mean, as in isotonic regression. All is then moved back between `low` and `high`.
+    """
+    n = len(wanted)
+    blocks: list[tuple[float, int]] = []  # (mean of wanted minus its own offset, members)
+    for i, y in enumerate(wanted):
+        mean, size = float(y) - i * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            other, more = blocks.pop()
+            mean, size = (mean * size + other * more) / (size + more), size + more
+        blocks.append((mean, size))
+    places = np.repeat([m for m, _ in blocks], [s for _, s in blocks]) + gap * np.arange(n)
+    if n:
+        places = np.minimum(places, high - gap * np.arange(n)[::-1])
+        places = np.maximum(places, low + gap * np.arange(n))
+    return places

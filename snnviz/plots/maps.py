@@ -1,0 +1,132 @@
+"""The switch map: every neuron's factor after every epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, TwoSlopeNorm
+from matplotlib.patches import Rectangle
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+
+from snnviz.plots.paper import DARK, OFF, note, paper_axes
+from snnviz.plots.scale import factor_norm, factor_scale, off_patch
+
+if TYPE_CHECKING:
+    from snnviz.history import History
+
+
+def switch_map(history: History, group: str | None = None, ax: Axes | None = None) -> Axes:
+    """Every neuron's factor after every epoch: which neurons went off, when, and which came back.
+
+    A row is a neuron, a column an epoch. Rows are sorted by the last time a neuron went off: the
+    first to go on top, below them those that came back, and at the bottom those never off. *Off*
+    (a factor of exactly 0) is flat grey with a hatch; all other factors are on a colour scale with
+    1 in its middle, whose upper end leaves out the largest hundredth. A factor that is not a
+    number is white.
+
+    Without `group`, all groups stand above one another in one Axes, with one colour scale and
+    heights that follow the square root of their sizes. The images in `ax.images` are in the order
+    of `history.groups`.
+
+    Raises:
+        ValueError: there is no such group.
+    """
+    groups = history.groups
+    if group is not None and group not in groups:
+        raise ValueError(
+            f"group must be one of {', '.join(map(repr, groups))}, got {group!r}. "
+            "To draw all groups, leave it out."
+        )
+    names = list(groups) if group is None else [group]
+    axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), 8.5))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}, first off on top")
+    factors = history.factors  # {group: (epochs, neurons)}, made afresh at each reading
+    epochs = max(map(len, factors.values()), default=0)
+    if epochs == 0:
+        return note(axes)
+
+    norm = factor_norm(np.concatenate([factors[name].ravel() for name in names]))
+    cmap = matplotlib.colormaps["cividis"].with_extremes(under=OFF, bad="white")
+    bands = _bands({name: groups[name] for name in names})
+    for name, (bottom, top) in bands.items():
+        _draw_band(axes, factors[name], bottom, top, norm, cmap)
+    axes.set_xlim(0.5, epochs + 0.5)
+    axes.set_ylim(min(b for b, _ in bands.values()), max(t for _, t in bands.values()))
+    axes.set_aspect("auto")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.spines[:].set_visible(False)
+    if group is None:
+        between = "\n" if len(names) <= 8 else ": "
+        middles = [(bottom + top) / 2 for bottom, top in bands.values()]
+        labels = [f"{name}{between}{groups[name]}" for name in names]
+        axes.set_yticks(middles, labels, parse_math=False)
+        axes.tick_params(axis="y", length=0)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    factor_scale(axes, axes.images[-1])
+    return axes
+
+
+def _bands(sizes: dict[str, int]) -> dict[str, tuple[float, float]]:
+    """Bottom and top of each group, the first on top. A lone group counts its neurons."""
+    if len(sizes) == 1:
+        return {name: (0, n) for name, n in sizes.items()}
+    heights = np.sqrt(list(sizes.values()))
+    heights = np.maximum(heights, 0.15 * heights.max())  # room for a name
+    tops = heights.sum() - np.cumsum(heights) + heights
+    tops -= 0.12 * heights.mean() * np.arange(len(sizes))  # a gap between any two
+    return {
+        name: (float(top - height), float(top))
+        for name, top, height in zip(sizes, tops, heights, strict=True)
+    }
+
+
+def _rows_by_switching_off(factors: np.ndarray) -> np.ndarray:
+    """Neurons from the bottom row to the top one: never off, back on, off (last to first)."""
+    off = factors == 0  # (epochs, neurons)
+    begins = off & ~np.vstack([np.zeros_like(off[:1]), off[:-1]])
+    epoch = np.arange(1, len(off) + 1)[:, None]
+    last_begin = (begins * epoch).max(axis=0)  # 0: never
+    kind = np.where(off[-1], 2, np.where(last_begin > 0, 1, 0))
+    strength = np.where(np.isfinite(factors), factors, 0).mean(axis=0)
+    return np.lexsort((-strength, -last_begin, kind))
+
+
+def _draw_band(
+    ax: Axes, factors: np.ndarray, bottom: float, top: float, norm: TwoSlopeNorm, cmap: Colormap
+) -> None:
+    epochs, n = factors.shape
+    rows = factors[:, _rows_by_switching_off(factors)].T  # (neurons, epochs)
+    extent = (0.5, epochs + 0.5, bottom, top)
+    # "nearest": blending neighbours would invent factors between off and on.
+    style: dict[str, Any] = {"interpolation": "nearest", "origin": "lower", "aspect": "auto"}
+    ax.imshow(np.ma.masked_invalid(rows), norm=norm, cmap=cmap, extent=extent, **style)
+    outline = _outline(rows == 0)
+    vertices = np.asarray(outline.vertices) * [1, (top - bottom) / n] + [0.5, bottom]
+    if len(vertices):
+        ax.add_patch(off_patch(Path(vertices, outline.codes)))
+    frame = Rectangle((0.5, bottom), epochs, top - bottom, fill=False, ec=DARK, lw=0.6)
+    frame.set(clip_on=False, zorder=3)
+    ax.add_patch(frame)
+
+
+def _outline(off: np.ndarray) -> Path:
+    """One path around all that is off, so that one hatch runs through it however thin a row is.
+
+    Runs of epochs that neighbouring rows (neurons, epochs) share are one rectangle.
+    """
+    edges = np.diff(np.pad(off.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # (n, epochs + 1)
+    runs = [set(zip(np.flatnonzero(e == 1), np.flatnonzero(e == -1), strict=True)) for e in edges]
+    vertices, since = [], {}
+    for row, now in enumerate([*runs, set()]):
+        for run in sorted(since.keys() - now):
+            (left, right), low = run, since.pop(run)
+            vertices += [(left, low), (right, low), (right, row), (left, row), (left, low)]
+        since |= dict.fromkeys(now - since.keys(), row)
+    codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * (len(vertices) // 5)
+    return Path(np.reshape(vertices, (-1, 2)).astype(float), codes)
