@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -227,7 +227,7 @@ class History:
         }
         text = json.dumps(description, indent=1)
         (folder / "history.json").write_text(text, encoding="utf-8")
-        columns = {
+        columns: dict[str, Any] = {
             name: np.array([row[i] for row in steps], dtype=_STEP_TYPES[name])
             for i, name in enumerate(STEP_COLUMNS)
         }
@@ -245,10 +245,10 @@ class History:
                 f"version of snnviz reads up to {FORMAT}; install a newer snnviz."
             )
         history = cls({str(name): int(n) for name, n in description["groups"].items()})
-        with np.load(folder / "steps.npz", allow_pickle=False) as steps:
-            columns = [steps[name].tolist() for name in STEP_COLUMNS]
-        with np.load(folder / "factors.npz", allow_pickle=False) as arrays:
-            factors = [arrays[str(i)] for i in range(len(history.groups))]
+        steps = _arrays(folder / "steps.npz")
+        columns = [steps[name].tolist() for name in STEP_COLUMNS]
+        arrays = _arrays(folder / "factors.npz")
+        factors = [arrays[str(i)] for i in range(len(history.groups))]
         for (name, n), values in zip(history.groups.items(), factors, strict=True):
             if values.shape != (len(description["epochs"]["rows"]), n):
                 raise ValueError(f"the factors of {name!r} have shape {values.shape}")
@@ -277,6 +277,12 @@ _STEP_TYPES = {
 
 class _Newer(ValueError):
     pass
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    # Opened here: given a path, np.load leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _frame(rows: Sequence[tuple], columns: Sequence[str]) -> "DataFrame":

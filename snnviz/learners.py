@@ -6,7 +6,7 @@ in a switcher step the task network is constant and the switcher moves.
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -162,8 +162,9 @@ class Learners:
         return self._in_force
 
     def _autocast(self) -> AbstractContextManager:
-        enabled = self.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        if self.precision == "float32":
+            return nullcontext()  # not all devices know autocast
+        return torch.autocast(self.device.type, torch.bfloat16)
 
 
 def pick_precision(precision: str, device: torch.device) -> str:

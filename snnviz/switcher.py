@@ -46,7 +46,8 @@ def unit_mean(z: Tensor) -> Tensor:
 
 def hard_sigmoid(z: Tensor) -> Tensor:
     """s = 1 + z, cut off below 0 and above 1."""
-    return (1 + z).clamp(0, 1)
+    # Not `clamp`: its gradient at z = 0 is 0 in some releases, and a fresh switcher stands there.
+    return torch.where(z > 0, torch.ones_like(z), F.relu(1 + z))
 
 
 def relu(z: Tensor) -> Tensor:
@@ -145,7 +146,8 @@ class Switcher(nn.Module):
         return factors
 
     def _scores(self, weights: NeuronWeights, reader: Any) -> Tensor:
-        incoming, scale, shift = (w.float() for w in weights)
+        dtype = self.score.weight.dtype  # the switcher's own, whatever the task network's is
+        incoming, scale, shift = (w.to(dtype) for w in weights)
         length = incoming.norm(dim=1, keepdim=True).clamp_min(1e-12)  # (neurons, 1)
         measures = torch.stack([length.squeeze(1).log(), scale, shift], 1)  # (neurons, 3)
         measures = (measures - measures.mean(0)) / (measures.std(0, correction=0) + 1e-5)
