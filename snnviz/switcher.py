@@ -78,7 +78,7 @@ class SwitcherConfig:
 
     activation: str = "unit_mean"
     hidden: int = 32
-    gain: float = 0.05
+    gain: float = 0.06
     gain_rule: str = "per_neuron"
 
     def __post_init__(self) -> None:

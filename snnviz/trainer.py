@@ -156,7 +156,7 @@ class Trainer:
         epoch_ends = self.position.epoch > at.epoch
         round_ends = plan.alternates(at.epoch) and self.between_rounds
         if epoch_ends or round_ends or len(self._unread) >= _READ_EVERY:
-            self._read()
+            self.flush()
         self._running.seconds += time.perf_counter() - began
         if epoch_ends:
             self._close_epoch()
@@ -202,7 +202,7 @@ class Trainer:
                 f"schedule.epochs must be at least the {at.epoch} epochs that are done, "
                 f"got {schedule.epochs}. To train anew, use trainer.reset()."
             )
-        self._read()
+        self.flush()
         self._adopt(schedule)
         self.history.add_event(
             epoch=at.epoch + 1,
@@ -271,7 +271,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run's future depends on, in plain tensors and numbers; a copy."""
-        self._read()
+        self.flush()
         return {
             **self.learners.state_dict(),
             "task_order": self._task_order.state_dict(),
@@ -349,7 +349,7 @@ class Trainer:
         images, labels = self.data.batch(split, *order.next())  # type: ignore[arg-type]
         return images.contiguous(memory_format=torch.channels_last), labels
 
-    def _read(self) -> None:
+    def flush(self) -> None:
         """Reads the steps' results from the device in one go, checks them, and notes them."""
         if not self._unread:
             return
@@ -396,7 +396,7 @@ class Trainer:
     def _close_epoch(self) -> None:
         """Ends the epoch that is done, if that has not been: a run may be interrupted just here."""
         if self.position.batch == 0:
-            self._read()
+            self.flush()
             if self._running.steps:
                 self._finish_epoch()
 

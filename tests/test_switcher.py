@@ -310,7 +310,7 @@ def test_a_user_adds_an_activation(halves: str) -> None:
     [("per_neuron", 500, 25.0), ("per_neuron", 1, 0.05), ("fixed", 9, 0.05)],
 )
 def test_gain(rule: str, neurons: int, gain: float) -> None:
-    assert SwitcherConfig(gain_rule=rule).gain_of(neurons) == pytest.approx(gain)
+    assert SwitcherConfig(gain=0.05, gain_rule=rule).gain_of(neurons) == pytest.approx(gain)
 
 
 WIDTH = "switcher.hidden must be a whole number of at least 1, got {}."

@@ -1,0 +1,116 @@
+"""Dense against switched, on all of Fashion-MNIST: accuracy, neurons off, time.
+
+    python benchmarks/quickstart.py                      # lenet5, 8 epochs, seeds 0 1 2
+    python benchmarks/quickstart.py --network mlp --seeds 0 1 2 3 4
+
+Both train for the same epochs from the same weights on the same task batches; the switched runs
+have their switcher steps on top. Runs that the results hold already are not repeated.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import machine
+
+import snnviz as sv
+
+RESULTS = Path(__file__).parent / "results"
+SCHEDULES = {"dense": {"switcher_steps": 0}, "switched": {}}
+
+
+def run(network: str, method: str, seed: int, epochs: int, data: sv.ImageData) -> dict[str, Any]:
+    schedule = sv.Schedule(epochs=epochs, **SCHEDULES[method])
+    trainer = sv.Trainer(sv.network(network, data, seed), data, schedule, seed=seed)
+    began = time.perf_counter()
+    history = trainer.run()
+    last = history.epochs.iloc[-1]
+    row = {
+        "network": network,
+        "method": method,
+        "seed": seed,
+        "epochs": epochs,
+        "precision": trainer.precision,
+        "test_accuracy": round(100 * float(last.test_accuracy), 2),
+        "neurons": int(last.neurons),
+        "off": int(last.neurons - last.neurons_on),
+        "parameters": int(last.parameters),
+        "macs": int(last.macs),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    off = {group: int((values[-1] == 0).sum()) for group, values in history.factors.items()}
+    return {**row, "off_by_group": json.dumps(off)}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| network | method | seeds | test accuracy, % | neurons off, % | parameters left | time |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    settings = dict.fromkeys((row["network"], row["epochs"]) for row in rows)
+    for network, epochs in settings:
+        same = [r for r in rows if (r["network"], r["epochs"]) == (network, epochs)]
+        dense_seconds = _mean(r["seconds"] for r in same if r["method"] == "dense")
+        for method in SCHEDULES:
+            runs = [r for r in same if r["method"] == method]
+            if not runs:
+                continue
+            accuracies = [float(r["test_accuracy"]) for r in runs]
+            spread = statistics.stdev(accuracies) if len(runs) > 1 else float("nan")
+            off = [100 * int(r["off"]) / int(r["neurons"]) for r in runs]
+            lines.append(
+                f"| {network}, {epochs} epochs | {method} | {len(runs)} "
+                f"| {statistics.mean(accuracies):.2f} ± {spread:.2f} "
+                f"| {min(off):.0f} to {max(off):.0f} "
+                f"| {_mean(r['parameters'] for r in runs):,.0f} "
+                f"| {_mean(r['seconds'] for r in runs) / dense_seconds:.2f} of dense |"
+            )
+    return "\n".join(lines) + "\n\n± is the standard deviation over seeds.\n"
+
+
+def _mean(values: Any) -> float:
+    return statistics.mean(map(float, values))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="lenet5")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--results", type=Path, default=RESULTS / "quickstart.csv")
+    options = parser.parse_args()
+    rows = read(options.results)
+    data = sv.load_data("fashion-mnist")
+    for seed in options.seeds:
+        for method in SCHEDULES:
+            key = (options.network, method, str(seed), str(options.epochs))
+            if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in rows}:
+                continue
+            row = run(options.network, method, seed, options.epochs, data)
+            rows.append({name: str(value) for name, value in row.items()})
+            with options.results.open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(row))
+                writer.writeheader()
+                writer.writerows(rows)
+    text = table(rows)
+    print(text)
+    words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
+    command = "python benchmarks/quickstart.py"
+    options.results.with_suffix(".md").write_text(
+        f"# Dense against switched, Fashion-MNIST\n\nMade by `{command}` ({words}).\n\n{text}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The lab: a trainer run by hand in a notebook."""
+
+try:
+    import ipywidgets as _ipywidgets
+except ImportError as error:
+    raise ImportError(
+        "The lab needs ipywidgets, which is not installed: pip install 'snnviz[lab]'."
+    ) from error
+
+from snnviz.lab.assembly import Lab
+
+__all__ = ["Lab"]
+
+del _ipywidgets

@@ -1,0 +1,140 @@
+"""What the lab says: the state of training, notices and errors, as HTML."""
+
+import traceback
+from html import escape
+
+import ipywidgets as widgets
+
+from snnviz.history import History
+from snnviz.lab.status import Status, in_words
+
+ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
+
+
+class Messages:
+    """Status, notices and errors, as text."""
+
+    def __init__(self, machine: str, rollback: widgets.Button) -> None:
+        self._machine = machine
+        self.status = widgets.HTML().add_class("snnviz-status")
+        self.notice = widgets.HTML().add_class("snnviz-notice")
+        self.alert = widgets.HTML().add_class("snnviz-alert")
+        self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
+        self.widget.add_class("snnviz-messages")
+        self._last_epoch: dict[str, float] = {}
+        self._read_at: tuple[int, int] | None = None  # when that was read: generation, epoch
+
+    def show(self, status: Status, history: History) -> None:
+        """The newest state in words."""
+        at = status.generation, status.position.epoch
+        if at != self._read_at:  # a table of all epochs is not for five times a second
+            rows = history.epochs.to_dict("records")
+            self._last_epoch, self._read_at = (rows[-1] if rows else {}), at
+        neurons = sum(history.groups.values())
+        self.status.value = _status_html(status, self._last_epoch, neurons, self._machine)
+        self.notice.value = _notice_html(status)
+        problem = status.problem
+        self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
+
+    def fail(self, error: Exception) -> None:
+        """Says that the newest state could not be shown."""
+        text = f"The lab could not show where training stands. {type(error).__name__}: {error}"
+        self.alert.value = _alert_html(text, "".join(traceback.format_exception(error)))
+
+
+def _status_html(status: Status, last_epoch: dict[str, float], neurons: int, machine: str) -> str:
+    at, plan = status.position, status.schedule
+    activity = _activity(status)
+    epoch = min(at.epoch + 1, plan.epochs)
+    done = at.step / max(at.step + status.steps_left, 1)
+    bar = (
+        f'<div class="snnviz-bar" role="progressbar" aria-label="steps done" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{100 * done:.0f}">'
+        f'<div style="width: {100 * done:.2f}%"></div></div>'
+    )
+    return (
+        '<div class="snnviz-progress">'
+        f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
+        f"<span>epoch {epoch}/{plan.epochs}</span>{bar}<span>{_time_left(status)}</span>"
+        f'<span class="snnviz-machine">{escape(machine)}</span></div>'
+        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch, neurons))}</dl>"
+    )
+
+
+def _activity(status: Status) -> str:
+    if status.activity == "idle" and status.problem:
+        return "Stopped"
+    if status.activity == "idle" and status.finished:
+        return "Done"
+    return ACTIVITIES[status.activity]
+
+
+def _facts(
+    status: Status, last_epoch: dict[str, float], neurons: int
+) -> list[tuple[str, str, str]]:
+    """What a glance should find, as (name, HTML, smaller HTML below it)."""
+    at, batches = status.position, status.batches_per_epoch
+    phase = f'<span class="snnviz-dot snnviz-dot-{status.phase}"></span>{status.phase} phase'
+    facts = [
+        ("next step", phase, status.stage),
+        ("steps done", str(at.step), f"batch {at.batch} of {batches}"),
+    ]
+    if status.finished:
+        facts = [("next step", "none", "all epochs done"), ("steps done", str(at.step), "&nbsp;")]
+    for name in ("task", "switcher"):
+        record = status.records.get(name)
+        scores = (record.loss, record.accuracy) if record else None
+        facts.append((f"last {name} batch", *_score(scores)))
+    ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
+    facts.append(("test images", *_score(ends)))
+    newest = max(status.records.values(), key=lambda record: record.step, default=None)
+    if newest is not None:
+        on = round(float(newest.measured[2:].sum()))
+    else:
+        on = round(last_epoch.get("neurons_on", neurons))
+    facts.append(("neurons on", f"{on} of {neurons}", f"{100 * on / neurons:.0f} %"))
+    return facts
+
+
+def _fact(name: str, value: str, below: str) -> str:
+    return f"<div><dt>{name}</dt><dd>{value}</dd><dd>{below}</dd></div>"
+
+
+def _score(scores: tuple[float, float] | None) -> tuple[str, str]:
+    if scores is None:
+        return "–", "&nbsp;"
+    loss, accuracy = scores
+    return f"{100 * accuracy:.1f} %", f"loss {loss:.3f}"
+
+
+def _time_left(status: Status) -> str:
+    seconds = status.seconds_left
+    if status.finished:
+        return "0:00 left"
+    if seconds is None:
+        return ""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{clock} left"
+
+
+def _notice_html(status: Status) -> str:
+    lines = []
+    if status.planned != status.schedule:
+        text = f"From the next round: {in_words(status.schedule, status.planned)}"
+        if not status.running:
+            text += " (paused within a round; it goes on with Play or Step)"
+        lines.append(("pending", f"{text}."))
+    if status.notice:
+        lines.append((status.notice.kind.replace(" ", "-"), status.notice.text))
+    return "".join(
+        f'<div role="status" class="snnviz-is-{kind}">{escape(text)}</div>' for kind, text in lines
+    )
+
+
+def _alert_html(text: str, details: str) -> str:
+    return (
+        f'<div role="alert"><p>{escape(text)}</p><details><summary>Where it happened</summary>'
+        f"<pre>{escape(details)}</pre></details></div>"
+    )

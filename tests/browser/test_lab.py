@@ -1,0 +1,217 @@
+"""The lab in JupyterLab: every button and slider, by mouse and keyboard, in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import jupyter
+from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+
+TRAINER = """\
+import snnviz as sv
+whole = sv.load_data("fashion-mnist", device="cpu")
+data = sv.ImageData.from_tensors(
+    (whole.train.images[:6000], whole.train.labels[:6000]),
+    (whole.test.images[:1000], whole.test.labels[:1000]),
+    classes=whole.classes, device="cpu",
+)
+plan = sv.Schedule(epochs=30, switcher_lr=0.01)
+trainer = sv.Trainer(sv.network("lenet5", data), data, plan, device="cpu")"""
+LAB = "lab = sv.Lab(trainer)\nlab"
+
+READING = """\
+import time
+rows = []
+for _ in range(10):
+    rows.append(len(lab.trainer.history.steps))
+    time.sleep(0.2)
+print(lab.session.status.activity, rows[0] < rows[-1])"""
+POSITION = "at = lab.trainer.position\nprint(at.step, at.epoch, at.round_step)"
+
+
+@pytest.fixture
+def lab(page: Page, folder: Path) -> Page:
+    """A page with a lab for LeNet on a tenth of Fashion-MNIST."""
+    jupyter.write_notebook(folder / "lab.ipynb", [TRAINER, LAB])
+    open_notebook(page, f"{folder.name}/lab.ipynb")
+    run_all(page)
+    wait_for(page, ".snnviz-status", "Paused")
+    return page
+
+
+def click(page: Page, name: str) -> None:
+    page.locator(f".snnviz-{name}:visible").click()
+
+
+def position(page: Page) -> tuple[int, int, int]:
+    """Steps and epochs done, and steps of the round under way."""
+    step, epoch, round_step = run_code(page, POSITION).split()
+    return int(step), int(epoch), int(round_step)
+
+
+def steps_done(page: Page) -> Locator:
+    return page.locator(".snnviz-status dd:visible").nth(2)
+
+
+def pdf_width(path: Path) -> float:
+    """Inches, from the page's MediaBox."""
+    box = re.search(rb"/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)\s*\]", path.read_bytes())
+    assert box is not None
+    return float(box[1]) / 72
+
+
+def set_theme(page: Page, theme: str) -> None:
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
+    )
+    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+
+
+def pictures(page: Page, name: str) -> None:
+    """The lab in both themes, as a whole."""
+    page.set_viewport_size({"width": 1400, "height": 1400})
+    page.wait_for_timeout(1500)  # till all figures are drawn
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        set_theme(page, theme)
+        lab = page.locator(".snnviz-lab:visible")
+        lab.scroll_into_view_if_needed()
+        screenshot(page, f"lab_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
+    set_theme(page, "JupyterLab Light")
+    page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def test_training_by_hand(lab: Page, folder: Path) -> None:
+    pictures(lab, "start")
+
+    click(lab, "play")
+    wait_for(lab, ".snnviz-status", "Playing")
+    wait_for(lab, ".snnviz-status", "epoch 3/30", timeout=120)
+    # The kernel is free: another cell reads the history while it grows.
+    assert run_code(lab, READING) == "playing True"
+    pictures(lab, "playing")
+
+    run_code(
+        lab,
+        "marks = []\n"
+        "lab._buttons.pause.on_click(lambda _: marks.append(lab.trainer.position.step))",
+    )
+    wait_for(lab, ".snnviz-pause").click()
+    wait_for(lab, ".snnviz-status", "Paused")
+    stopped = position(lab)
+    assert int(run_code(lab, "print(marks[0])")) in (stopped[0] - 1, stopped[0])
+    assert run_code(lab, "time.sleep(1)\n" + POSITION) == " ".join(map(str, stopped))
+    expect(steps_done(lab)).to_have_text(str(stopped[0]))
+
+    click(lab, "step-batch")
+    expect(steps_done(lab)).to_have_text(str(stopped[0] + 1))
+    assert position(lab)[0] == stopped[0] + 1
+
+    phase = run_code(lab, "print(lab.trainer.phase)")
+    click(lab, "step-phase")
+    expect(steps_done(lab)).not_to_have_text(str(stopped[0] + 1))
+    step, _, round_step = position(lab)
+    other = {"task": "switcher", "switcher": "task"}[phase]
+    assert run_code(lab, "print(lab.trainer.phase)") == other
+    assert round_step == (4 if other == "switcher" else 0)
+    assert step - stopped[0] - 1 <= 4
+
+    epoch = position(lab)[1]
+    click(lab, "step-epoch")
+    wait_for(lab, ".snnviz-status", f"epoch {epoch + 2}/30")
+    wait_for(lab, ".snnviz-status", "Paused")
+    assert position(lab)[1] == epoch + 1
+    assert run_code(lab, "print(lab.trainer.position.batch)") == "0"
+    steps = run_code(
+        lab,
+        "print(lab.trainer.history.steps.step.tolist() == "
+        "list(range(1, lab.trainer.position.step + 1)))",
+    )
+    assert steps == "True"
+    pictures(lab, "trained")
+
+
+def test_sliders_act_from_the_next_round(lab: Page) -> None:
+    run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('batch', 2)\nlab.wait()")
+    handle = wait_for(lab, ".snnviz-task_steps .noUi-handle")
+    handle.focus()
+    lab.keyboard.press("ArrowRight")
+    lab.keyboard.press("ArrowRight")
+    wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
+    assert run_code(lab, "print(lab.trainer.schedule.task_steps)") == "4"
+    pictures(lab, "pending")
+
+    click(lab, "step-phase")
+    click(lab, "step-phase")
+    wait_for(lab, ".snnviz-notice", "task_steps 4 → 6: in force since step 5.")
+    events = run_code(
+        lab,
+        "print(lab.trainer.history.events.query('event == \"schedule\"')"
+        "[['step', 'detail']].values.tolist()[-1])",
+    )
+    assert events == "[5, 'task_steps: 4 → 6']"
+
+    lab.locator(".snnviz-switcher_lr:visible .noUi-handle").focus()
+    lab.keyboard.press("ArrowLeft")
+    wait_for(lab, ".snnviz-notice", "switcher_lr 0.01 → 0.0079: in force since step 5.")
+    run_code(lab, "lab.set_schedule(task_steps=9)")
+    expect(lab.locator(".snnviz-task_steps:visible .widget-readout")).to_have_text("9")
+    run_code(lab, "lab.session.set_schedule(task_steps=0)")
+    wait_for(lab, ".snnviz-notice", "Refused: schedule.task_steps must be at least 1, got 0.")
+
+
+def test_figures_are_saved_and_linked(lab: Page, folder: Path) -> None:
+    run_code(lab, "lab.step('epoch', 2)\nlab.wait()")
+    click(lab, "save")
+    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf", timeout=60)
+    assert pdf_width(folder / "figures" / "switch_map.pdf") == pytest.approx(3.4)
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == sorted(
+        f"{name}.{kind}"
+        for name in ("learning_curves", "switch_map", "neurons_on")
+        for kind in ("pdf", "png", "svg")
+    )
+    pictures(lab, "saved")
+    lab.get_by_role("link", name="figures/neurons_on.pdf").click()
+    lab.locator(".lm-TabBar-tabLabel", has_text="neurons_on.pdf").wait_for()
+
+
+def test_an_error_is_shown_and_undone(lab: Page) -> None:
+    run_code(lab, "lab.step('epoch')\nlab.wait()\nlab.set_schedule(task_lr=1e30)\nlab.play()")
+    wait_for(lab, ".snnviz-alert [role=alert]", "The loss became")
+    lab.locator(".snnviz-alert summary:visible").click()
+    wait_for(lab, ".snnviz-alert pre", "TrainingStopped")
+    pictures(lab, "error")
+    wait_for(lab, ".snnviz-rollback", "Back to epoch 1").click()
+    expect(lab.locator(".snnviz-alert [role=alert]")).to_have_count(0)
+    expect(lab.locator(".snnviz-rollback:visible")).to_have_count(0)
+    assert position(lab)[1] == 1
+
+    click(lab, "reset")
+    wait_for(lab, ".snnviz-status", "epoch 1/30")
+    assert position(lab) == (0, 0, 0)
+
+
+def test_the_same_lab_twice_and_another_one(lab: Page) -> None:
+    run_code(lab, "first = lab\nlab")
+    wait_for(lab, ".snnviz-status", "Paused")
+    expect(lab.locator(".snnviz-lab:visible")).to_have_count(2)
+    lab.locator(".snnviz-step-batch:visible").last.click()
+    for status in lab.locator(".snnviz-status:visible").all():
+        expect(status.locator("dd").nth(2)).to_have_text("1")
+    run_code(lab, "second = sv.Lab(trainer)")
+    expect(lab.locator(".snnviz-notice:visible").first).to_contain_text("Another lab runs this")
+    expect(lab.locator(".snnviz-play:visible").first).to_be_disabled()
+
+
+@pytest.mark.parametrize("width", [900, 1400, 2500])
+def test_no_sideways_scroll(lab: Page, width: int) -> None:
+    lab.set_viewport_size({"width": width, "height": 2000})
+    run_code(lab, "lab.step('epoch', 3)\nlab.wait()")
+    lab.wait_for_timeout(1500)  # till all figures are drawn
+    screenshot(lab, f"lab_{width}", ".snnviz-lab")
+    widths = lab.locator(".snnviz-lab:visible").evaluate(
+        "lab => [lab, ...lab.querySelectorAll('.widget-box')]"
+        ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
+    )
+    assert [box for box in widths if box[0] > box[1] + 1] == []

@@ -1,0 +1,74 @@
+"""A trainer small enough to train whole runs within a test, and a gate to stop it mid-step."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from snnviz.data import ImageData
+from snnviz.lab.session import Session
+from snnviz.networks import network
+from snnviz.schedule import Schedule
+from snnviz.trainer import StepRecord, Trainer
+
+TIMEOUT = 60  # seconds; only a test that fails waits so long
+
+
+def make_trainer(**schedule: object) -> Trainer:
+    """400 random images in batches of 50: 8 task steps an epoch."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (450, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(450) % 10
+    data = ImageData.from_tensors(
+        (images[:400], labels[:400]), (images[400:], labels[400:]), device="cpu"
+    )
+    plan = Schedule(**{"batch_size": 50, "epochs": 3, **schedule})  # type: ignore[arg-type]
+    return Trainer(network("mlp", data), data, plan, device="cpu", precision="float32")
+
+
+class Gate:
+    """Lets a trainer make a step only when told to; keeps who made it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._step, self._changed = trainer.step, threading.Condition()
+        self._allowed = self._begun = 0
+        self.threads: set[str] = set()
+        trainer.step = self.step  # type: ignore[method-assign]
+
+    def step(self) -> StepRecord:
+        with self._changed:
+            self._begun += 1
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._allowed > 0, TIMEOUT)
+            self._allowed -= 1
+        self.threads.add(threading.current_thread().name)
+        return self._step()
+
+    def open(self, steps: int) -> None:
+        """Allows so many more steps."""
+        with self._changed:
+            self._allowed += steps
+            self._changed.notify_all()
+
+    def wait_for(self, step: int) -> None:
+        """Until the so-manieth step has begun, and stands at the gate if it is closed."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._begun >= step, TIMEOUT)
+
+
+@pytest.fixture
+def open_session() -> Iterator[Callable[[Trainer], Session]]:
+    """Opens sessions that close with the test."""
+    opened: list[Session] = []
+
+    def open_one(trainer: Trainer) -> Session:
+        opened.append(Session(trainer))
+        return opened[-1]
+
+    yield open_one
+    for session in opened:
+        gate = getattr(session.trainer.step, "__self__", None)
+        if isinstance(gate, Gate):
+            gate.open(1_000_000)
+        session.close()

@@ -1,0 +1,383 @@
+"""The lab's widgets, without a browser: clicks, slider moves, and who writes what."""
+
+import dataclasses
+import importlib
+import io
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+from PIL import Image
+
+from snnviz.history import History
+from snnviz.lab import Lab
+from snnviz.lab.views import Figures
+from snnviz.trainer import Trainer
+from tests.lab.conftest import TIMEOUT, Gate, make_trainer
+
+BUTTONS = ("play", "pause", "step-batch", "step-phase", "step-epoch", "reset", "save", "rollback")
+FIELDS = ("task_steps", "switcher_steps", "task_lr", "switcher_lr", "epochs")
+
+
+@pytest.fixture
+def open_lab() -> Iterator[Callable[[Trainer], Lab]]:
+    """Opens labs that close with the test."""
+    opened: list[Lab] = []
+
+    def open_one(trainer: Trainer) -> Lab:
+        opened.append(Lab(trainer))
+        return opened[-1]
+
+    yield open_one
+    for lab in opened:
+        gate = getattr(lab.trainer.step, "__self__", None)
+        if isinstance(gate, Gate):
+            gate.open(1_000_000)
+        lab.close()
+
+
+Open = Callable[[Trainer], Lab]
+
+
+def everything(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    """A widget and all that it contains, their layouts and styles too."""
+    yield widget
+    for name in ("children", "layout", "style"):
+        inner = getattr(widget, name, ())
+        for child in inner if isinstance(inner, tuple) else [inner]:
+            if isinstance(child, widgets.Widget):
+                yield from everything(child)
+
+
+def find(lab: Lab, name: str) -> Any:
+    """The one widget with the class `snnviz-{name}`."""
+    found = [
+        w for w in everything(lab.widget) if f"snnviz-{name}" in getattr(w, "_dom_classes", ())
+    ]
+    assert len(found) == 1, f"{len(found)} widgets are snnviz-{name}"
+    return found[0]
+
+
+def click(lab: Lab, name: str) -> None:
+    button = find(lab, name)
+    assert isinstance(button, widgets.Button)
+    button.click()
+
+
+def text(lab: Lab, name: str) -> str:
+    """What an HTML widget says, without its tags."""
+    return re.sub(r"<[^>]*>", " ", find(lab, name).value)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for what another thread does."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+# --- buttons ----------------------------------------------------------------------------------
+
+
+def test_all_controls_can_be_found(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    for name in BUTTONS:
+        button = find(lab, name)
+        assert isinstance(button, widgets.Button)
+        assert button.description
+        assert button.tooltip
+    for name in FIELDS:
+        assert find(lab, name).description
+    assert find(lab, "task_lr").value == 0.05
+    assert "application/vnd.jupyter.widget-view+json" in lab._repr_mimebundle_()
+    assert repr(lab) == "Lab(idle, 0 of 3 epochs done, step 0)"
+
+
+def test_clicks_become_steps(open_lab: Open) -> None:
+    trainer = make_trainer(warmup_epochs=0)  # rounds of 4 + 1, 8 task steps an epoch
+    lab = open_lab(trainer)
+    for name, step in [("step-batch", 1), ("step-phase", 4), ("step-phase", 5), ("step-epoch", 9)]:
+        click(lab, name)
+        lab.wait(timeout=TIMEOUT)
+        assert trainer.position.step == step
+    until(lambda: "epoch 2/3" in text(lab, "status"))
+    click(lab, "play")
+    lab.wait(timeout=TIMEOUT)
+    assert trainer.finished
+    until(lambda: "Done" in text(lab, "status"))
+    until(lambda: "All 3 planned epochs are done." in text(lab, "notice"))
+    click(lab, "reset")
+    lab.wait(timeout=TIMEOUT)
+    assert trainer.position.step == 0
+    until(lambda: "epoch 1/3" in text(lab, "status"))
+
+
+def test_play_and_pause(open_lab: Open) -> None:
+    trainer = make_trainer()
+    gate = Gate(trainer)
+    lab = open_lab(trainer)
+    assert find(lab, "play").button_style == "primary"
+    click(lab, "play")
+    gate.open(2)
+    gate.wait_for(3)
+    until(lambda: "Playing" in text(lab, "status"))
+    until(lambda: find(lab, "pause").button_style == "primary")
+    click(lab, "pause")
+    gate.open(100)
+    lab.wait(timeout=TIMEOUT)
+    assert trainer.position.step == 3
+    until(lambda: "Paused" in text(lab, "status"))
+
+
+def test_the_status_says_where_training_is(open_lab: Open) -> None:
+    trainer = make_trainer(warmup_epochs=0)
+    lab = open_lab(trainer)
+    assert "400 of 400" in text(lab, "status")
+    lab.step("phase", n=2)
+    lab.wait(timeout=TIMEOUT)
+    until(lambda: re.search(r"steps done +5 +batch 4 of 8", text(lab, "status")))
+    said = text(lab, "status")
+    task, switcher = trainer.history.steps.iloc[-2:].to_dict("records")
+    for row in (task, switcher):
+        score = rf"{100 * row['accuracy']:.1f} % +loss {row['loss']:.3f}"
+        assert re.search(rf"last {row['phase']} batch +{score}", said)
+    for words in ("Paused", "epoch 1/3", "task phase", "alternating", "cpu · float32", "left"):
+        assert words in said
+
+
+# --- sliders ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "moved_to", "value"),
+    [
+        ("task_steps", 8, 8),
+        ("switcher_steps", 0, 0),
+        ("task_lr", 0.0631, 0.063),  # two digits, as the slider shows
+        ("switcher_lr", 0.0002, 0.0002),
+        ("epochs", 5, 5),
+    ],
+)
+def test_a_slider_changes_the_schedule(
+    open_lab: Open, name: str, moved_to: float, value: float
+) -> None:
+    trainer = make_trainer()
+    before = getattr(trainer.schedule, name)
+    lab = open_lab(trainer)
+    find(lab, name).value = moved_to
+    lab.wait(timeout=TIMEOUT)
+    assert getattr(trainer.schedule, name) == value
+    said = f"{name} {before} → {value}: in force since step 0."
+    until(lambda: said in text(lab, "notice"))
+    until(lambda: find(lab, name).value == value)
+    assert len(trainer.history.events) == 1
+
+
+def test_a_slider_says_that_it_waits(open_lab: Open) -> None:
+    trainer = make_trainer(warmup_epochs=0)
+    lab = open_lab(trainer)
+    lab.step()
+    lab.wait(timeout=TIMEOUT)
+    find(lab, "task_steps").value = 8
+    until(lambda: "From the next round: task_steps 4 → 8" in text(lab, "notice"))
+    assert trainer.schedule.task_steps == 4
+    assert find(lab, "task_steps").value == 8
+    lab.step("phase", n=2)
+    until(lambda: "task_steps 4 → 8: in force since step 5." in text(lab, "notice"))
+    assert "next round" not in text(lab, "notice")
+
+
+def test_sliders_follow_the_schedule(open_lab: Open) -> None:
+    lab = open_lab(make_trainer(task_steps=80, switcher_lr=1e-7))
+    slider = find(lab, "task_steps")
+    assert (slider.value, slider.max) == (80, 160)
+    assert find(lab, "switcher_lr").value == 1e-7
+    lab.set_schedule(task_steps=500, task_lr=30.0)
+    until(lambda: slider.value == 500)
+    assert find(lab, "task_lr").value == 30
+
+
+def test_a_slider_goes_back_when_refused(open_lab: Open) -> None:
+    trainer = make_trainer(switcher_steps=0)
+    lab = open_lab(trainer)
+    lab.step("epoch", n=2)
+    lab.wait(timeout=TIMEOUT)
+    find(lab, "epochs").value = 1
+    until(lambda: "Refused: schedule.epochs must be at least the 2" in text(lab, "notice"))
+    until(lambda: find(lab, "epochs").value == 3)
+    assert trainer.schedule.epochs == 3
+
+
+def test_a_slip_in_a_cell_fails_there(open_lab: Open) -> None:
+    trainer = make_trainer()
+    lab = open_lab(trainer)
+    with pytest.raises(ValueError, match=r"schedule\.task_steps must be at least 1, got 0"):
+        lab.set_schedule(task_steps=0)
+    with pytest.raises(ValueError, match="schedule has no field 'steps'"):
+        lab.set_schedule(steps=4)
+    assert lab.session.caught_up
+    assert lab.session.status.notice is None
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def png(lab: Lab, name: str) -> bytes:
+    return find(lab, name).value
+
+
+def test_figures_follow_the_history(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    names = ("learning-curves", "switch-map", "neurons-on")
+    before = [png(lab, name) for name in names]
+    for picture in before:
+        assert Image.open(io.BytesIO(picture)).width == 3.0 * 270
+    lab.step("batch")
+    until(lambda: png(lab, names[0]) != before[0])  # it counts steps, the others epochs
+    assert [png(lab, name) for name in names[1:]] == before[1:]
+    lab.step("epoch")
+    until(lambda: all(png(lab, n) != old for n, old in zip(names, before, strict=True)))
+    lab.reset()
+    until(lambda: [png(lab, name) for name in names] == before)
+
+
+def test_drawing_waits_while_it_has_had_its_share(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    figures, history = Figures(), lab.trainer.history
+    idle = lab.session.status
+    playing = dataclasses.replace(idle, activity="playing")
+    figures._saved = -1000.0
+    assert figures.show(playing, history)  # all of them wait
+    assert not any(card.image.value for card in figures.cards)
+    for waits in (True, True, False):  # one at a time
+        assert figures.show(idle, history) == waits
+    assert all(card.image.value for card in figures.cards)
+
+
+def test_a_figure_that_fails_says_so(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    card = lab._figures.cards[1]
+    draw = card.draw
+
+    def fail(history: History) -> None:
+        raise ZeroDivisionError("<nothing> to divide")
+
+    card.draw = fail  # type: ignore[assignment]
+    lab.step("epoch")
+    words = "This figure could not be drawn. ZeroDivisionError: &lt;nothing&gt; to divide"
+    until(lambda: words in card.trouble.value)
+    card.draw = draw
+    lab.step("epoch")
+    until(lambda: card.trouble.value == "")
+
+
+def test_figures_are_saved(open_lab: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lab = open_lab(make_trainer())
+
+    def said() -> str:
+        outputs = find(lab, "saved").outputs
+        return outputs[0]["data"]["text/html"] if outputs else ""
+
+    click(lab, "save")
+    until(lambda: "Nothing to save yet: no step has been made." in said())
+    assert not list(tmp_path.iterdir())
+    lab.step("epoch")
+    lab.wait(timeout=TIMEOUT)
+    click(lab, "save")
+    until(lambda: "Saved" in said())
+    links = re.findall(r'href="([^"]+)"', said())
+    assert len(links) == 9
+    assert all((tmp_path / link).stat().st_size > 1000 for link in links)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.glob("figures/*")} == set(links)
+
+    (tmp_path / "figures").rename(tmp_path / "elsewhere")
+    (tmp_path / "figures").write_text("in the way")
+    click(lab, "save")
+    until(lambda: "The figures were not saved. FileExistsError" in said())
+
+
+# --- threads, errors, ends --------------------------------------------------------------------
+
+
+def test_one_thread_writes_to_the_page(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    writers: dict[str, set[str]] = {}
+
+    def note(change: dict) -> None:
+        key = f"{type(change['owner']).__name__}.{change['name']}"
+        writers.setdefault(key, set()).add(threading.current_thread().name)
+
+    for widget in everything(lab.widget):
+        widget.observe(note)
+    for name in ("step-batch", "step-phase", "play", "pause", "step-epoch", "play"):
+        click(lab, name)
+    lab.set_schedule(task_steps=2, switcher_steps=2, epochs=4)
+    lab.wait(timeout=TIMEOUT)
+    click(lab, "reset")
+    lab.close()
+    assert {"HTML.value", "Image.value", "IntSlider.value", "Button.disabled"} <= writers.keys()
+    assert set().union(*writers.values()) == {"snnviz-refresh"}, writers
+
+
+def test_an_error_is_shown_with_its_traceback(open_lab: Open) -> None:
+    trainer = make_trainer(task_lr=1e30)
+    lab = open_lab(trainer)
+    rollback = find(lab, "rollback")
+    assert rollback.layout.display == "none"
+    click(lab, "play")
+    until(lambda: "The loss became nan" in text(lab, "alert"))
+    assert "Stopped" in text(lab, "status")
+    alert = find(lab, "alert").value
+    assert re.match(r'<div role="alert"><p>The loss became nan at step \d+', alert)
+    assert "<details><summary>" in alert
+    assert "TrainingStopped" in alert
+    until(lambda: rollback.layout.display is None)
+    assert rollback.description == "Back to the start"
+    lab.set_schedule(task_lr=0.05)
+    click(lab, "rollback")
+    until(lambda: text(lab, "alert") == "" and rollback.layout.display == "none")
+    lab.step("epoch")
+    lab.wait(timeout=TIMEOUT)
+    assert trainer.history.n_epochs == 1
+
+
+def test_a_new_lab_takes_over(open_lab: Open) -> None:
+    trainer = make_trainer()
+    first = open_lab(trainer)
+    second = open_lab(trainer)
+    until(lambda: "Another lab runs this trainer now; go on there." in text(first, "notice"))
+    until(lambda: find(first, "play").disabled and find(first, "task_lr").disabled)
+    assert not find(second, "play").disabled
+    assert "Closed" in text(first, "status")
+    second.step()
+    second.wait(timeout=TIMEOUT)
+    assert trainer.position.step == 1
+
+
+def test_closing_ends_all_threads(open_lab: Open) -> None:
+    lab = open_lab(make_trainer())
+    lab.play()
+    lab.close()
+    names = {thread.name for thread in threading.enumerate()}
+    assert not [name for name in names if name.startswith("snnviz")]
+    assert "Closed" in text(lab, "status")
+    assert "This lab is closed." in text(lab, "notice")
+    lab.close()
+
+
+def test_without_ipywidgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    monkeypatch.delitem(sys.modules, "snnviz.lab")
+    with pytest.raises(ImportError) as caught:
+        importlib.import_module("snnviz.lab")
+    assert str(caught.value) == (
+        "The lab needs ipywidgets, which is not installed: pip install 'snnviz[lab]'."
+    )
