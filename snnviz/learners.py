@@ -213,7 +213,9 @@ def _optimizer(
         decay = 0.0
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=decay)
-    return torch.optim.Adam(parameters, lr, weight_decay=decay)
+    # One kernel for all parameters: the switcher has many small ones. Only real devices have it.
+    fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
+    return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=fused)
 
 
 def _adjusted(

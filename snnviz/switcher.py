@@ -138,21 +138,29 @@ class Switcher(nn.Module):
 
     def forward(self, weights: Mapping[str, NeuronWeights]) -> dict[str, Tensor]:
         """{group: what `neuron_weights` gives} -> {group: factors (neurons,)}."""
+        rows = [
+            self._read(weights[name], reader)
+            for name, reader in zip(self.groups, self.readers, strict=True)
+        ]
+        h = self.norm(torch.cat(rows))  # (neurons of all groups, hidden)
+        z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
         activation = ACTIVATIONS[self.config.activation]
-        factors = {}
-        for name, reader in zip(self.groups, self.readers, strict=True):
-            z = self._scores(weights[name], reader)  # (neurons,)
-            factors[name] = activation(z * self.config.gain_of(z.shape[0]))
-        return factors
+        scores = z.split([len(row) for row in rows])
+        return {
+            name: activation(score * self.config.gain_of(len(score)))
+            for name, score in zip(self.groups, scores, strict=True)
+        }
 
-    def _scores(self, weights: NeuronWeights, reader: Any) -> Tensor:
+    def _read(self, weights: NeuronWeights, reader: Any) -> Tensor:
+        """What the switcher knows of a group's neurons: (neurons, hidden)."""
         dtype = self.score.weight.dtype  # the switcher's own, whatever the task network's is
         incoming, scale, shift = (w.to(dtype) for w in weights)
-        length = incoming.norm(dim=1, keepdim=True).clamp_min(1e-12)  # (neurons, 1)
-        measures = torch.stack([length.squeeze(1).log(), scale, shift], 1)  # (neurons, 3)
-        measures = (measures - measures.mean(0)) / (measures.std(0, correction=0) + 1e-5)
-        # Of unit length times the root of the fan-in, so that a weight is about 1 in every group.
-        direction = incoming / length * math.sqrt(incoming.shape[1])  # (neurons, fan_in)
-        h = reader(direction) + self.measures(measures)  # (neurons, hidden)
-        h = self.norm(h + self.fellows(h.mean(0)))
-        return self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons,)
+        length = torch.linalg.vector_norm(incoming, dim=1).clamp_min(1e-12)  # (neurons,)
+        measures = torch.stack([length.log(), scale, shift], 1)  # (neurons, 3)
+        std, mean = torch.std_mean(measures, 0, correction=0)
+        # The direction has the length of the root of the fan-in, so that a weight is about 1 in
+        # every group. It is scaled behind the reader, where there are fewer numbers.
+        unit = (math.sqrt(incoming.shape[1]) / length).unsqueeze(1)  # (neurons, 1)
+        h = (incoming @ reader.weight.T) * unit + reader.bias  # (neurons, hidden)
+        h = h + self.measures((measures - mean) / (std + 1e-5))
+        return h + self.fellows(h.mean(0))

@@ -153,7 +153,7 @@ def test_the_dense_run_is_plain_pytorch_to_the_bit(name: str, optimizer: str) ->
     plain = network(name, data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     kinds = {
         "sgd": lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, weight_decay=5e-4),
-        "adam": lambda p: torch.optim.Adam(p, 0.01, weight_decay=5e-4),
+        "adam": lambda p: torch.optim.Adam(p, 0.01, weight_decay=5e-4, fused=True),
     }
     theirs = kinds[optimizer](plain.parameters())
     order, losses = BatchOrder(len(data.train), 16, 0), []
