@@ -1,12 +1,8 @@
-"""Task networks by name. Any other `torch.nn.Module` from images to class scores serves as well."""
+"""Small task networks, built from PyTorch's layers."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 
-import torch
 from torch import nn
-
-from snnviz.data import ImageData
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -14,7 +10,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 def mlp(shape: Shape, classes: int) -> nn.Module:
     """A multilayer perceptron with 300 and 100 hidden units."""
     channels, height, width = shape
-    return _sequential(
+    return sequential(
         flatten=nn.Flatten(),
         fc1=nn.Linear(channels * height * width, 300),
         relu1=nn.ReLU(),
@@ -28,7 +24,7 @@ def lenet5(shape: Shape, classes: int) -> nn.Module:
     """LeNet-5 in its 20-50-500 form (LeCun et al. 1998, as shipped with Caffe), with ReLU."""
     channels, height, width = shape
     pixels = ((height - 4) // 2 - 4) // 2 * (((width - 4) // 2 - 4) // 2)
-    return _sequential(
+    return sequential(
         conv1=nn.Conv2d(channels, 20, 5),
         relu1=nn.ReLU(),
         pool1=nn.MaxPool2d(2),
@@ -57,43 +53,8 @@ def vgg_small(shape: Shape, classes: int) -> nn.Module:
     layers["fc1"] = nn.Linear(channels * (height // 4) * (width // 4), 256)
     layers["relu5"] = nn.ReLU()
     layers["scores"] = nn.Linear(256, classes)
-    return _sequential(**layers)
+    return sequential(**layers)
 
 
-# The smallest height and width that the network can take stands beside it.
-NETWORKS: dict[str, tuple[Callable[[Shape, int], nn.Module], int]] = {
-    "mlp": (mlp, 1),
-    "lenet5": (lenet5, 16),
-    "vgg_small": (vgg_small, 4),
-}
-
-
-def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
-    """A task network for these images and classes, with weights drawn from `seed`.
-
-    Args:
-        name: one of `mlp`, `lenet5`, `vgg_small`.
-        data: gives the images' shape and the number of classes.
-        seed: of the initial weights; torch's own random state is left as it was.
-
-    Raises:
-        ValueError: no network has that name, or the images are too small for it.
-    """
-    if name not in NETWORKS:
-        raise ValueError(
-            f"name must be one of {', '.join(NETWORKS)}, got {name!r}. "
-            "For a network of your own, pass any torch.nn.Module to Trainer."
-        )
-    build, smallest = NETWORKS[name]
-    if min(data.shape[1:]) < smallest:
-        raise ValueError(
-            f"{name} needs images of at least {smallest} x {smallest} pixels, "
-            f"got {data.shape[1]} x {data.shape[2]}. Resize them, or use 'mlp'."
-        )
-    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, the same everywhere
-        torch.manual_seed(seed)
-        return build(data.shape, data.n_classes)
-
-
-def _sequential(**layers: nn.Module) -> nn.Sequential:
+def sequential(**layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))

@@ -1,0 +1,79 @@
+"""Task networks by name. Any other `torch.nn.Module` from images to class scores serves as well."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from snnviz.data import ImageData
+from snnviz.networks.known import (
+    convnext_tiny,
+    densenet121,
+    efficientnet_b0,
+    mobilenet_v2,
+    resnet,
+    resnet_cifar,
+    resnet_imagenet,
+    squeezenet,
+    vgg,
+    vit_tiny,
+)
+from snnviz.networks.small import Shape, lenet5, mlp, vgg_small
+
+# The smallest height and width that the network can take stands beside it.
+NETWORKS: dict[str, tuple[Callable[[Shape, int], nn.Module], int]] = {
+    "mlp": (mlp, 1),
+    "lenet5": (lenet5, 16),
+    "vgg_small": (vgg_small, 4),
+    "vgg11": (partial(vgg, "A"), 16),
+    "vgg16": (partial(vgg, "D"), 16),
+    "vgg19": (partial(vgg, "E"), 16),
+    "resnet20": (partial(resnet_cifar, 3), 1),
+    "resnet56": (partial(resnet_cifar, 9), 1),
+    "resnet18": (partial(resnet, "resnet18"), 1),
+    "resnet34": (partial(resnet, "resnet34"), 1),
+    "resnet50": (partial(resnet, "resnet50"), 1),
+    "resnet18_imagenet": (partial(resnet_imagenet, "resnet18"), 1),
+    "resnet34_imagenet": (partial(resnet_imagenet, "resnet34"), 1),
+    "resnet50_imagenet": (partial(resnet_imagenet, "resnet50"), 1),
+    "resnext50": (partial(resnet, "resnext50_32x4d"), 1),
+    "mobilenet_v2": (mobilenet_v2, 1),
+    "densenet121": (densenet121, 8),
+    "squeezenet": (squeezenet, 8),
+    "efficientnet_b0": (efficientnet_b0, 1),
+    "convnext_tiny": (convnext_tiny, 16),
+    "vit_tiny": (vit_tiny, 4),
+}
+
+
+def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
+    """A task network for these images and classes, with weights drawn from `seed`.
+
+    Args:
+        name: one of `mlp`, `lenet5`, `vgg_small`; `vgg11`, `vgg16`, `vgg19` with batch norm in
+            their CIFAR form; `resnet20`, `resnet56`; with a CIFAR stem `resnet18`, `resnet34`,
+            `resnet50`, `resnext50`, `densenet121`; as torchvision has them `resnet18_imagenet`,
+            `resnet34_imagenet`, `resnet50_imagenet`; and, with strides for small images,
+            `mobilenet_v2`, `squeezenet`, `efficientnet_b0`, `convnext_tiny`, `vit_tiny`.
+        data: gives the images' shape and the number of classes.
+        seed: of the initial weights; torch's own random state is left as it was.
+
+    Raises:
+        ValueError: no network has that name, or the images are too small for it, or
+            cannot be cut into patches (`vit_tiny`).
+    """
+    if name not in NETWORKS:
+        raise ValueError(
+            f"name must be one of {', '.join(NETWORKS)}, got {name!r}. "
+            "For a network of your own, pass any torch.nn.Module to Trainer."
+        )
+    build, smallest = NETWORKS[name]
+    if min(data.shape[1:]) < smallest:
+        raise ValueError(
+            f"{name} needs images of at least {smallest} x {smallest} pixels, "
+            f"got {data.shape[1]} x {data.shape[2]}. Resize them, or use 'mlp'."
+        )
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, the same everywhere
+        torch.manual_seed(seed)
+        return build(data.shape, data.n_classes)
