@@ -6,11 +6,13 @@ Here SNN means *switcher neural network*, not spiking neural network.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from snnviz.compact import compact
 from snnviz.data import ImageData, load_data
 from snnviz.history import History
 from snnviz.networks import network
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
+from snnviz.tracing import describe
 from snnviz.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ __all__ = [
     "Schedule",
     "SwitcherConfig",
     "Trainer",
+    "compact",
+    "describe",
     "figures",
     "load_data",
     "network",

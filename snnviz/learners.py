@@ -45,6 +45,7 @@ class Learners:
         precision: str,
     ) -> None:
         self.network, self.device, self.precision = network, device, precision
+        self.switches = switches
         self.groups = tuple(switches.groups.values())
         fan_in = {g.name: neuron_weights(network, g).incoming.shape[1] for g in self.groups}
         self.switcher = Switcher(fan_in, config, seed).to(device)
@@ -67,7 +68,7 @@ class Learners:
             self._in_force = None  # they move with the weights
         else:
             factors, on = self._factors_in_force()
-        parameters = scaled_parameters(self.network, self.groups, factors)
+        parameters = scaled_parameters(self.network, self.switches, factors)
         with self._autocast():
             scores = functional_call(self.network, parameters, (images,))
         loss = F.cross_entropy(scores.float(), labels)
@@ -85,7 +86,7 @@ class Learners:
         """
         self.network.train()
         factors = self.switcher(self._weights(constant=True))
-        parameters = scaled_parameters(self.network, self.groups, factors, constant=True)
+        parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         with self._autocast():
@@ -110,7 +111,7 @@ class Learners:
         self.network.eval()
         try:
             if self._scaled is None:
-                self._scaled = scaled_parameters(self.network, self.groups, self.factors)
+                self._scaled = scaled_parameters(self.network, self.switches, self.factors)
             images = images.to(self.device).contiguous(memory_format=torch.channels_last)
             with self._autocast():
                 return functional_call(self.network, self._scaled, (images,)).float()

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from snnviz.switches import NeuronWeights
 
+MOST_INPUTS = 1024  # numbers that a reader takes from a neuron's incoming weights
+
 
 def unit_mean(z: Tensor) -> Tensor:
     """s = relu(z - tau), with tau such that the mean of s is 1.
@@ -109,7 +111,8 @@ class Switcher(nn.Module):
 
     Each group has its own reader, from the direction of a neuron's incoming weights to `hidden`
     numbers; all else is shared by the groups: how long the weights are, the norm's scale and shift,
-    what the group's neurons have in common, and the head that scores.
+    what the group's neurons have in common, and the head that scores. More than `MOST_INPUTS`
+    weights a neuron are hashed to that many numbers first, so that wide layers cost little.
 
     Args:
         fan_in: {group: incoming weights of each of its neurons}.
@@ -126,12 +129,16 @@ class Switcher(nn.Module):
         hidden = self.config.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in fan_in.values())
+            inputs = [min(n, MOST_INPUTS) for n in fan_in.values()]
+            self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in inputs)
             self.measures = nn.Linear(3, hidden, bias=False)
             self.fellows = nn.Linear(hidden, hidden, bias=False)
             self.norm = nn.LayerNorm(hidden)
             self.middle = nn.Linear(hidden, hidden)
             self.score = nn.Linear(hidden, 1)
+        for i, n in enumerate(fan_in.values()):
+            # Drawn anew from the same seed whenever a switcher is made, so never saved.
+            self.register_buffer(f"signs{i}", _signs(n) if n > MOST_INPUTS else None, False)
         # A score of 0 for every neuron is a factor of 1 for every neuron.
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
@@ -139,8 +146,8 @@ class Switcher(nn.Module):
     def forward(self, weights: Mapping[str, NeuronWeights]) -> dict[str, Tensor]:
         """{group: what `neuron_weights` gives} -> {group: factors (neurons,)}."""
         rows = [
-            self._read(weights[name], reader)
-            for name, reader in zip(self.groups, self.readers, strict=True)
+            self._read(weights[name], reader, getattr(self, f"signs{i}"))
+            for i, (name, reader) in enumerate(zip(self.groups, self.readers, strict=True))
         ]
         h = self.norm(torch.cat(rows))  # (neurons of all groups, hidden)
         z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
@@ -151,7 +158,7 @@ class Switcher(nn.Module):
             for name, score in zip(self.groups, scores, strict=True)
         }
 
-    def _read(self, weights: NeuronWeights, reader: Any) -> Tensor:
+    def _read(self, weights: NeuronWeights, reader: Any, signs: Tensor | None) -> Tensor:
         """What the switcher knows of a group's neurons: (neurons, hidden)."""
         dtype = self.score.weight.dtype  # the switcher's own, whatever the task network's is
         incoming, scale, shift = (w.to(dtype) for w in weights)
@@ -161,6 +168,29 @@ class Switcher(nn.Module):
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
         unit = (math.sqrt(incoming.shape[1]) / length).unsqueeze(1)  # (neurons, 1)
+        if signs is not None:
+            incoming = _hashed(incoming, signs)  # (neurons, MOST_INPUTS)
         h = (incoming @ reader.weight.T) * unit + reader.bias  # (neurons, hidden)
         h = h + self.measures((measures - mean) / (std + 1e-5))
         return h + self.fellows(h.mean(0))
+
+
+def _signs(fan_in: int) -> Tensor:
+    """(parts, MOST_INPUTS): +1 or -1 for each incoming weight, over the root of the parts."""
+    parts = math.ceil(fan_in / MOST_INPUTS)
+    generator = torch.Generator().manual_seed(fan_in)
+    signs = torch.randint(0, 2, (parts, MOST_INPUTS), generator=generator) * 2.0 - 1.0
+    return signs / math.sqrt(parts)
+
+
+def _hashed(incoming: Tensor, signs: Tensor) -> Tensor:
+    """Sums parts of the fan-in with random signs: (neurons, fan_in) -> (neurons, MOST_INPUTS).
+
+    Source: feature hashing (Weinberger et al. 2009); it keeps inner products on average.
+    """
+    n, width = len(incoming), signs.shape[1]
+    total = incoming.new_zeros(n, width)
+    for part, sign in zip(incoming.split(width, 1), signs, strict=True):
+        missing = width - part.shape[1]
+        total = torch.addcmul(total, F.pad(part, (0, missing)) if missing else part, sign)
+    return total

@@ -21,7 +21,8 @@ from snnviz.history import History
 from snnviz.learners import Learners, pick_precision, random_state
 from snnviz.schedule import Phase, Position, Schedule
 from snnviz.switcher import Switcher, SwitcherConfig
-from snnviz.switches import Switches, find_switches
+from snnviz.switches import Switches
+from snnviz.tracing import find_switches
 
 _EVALUATION_BATCH = 1000
 _READ_EVERY = 32  # steps without a round's end after which results are read all the same
@@ -81,6 +82,7 @@ class Trainer:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
             well. In float32 the same seed repeats a run bit for bit on the same machine.
+        exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
 
     Raises:
         ValueError: an argument is not allowed, or the network has nothing to switch.
@@ -95,6 +97,7 @@ class Trainer:
         seed: int = 0,
         device: str | torch.device = "auto",
         precision: str = "auto",
+        exclude: Sequence[str] = (),
     ) -> None:
         _checks.whole("seed", seed, 0)
         self._schedule = _checked(schedule or Schedule(), data)
@@ -102,7 +105,8 @@ class Trainer:
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
-        self.switches: Switches = find_switches(network.to(example.device), example)
+        switches = find_switches(network.to(example.device), example, exclude)
+        self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
         network = network.to(self.device).to(memory_format=torch.channels_last)
         self.learners = Learners(

@@ -164,7 +164,7 @@ def neuron_weights(network: nn.Module, layers: Layers) -> dict[str, NeuronWeight
         for writer, norm in pairs:
             layer: Any = network.get_submodule(writer)
             n = layer.weight.shape[0]
-            incoming.append(layer.weight.reshape(n, -1))
+            incoming.append(layer.weight.movedim(1, -1).reshape(n, -1))  # input channels last
             if norm:
                 after: Any = network.get_submodule(norm)
                 scales.append(after.weight)

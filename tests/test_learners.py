@@ -14,7 +14,7 @@ from snnviz.learners import Learners, pick_precision, random_state
 from snnviz.networks import network
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.switches import find_switches
+from snnviz.tracing import find_switches
 from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from snnviz import switcher as module
 from snnviz.networks import vgg_small
 from snnviz.switcher import ACTIVATIONS, Switcher, SwitcherConfig, hard_sigmoid, relu, unit_mean
-from snnviz.switches import NeuronWeights, find_switches, neuron_weights
+from snnviz.switches import NeuronWeights, neuron_weights
+from snnviz.tracing import find_switches
 from tests import reference
 
 SCORES = arrays(

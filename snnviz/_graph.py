@@ -1,0 +1,191 @@
+"""Torch-Pruning's dependency graph, with the places of channels taken from real shapes.
+
+By itself it guesses how channels move through joins and reshapes, from the layers before and
+behind them. Here they come from the shapes that autograd has noted, and where those do not tell,
+the operation is listed as unclear, so that the neurons that meet it are left alone.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch_pruning as tp
+from torch import Tensor, nn
+from torch_pruning import ops
+
+Places = np.ndarray  # (k, 2): channels of a layer, and those of the group's root that they go with
+Mapping = Callable[[Places], Places]
+_MAPPED = (
+    ops.OPTYPE.CONCAT,
+    ops.OPTYPE.RESHAPE,
+    ops.OPTYPE.SPLIT,
+    ops.OPTYPE.UNBIND,
+    ops.OPTYPE.EXPAND,
+    ops.OPTYPE.SLICE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """What one layer or operation has to do with a group."""
+
+    module: Any
+    reading: bool  # the channels are its inputs, and its outputs are others
+    channels: np.ndarray  # (k,)
+    roots: np.ndarray  # (k,): the channels of the group's first item that they go with
+
+
+class Graph(tp.DependencyGraph):
+    """The graph of a network whose parameters all ask for gradients."""
+
+    def __init__(self, network: nn.Module, example: Tensor) -> None:
+        super().__init__()
+        # A layer in front stands for the images, which the graph knows nothing of: without it,
+        # channels that are tied to theirs would seem free. Its weights are set, not drawn, for
+        # torch's random state must stay as it was.
+        channels = example.shape[1]
+        self.images: Any = nn.utils.skip_init(nn.Conv2d, channels, channels, 1).to(example)
+        nn.init.ones_(self.images.weight)
+        self.unclear: set[Any] = set()  # operations that move channels in a way not known here
+        with warnings.catch_warnings():  # it warns of bare parameters, which are left alone
+            warnings.simplefilter("ignore")
+            self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
+
+    def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
+        """All that is tied to the outputs of a layer of these kinds, that layer first."""
+        seen = {self.images}
+        for module in list(self.module2node):
+            if isinstance(module, kinds) and module not in seen:
+                items = self._tied_to(module)
+                seen |= {item.module for item in items if not item.reading}
+                yield items
+
+    def _tied_to(self, root: Any) -> list[Item]:
+        n = len(root.weight)
+        pruner: Any = self.get_pruner_of_module(root)
+        start = self.module2node[root], pruner.prune_out_channels
+        found = {start: np.stack([np.arange(n), np.arange(n)], 1)}
+        waiting = [(start, found[start])]
+        while waiting:
+            (node, way), places = waiting.pop()
+            for dep in node.dependencies:
+                if not dep.is_triggered_by(way):
+                    continue
+                to, new = (dep.target, dep.handler), places
+                for mapping in dep.index_mapping:
+                    new = mapping(new) if mapping else new
+                known = found.get(to, np.zeros((0, 2), dtype=int))
+                new = new[~np.isin(new @ (n, 1), known @ (n, 1))] if len(known) else new
+                if len(new):
+                    found[to] = np.concatenate([known, new])
+                    waiting.append((to, new))
+        return [
+            Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
+            for (node, way), places in found.items()
+        ]
+
+    def _build_dependency(self, module2node: dict[Any, Any]) -> None:
+        super()._build_dependency(module2node)
+        for node in module2node.values():
+            if node.type not in _MAPPED:
+                continue
+            kind, node.type = node.type, ops.OPTYPE.CUSTOMIZED  # no guesses of its own any more
+            if kind == ops.OPTYPE.CONCAT:
+                self._join(node)
+            elif kind == ops.OPTYPE.RESHAPE:
+                self._reshape(node)
+
+    def _join(self, node: Any) -> None:
+        shapes = [_given(f) for f in node.grad_fn.next_functions]
+        joined = _shape(node.grad_fn)
+        dim = node.grad_fn._saved_dim
+        dim = dim - 2**64 if dim >= 2**63 else dim  # an unsigned number for one below 0
+        starts, start = [], 0
+        for f, shape in zip(node.grad_fn.next_functions, shapes, strict=True):
+            if shape is None:  # constants, of which autograd notes nothing
+                self.unclear.add(node.module)
+                return
+            if not _is_leaf(f[0]):
+                starts.append((start, start + shape[dim]))
+            start += shape[dim]
+        if dim % len(joined) != 1 or len(joined) not in (2, 4) or len(starts) != len(node.inputs):
+            self.unclear.add(node.module)
+            return
+        self._map(node, [(_moved(a), _taken(a, b)) for a, b in starts])
+
+    def _reshape(self, node: Any) -> None:
+        if not node.inputs:
+            return  # of a parameter
+        before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
+        places = _places(before, after) if before else None
+        if places is None:
+            self.unclear.add(node.module)
+        elif places > 1:
+            self._map(node, [(_spread(places), _gathered(places))])
+
+    def _map(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> None:
+        """Sets the ways into and out of an operation, one pair for each of its inputs in turn."""
+        back = node.dependencies[: len(node.inputs)]  # those to its outputs come after them
+        into = {
+            source: [d for d in source.dependencies[len(source.inputs) :] if d.target is node]
+            for source in node.inputs
+        }
+        for source, dep, mapping in zip(node.inputs, back, mappings, strict=True):
+            into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
+
+
+def _shape(grad_fn: Any, output: int = 0) -> tuple[int, ...]:
+    return tuple(grad_fn._input_metadata[output].shape)
+
+
+def _given(function: Any) -> tuple[int, ...] | None:
+    """The shape of an operation's input."""
+    grad_fn, output = function
+    if grad_fn is None:
+        return None
+    return tuple(grad_fn.variable.shape) if _is_leaf(grad_fn) else _shape(grad_fn, output)
+
+
+def _is_leaf(grad_fn: Any) -> bool:
+    return "AccumulateGrad" in grad_fn.name()
+
+
+def _places(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
+    """For each channel before a reshape, how many there are behind it; None if that is not clear.
+
+    Channels stand in dimension 1, or last where there are tokens (n, tokens, channels).
+    """
+    if not before or before == after or before[:2] == after[:2]:
+        return 1  # (n, c, h, w) to (n, c, h * w), say
+    if before[2:] == after[2:] and 1 in (before[0], after[0]):
+        return 1  # (n, c, h, w) to (1, n * c, h, w) or back, within an instance norm
+    tokens = len(before) in (2, 3) or len(after) in (2, 3)
+    alone = len(before) < 3 or len(after) < 3 or math.prod(before[1:-1]) == 1
+    if before[-1:] == after[-1:] and (alone or tokens):
+        return 1
+    if len(before) == 4 and after == (before[0], math.prod(before[1:])):
+        return math.prod(before[2:])
+    return None
+
+
+def _moved(by: int) -> Mapping:
+    return lambda places: np.add(places, (by, 0))
+
+
+def _taken(start: int, end: int) -> Mapping:
+    return lambda places: places[(start <= places[:, 0]) & (places[:, 0] < end)] - (start, 0)
+
+
+def _spread(by: int) -> Mapping:
+    def spread(places: Places) -> Places:
+        first = places[:, :1] * by + np.arange(by)  # (k, by)
+        return np.stack([first.ravel(), places[:, 1].repeat(by)], 1)
+
+    return spread
+
+
+def _gathered(by: int) -> Mapping:
+    return lambda places: np.unique(places // (by, 1), axis=0)
