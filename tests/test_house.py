@@ -1,6 +1,7 @@
 """The house: what the project promises about itself rather than about networks."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -24,6 +25,8 @@ ORDER = (
     "data",
     "networks",
     "switches",
+    "_graph",
+    "tracing",
     "switcher",
     "schedule",
     "history",
@@ -31,6 +34,10 @@ ORDER = (
     "trainer",
     "runs",
     "compact",
+    "_vocabulary",
+    "_describe",
+    "_rebuild",
+    "export",
     "rivals",
     "sweep",
     "plots",
@@ -146,8 +153,8 @@ def _bounds(lines: list[str]) -> dict[str, str]:
 def test_conda_and_pip_ask_for_the_same() -> None:
     project = _project()
     extras = project["optional-dependencies"]
-    assert extras.keys() == {"lab", "dev"}
-    wanted = _bounds([*project["dependencies"], *extras["lab"], *extras["dev"]])
+    assert extras.keys() == {"lab", "onnx", "dev"}
+    wanted = _bounds([*project["dependencies"], *itertools.chain(*extras.values())])
 
     conda = yaml.safe_load(_read("environment.yml"))["dependencies"]
     from_pip = next(item["pip"] for item in conda if isinstance(item, dict))
