@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
+    "01_switches": {"NETWORK": "mlp", "EPOCHS": 1},
 }
 
 
