@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, in a smaller size, and shows what it promises."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -55,4 +56,19 @@ def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> 
     assert "switcher_lr" in events.outputs[-1].data["text/plain"]
 
 
-PROMISES: dict[str, Callable] = {"00_quickstart": quickstart}
+def switches(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """The picture of the groups, a report with a small difference, and equal answers."""
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    (report,) = (c for c in notebook.cells if c.source.endswith("print(report)"))
+    text = "".join(output.get("text", "") for output in report.outputs)
+    found = re.search(r"difference (\S+) of the largest output, on 256 images", text)
+    assert found is not None
+    assert float(found[1]) <= 1e-4
+    (last,) = (c for c in notebook.cells if c.source.startswith("with torch.no_grad():"))
+    shares = re.findall(r"[\d.]+%", last.outputs[0].text)
+    assert len(shares) == 2
+    # The trainer's own answers may be in bfloat16, so a few images may differ.
+    assert abs(float(shares[0][:-1]) - float(shares[1][:-1])) < 2
+
+
+PROMISES: dict[str, Callable] = {"00_quickstart": quickstart, "01_switches": switches}
