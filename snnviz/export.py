@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz._describe import CannotDescribe, describe
+from snnviz._files import exchanged
 from snnviz._rebuild import build
 
 FORMAT = 1
@@ -59,7 +59,7 @@ def save_compact(
         description, tensors = describe(network)
     except CannotDescribe as error:
         raise _unwritable(str(error)) from error
-    with _exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
+    with exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         owners: set[int] = set()
         for name, tensor in plain.items():  # two views of one memory are two tensors here
@@ -117,33 +117,6 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
         tensors = load(data)
     with _reading(folder / _DESCRIPTION):
         return build(content, tensors)
-
-
-@contextmanager
-def _exchanged(folder: Path, files: tuple[str, ...]) -> Iterator[Path]:
-    """A new folder to write in, which takes the place of the old one once all is written."""
-    others = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-    others = [name for name in others if name not in files]
-    if others:
-        raise FileExistsError(
-            f"folder {str(folder)!r} holds other files ({', '.join(others[:3])}); "
-            "give the name of a new or empty folder."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    new, old = beside / "new", beside / "old"
-    try:
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    except BaseException:
-        if old.exists():
-            old.rename(folder)
-        raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextmanager

@@ -6,13 +6,13 @@ them in files that any program can read.
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from snnviz._files import exchanged
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -158,28 +158,8 @@ class History:
             FileExistsError: the folder holds other files.
         """
         folder = Path(folder)
-        others = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-        others = [name for name in others if name not in _FILES]
-        if others:
-            raise FileExistsError(
-                f"folder {str(folder)!r} holds other files ({', '.join(others[:3])}); "
-                "give the name of a new or empty folder."
-            )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        new, old = beside / "new", beside / "old"
-        try:
-            new.mkdir()
+        with exchanged(folder, _FILES) as new:
             self._write(new)
-            if folder.exists():  # an exchange in two steps: the old one is whole until the new is
-                folder.rename(old)
-            new.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
         return folder
 
     @classmethod

@@ -29,6 +29,7 @@ ORDER = (
     "tracing",
     "switcher",
     "schedule",
+    "_files",
     "history",
     "learners",
     "trainer",
