@@ -513,21 +513,26 @@ def test_the_history_is_read_while_it_grows(open_session: Open) -> None:
                 assert len({len(values) for values in history.factors.values()}) == 1
                 assert len(history.frame()) % 400 == 0
                 assert (history.events["epoch"] >= 1).all()
+                # Without a pause the readers keep the interpreter's lock for themselves, and each
+                # of the trainer's operations waits for it.
+                time.sleep(0.02)
         except BaseException as error:
             errors.append(error)
 
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for _ in range(2):
+    try:
+        for _ in range(2):
+            session.play()
+            session.wait(epochs=3, timeout=TIMEOUT)
+            session.reset()
         session.play()
-        session.wait(epochs=3, timeout=TIMEOUT)
-        session.reset()
-    session.play()
-    session.wait(timeout=TIMEOUT)
-    stop.set()
-    for reader in readers:
-        reader.join()
+        session.wait(timeout=TIMEOUT)
+    finally:  # a reader that is left running slows every test after this one
+        stop.set()
+        for reader in readers:
+            reader.join()
     assert not errors, errors[0]
     assert history.n_epochs == 6
 
