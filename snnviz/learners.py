@@ -15,8 +15,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from snnviz.schedule import Phase, Schedule
-from snnviz.switcher import Switcher, SwitcherConfig
-from snnviz.switches import NeuronWeights, Switches, neuron_weights, scaled_parameters
+from snnviz.switcher import Readings, Switcher, SwitcherConfig
+from snnviz.switches import (
+    NeuronWeights,
+    Switches,
+    neuron_weights,
+    scaled_parameters,
+)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -49,6 +54,7 @@ class Learners:
         self.groups = tuple(switches.groups.values())
         fan_in = {g.name: neuron_weights(network, g).incoming.shape[1] for g in self.groups}
         self.switcher = Switcher(fan_in, config, seed).to(device)
+        self._readings: Readings | None = None  # None: the task network has moved since
         self._in_force: _InForce | None = None  # None: the switcher has moved since
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
         self.renew_optimizers(schedule)
@@ -63,19 +69,19 @@ class Learners:
         """
         self.network.train()
         if through_switcher:
-            factors = self.switcher(self._weights())
+            factors = self.switcher.factors(self._read())
             on = _neurons_on(factors)
             self._in_force = None  # they move with the weights
         else:
             factors, on = self._factors_in_force()
-        parameters = scaled_parameters(self.network, self.switches, factors)
+        parameters = scaled_parameters(self.network, self.switches, factors, lazily=True)
         with self._autocast():
             scores = functional_call(self.network, parameters, (images,))
         loss = F.cross_entropy(scores.float(), labels)
         self.task_optimizer.zero_grad(set_to_none=True)
         loss.backward(inputs=_trainable(self.network))
         _update(self.task_optimizer, lr)
-        self._scaled = None
+        self._scaled = self._readings = None
         return _measured(loss, scores, labels, on)
 
     def switcher_step(self, images: Tensor, labels: Tensor, lr: float, clip: float) -> Tensor:
@@ -85,8 +91,10 @@ class Learners:
             Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
         """
         self.network.train()
-        factors = self.switcher(self._weights(constant=True))
-        parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
+        factors = self.switcher.factors(self._constant_readings())
+        parameters = scaled_parameters(
+            self.network, self.switches, factors, constant=True, lazily=True
+        )
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         with self._autocast():
@@ -145,19 +153,25 @@ class Learners:
         self.switcher_optimizer.load_state_dict(copy.deepcopy(state["switcher_optimizer"]))
         factors = copy.deepcopy(state["factors"])
         self._in_force = factors and _InForce(factors, _neurons_on(factors))
-        self._scaled = None
+        self._scaled = self._readings = None
 
-    def _weights(self, constant: bool = False) -> dict[str, NeuronWeights]:
+    def _read(self, constant: bool = False) -> Readings:
         """What the switcher reads; `constant` cuts the gradient into the task network."""
         weights = {group.name: neuron_weights(self.network, group) for group in self.groups}
         if constant:
             weights = {k: NeuronWeights(*(w.detach() for w in v)) for k, v in weights.items()}
-        return weights
+        return self.switcher.read(weights)
+
+    def _constant_readings(self) -> Readings:
+        """Read once while the task network stays as it is: for a phase, and the factors after."""
+        if self._readings is None:
+            self._readings = self._read(constant=True)
+        return self._readings
 
     def _factors_in_force(self) -> "_InForce":
         if self._in_force is None:
             with torch.no_grad():
-                factors = self.switcher(self._weights())
+                factors = self.switcher.factors(self._constant_readings())
             self._in_force = _InForce(factors, _neurons_on(factors))
             self._scaled = None
         return self._in_force
@@ -212,10 +226,10 @@ def _optimizer(
     else:
         kind, lr, momentum = plan.switcher_optimizer, plan.switcher_lr, plan.switcher_momentum
         decay = 0.0
-    if kind == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=decay)
-    # One kernel for all parameters: the switcher has many small ones. Only real devices have it.
+    # One kernel for all parameters instead of several each. Only real devices have it.
     fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr, momentum, weight_decay=decay, fused=fused)
     return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=fused)
 
 

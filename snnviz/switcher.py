@@ -8,8 +8,9 @@ group permutes their factors.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,17 +34,25 @@ def unit_mean(z: Tensor) -> Tensor:
 
     Source: sparsemax (Martins & Astudillo 2016, algorithm 1), scaled from sum 1 to sum n.
     """
-    n = z.shape[0]
-    z = z - z.max().detach()  # changes no factor, and keeps sums exact however large the scores
+    return _unit_means(z, _Layout((len(z),), z))
+
+
+def _unit_means(z: Tensor, groups: "_Layout") -> Tensor:
+    """`unit_mean` of every group at once: z is (neurons of all groups,)."""
     with torch.no_grad():  # only the support comes from here, and it has no gradient
-        descending = torch.sort(z, descending=True).values
-        count = torch.arange(1, n + 1, device=z.device, dtype=z.dtype)
-        waterline = (descending.cumsum(0) - n) / count  # were the `count` largest the support
-        last = (descending > waterline).sum(0, keepdim=True) - 1
-        tau = waterline.gather(0, last.clamp_min(0))  # NaN scores leave `last` at -1
-        support = (z > tau).to(z.dtype)
-    tau = ((z * support).sum() - n) / support.sum()
-    return F.relu(z - tau) * support
+        padded = torch.cat([z, z.new_full((1,), -math.inf)])[groups.padded]  # (groups, most)
+        top = padded.amax(1, keepdim=True)
+        # Sums stay exact however large the scores are, and no factor changes.
+        descending = torch.sort(padded - top, descending=True).values
+        waterline = (descending.cumsum(1) - groups.sizes) / groups.ranks  # were so many on
+        last = (descending > waterline).sum(1, keepdim=True) - 1
+        tau = waterline.gather(1, last.clamp_min(0))  # NaN scores leave `last` at -1
+        top, tau = (groups.members @ torch.cat([top, tau], 1)).unbind(1)
+        support = (z - top > tau).to(z.dtype)
+        count = groups.sums @ support  # (groups,)
+    z = z - top
+    tau = (groups.sums @ (z * support) - groups.sizes.squeeze(1)) / count
+    return F.relu(z - groups.members @ tau) * support
 
 
 def hard_sigmoid(z: Tensor) -> Tensor:
@@ -145,34 +154,101 @@ class Switcher(nn.Module):
 
     def forward(self, weights: Mapping[str, NeuronWeights]) -> dict[str, Tensor]:
         """{group: what `neuron_weights` gives} -> {group: factors (neurons,)}."""
-        rows = [
-            self._read(weights[name], reader, getattr(self, f"signs{i}"))
-            for i, (name, reader) in enumerate(zip(self.groups, self.readers, strict=True))
-        ]
-        h = self.norm(torch.cat(rows))  # (neurons of all groups, hidden)
-        z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
-        activation = ACTIVATIONS[self.config.activation]
-        scores = z.split([len(row) for row in rows])
-        return {
-            name: activation(score * self.config.gain_of(len(score)))
-            for name, score in zip(self.groups, scores, strict=True)
-        }
+        return self.factors(self.read(weights))
 
-    def _read(self, weights: NeuronWeights, reader: Any, signs: Tensor | None) -> Tensor:
-        """What the switcher knows of a group's neurons: (neurons, hidden)."""
-        dtype = self.score.weight.dtype  # the switcher's own, whatever the task network's is
-        incoming, scale, shift = (w.to(dtype) for w in weights)
-        length = torch.linalg.vector_norm(incoming, dim=1).clamp_min(1e-12)  # (neurons,)
-        measures = torch.stack([length.log(), scale, shift], 1)  # (neurons, 3)
-        std, mean = torch.std_mean(measures, 0, correction=0)
+    def read(self, weights: Mapping[str, NeuronWeights]) -> "Readings":
+        """What `factors` needs to know of the weights; it stays as long as they stay."""
+        own = self.score.weight.dtype  # the switcher's, whatever the task network's is
+        parts = [[w.to(own) for w in weights[name]] for name in self.groups]
+        lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, _, _ in parts]
+        layout = self._layout(tuple(len(length) for length in lengths), lengths[0])
+        length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)
+        measures = [length.log(), *(torch.cat(each) for each in list(zip(*parts, strict=True))[1:])]
+        centred = layout.centred(torch.stack(measures, 1))  # (neurons, 3)
+        variance = layout.means(centred.square()).clamp_min(
+            1e-30
+        )  # a root's slope at 0 is infinite
+        rows = []
+        for i, (incoming, _, _) in enumerate(parts):
+            signs = getattr(self, f"signs{i}")
+            incoming = incoming if signs is None else _hashed(incoming, signs)
+            rows.append(incoming)  # (neurons of a group, at most MOST_INPUTS)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
-        unit = (math.sqrt(incoming.shape[1]) / length).unsqueeze(1)  # (neurons, 1)
-        if signs is not None:
-            incoming = _hashed(incoming, signs)  # (neurons, MOST_INPUTS)
-        h = (incoming @ reader.weight.T) * unit + reader.bias  # (neurons, hidden)
-        h = h + self.measures((measures - mean) / (std + 1e-5))
-        return h + self.fellows(h.mean(0))
+        roots = [math.sqrt(incoming.shape[1]) for incoming, _, _ in parts]
+        unit = (layout.members @ length.new_tensor(roots) / length).unsqueeze(1)
+        spread = layout.members @ variance.sqrt()
+        return Readings(tuple(rows), unit, centred / (spread + 1e-5), layout)
+
+    def factors(self, readings: "Readings") -> dict[str, Tensor]:
+        """{group: factors (neurons,)} from what `read` gave."""
+        layout = readings.layout
+        read = [
+            rows @ reader.weight.T  # type: ignore[operator]
+            for rows, reader in zip(readings.rows, self.readers, strict=True)
+        ]
+        shifts = torch.stack([reader.bias for reader in self.readers])  # type: ignore[misc]
+        h = torch.cat(read) * readings.unit  # (neurons of all groups, hidden)
+        h = h + self.measures(readings.measures)
+        # Each group has one shift: its reader's, and what its neurons have in common.
+        means = layout.means(h) + shifts  # (groups, hidden)
+        h = self.norm(h + layout.members @ (shifts + self.fellows(means)))
+        z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
+        z = z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
+        activation = ACTIVATIONS[self.config.activation]
+        if activation is unit_mean:
+            return dict(zip(self.groups, _unit_means(z, layout).split(layout.counts), strict=True))
+        return {
+            name: activation(score)
+            for name, score in zip(self.groups, z.split(layout.counts), strict=True)
+        }
+
+    def _layout(self, counts: tuple[int, ...], like: Tensor) -> "_Layout":
+        kept: _Layout | None = getattr(self, "_kept_layout", None)
+        if kept is None or not kept.fits(counts, like):
+            self._kept_layout = kept = _Layout(counts, like)
+        return kept
+
+
+class Readings(NamedTuple):
+    """What the switcher knows of the weights before it thinks. N: the neurons of all groups."""
+
+    rows: tuple[Tensor, ...]  # for each group (neurons, inputs): incoming weights, or their hash
+    unit: Tensor  # (N, 1): brings each row to a length of the root of its fan-in
+    measures: Tensor  # (N, 3): log length, scale and shift, standardised within the group
+    layout: "_Layout"
+
+
+class _Layout:
+    """Where each group's neurons stand among those of all groups, as matrices.
+
+    Means within groups and their way back to the neurons are then products: one operation for all
+    groups, and the same result at every run on every device.
+    """
+
+    def __init__(self, counts: tuple[int, ...], like: Tensor) -> None:
+        self.counts, self._kind = counts, (like.device, like.dtype, type(like))
+        group = np.repeat(np.arange(len(counts)), counts)  # (N,)
+        sizes, ranks = np.array(counts)[:, None], np.arange(1, max(counts) + 1)
+        first = np.cumsum(counts)[:, None] - sizes
+        padded = np.where(ranks <= sizes, first + ranks - 1, len(group))
+        members = (group[:, None] == np.arange(len(counts))).astype(np.float32)
+        self.padded = torch.from_numpy(padded).to(like.device)  # (groups, most): or one past all
+        self.members = torch.from_numpy(members).to(like)  # (N, groups): 1 where a neuron belongs
+        self.sums = self.members.T.contiguous()  # (groups, N)
+        self.sizes = torch.from_numpy(sizes).to(like)  # (groups, 1)
+        self.ranks = torch.from_numpy(ranks).to(like)  # (most,)
+
+    def fits(self, counts: tuple[int, ...], like: Tensor) -> bool:
+        return self.counts == counts and self._kind == (like.device, like.dtype, type(like))
+
+    def means(self, x: Tensor) -> Tensor:
+        """(N, k) -> (groups, k)"""
+        return self.sums @ x / self.sizes
+
+    def centred(self, x: Tensor) -> Tensor:
+        """(N, k), each less its group's mean."""
+        return x - self.members @ self.means(x)
 
 
 def _signs(fan_in: int) -> Tensor:

@@ -8,12 +8,14 @@ the user's module is never edited. Which neurons form a group is found out in `t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._pytree import tree_map
 
 Factors = Mapping[str, Tensor]
 
@@ -137,7 +139,11 @@ class Switches:
 
 
 def scaled_parameters(
-    network: nn.Module, switches: Switches, factors: Factors, constant: bool = False
+    network: nn.Module,
+    switches: Switches,
+    factors: Factors,
+    constant: bool = False,
+    lazily: bool = False,
 ) -> dict[str, Tensor]:
     """The network's parameters with the factors multiplied in: {name: tensor}.
 
@@ -149,6 +155,9 @@ def scaled_parameters(
         switches: its switch groups.
         factors: {group name: (neurons,)}.
         constant: take the network's parameters as constants, and name all of them.
+        lazily: scale a wide layer behind its product, which is the same, where that is quicker:
+            a linear layer has more weights than outputs, and where weights are constant, their
+            gradient need not be computed to have the one by the factors.
     """
     scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
     vectors = [factors[name] for name in switches.groups]
@@ -157,9 +166,64 @@ def scaled_parameters(
         factor = every[place] if isinstance(place, slice) else every.index_select(0, place)
         for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
             value = parameter.detach() if constant else parameter
-            shape = (-1,) + (1,) * (value.ndim - 1)
-            scaled[f"{layer}.{name}"] = value * factor.view(shape)
+            behind = lazily and (constant or value.ndim == 2) and value.ndim > 1
+            if behind and value[0].numel() >= _WIDE:
+                scaled[f"{layer}.{name}"] = _Product(value, factor)
+            else:
+                scaled[f"{layer}.{name}"] = _times(value, factor)
     return scaled
+
+
+def _times(weight: Tensor, factor: Tensor) -> Tensor:
+    """A factor for each row of a weight of any shape."""
+    return weight * factor.view((-1,) + (1,) * (weight.ndim - 1))
+
+
+_WIDE = 100  # weights a neuron; with fewer, scaling them costs less than scaling outputs
+
+
+class _Product(Tensor):
+    """A weight times its factors, not yet multiplied out.
+
+    Linear layers and convolutions multiply their outputs instead; whatever else uses it gets the
+    product itself. So it is right wherever a network uses the weight.
+    """
+
+    weight: Tensor  # (rows, …)
+    factor: Tensor  # (rows,)
+
+    @staticmethod
+    def __new__(cls, weight: Tensor, factor: Tensor) -> "_Product":
+        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, weight.shape, dtype=weight.dtype, device=weight.device
+        )
+        made.__dict__.update(weight=weight, factor=factor)
+        return made
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (F.linear, F.conv2d) and not kwargs and len(args) > 2 and type(args[1]) is cls:
+            images, product, bias, *options = args
+            if not any(type(other) is cls for other in (images, bias)):
+                return _behind(func(images, product.weight, None, *options), product.factor, bias)
+
+        def multiplied(value: Any) -> Any:
+            return _times(value.weight, value.factor) if type(value) is cls else value
+
+        return func(*tree_map(multiplied, args), **tree_map(multiplied, kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, *_: Any) -> Any:
+        raise NotImplementedError(f"{func}: torch functions are answered above")
+
+
+def _behind(outputs: Tensor, factor: Tensor, bias: Tensor | None) -> Tensor:
+    """A layer's outputs (n, rows, …) times the factors of its rows, plus its bias."""
+    shape = (-1,) + (1,) * (outputs.ndim - 2)
+    outputs = outputs * factor.to(outputs.dtype).view(shape)
+    return outputs if bias is None else outputs + bias.to(outputs.dtype).view(shape)
 
 
 class NeuronWeights(NamedTuple):
@@ -197,16 +261,22 @@ def _by_neuron(
     member: Member, neurons: int, rows: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sorts channels by neuron: those of one neuron stand side by side, 0 where there is none."""
+    index = torch.from_numpy(_channels_by_neuron(member, neurons, len(rows))).to(rows.device)
+    parts = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[index].flatten(1)
+    padded = torch.cat([torch.stack([scale, shift], 1), rows.new_zeros(1, 2)])[index].mean(1)
+    return parts, padded[:, 0], padded[:, 1]
+
+
+@lru_cache(maxsize=1024)
+def _channels_by_neuron(member: Member, neurons: int, channels: int) -> np.ndarray:
+    """(neurons, most channels of one): its channels, and `channels` where it has fewer."""
     most = int(np.bincount(member.neurons, minlength=neurons).max())
-    place = np.full((neurons, most), len(rows))  # past the end: a row of zeros
+    place = np.full((neurons, most), channels)
     filled = np.zeros(neurons, dtype=int)
     for channel, neuron in zip(member.channels, member.neurons, strict=True):
         place[neuron, filled[neuron]] = channel
         filled[neuron] += 1
-    index = torch.from_numpy(place).to(rows.device)  # (neurons, most)
-    parts = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[index].flatten(1)
-    padded = torch.cat([torch.stack([scale, shift], 1), rows.new_zeros(1, 2)])[index].mean(1)
-    return parts, padded[:, 0], padded[:, 1]
+    return place
 
 
 def _count(off: Mapping[str, np.ndarray], places: Iterable[tuple[str, np.ndarray]]) -> int:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from snnviz.learners import Learners, pick_precision, random_state
 from snnviz.networks import network
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
+from snnviz.switches import scaled_parameters
 from snnviz.tracing import find_switches
 from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
@@ -456,11 +458,16 @@ def test_forwards_on_a_cuda_device_that_is_not_there(
         scores = ours.logits(images)
         assert scores.device == cuda
         assert scores.dtype == torch.float32
-        factors = ours.switcher(ours._weights())
+        factors = ours.switcher.factors(ours._read())
         assert {s.device for s in factors.values()} == {cuda}
-        with ours._autocast():
-            scores = ours.network(images)
-        assert scores.dtype == getattr(torch, precision)
+        for constant in (False, True):  # as in a task step, and as in a switcher step
+            parameters = scaled_parameters(
+                ours.network, ours.switches, factors, constant, lazily=True
+            )
+            with ours._autocast():
+                scores = functional_call(ours.network, parameters, (images,))
+            assert scores.device == cuda
+            assert scores.dtype == getattr(torch, precision)
 
 
 # --- random numbers ------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_the_dense_run_is_plain_pytorch_to_the_bit(name: str, optimizer: str) ->
     ours = trainer(network(name, data), plan, data)
     plain = network(name, data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     kinds = {
-        "sgd": lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, weight_decay=5e-4),
+        "sgd": lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, weight_decay=5e-4, fused=True),
         "adam": lambda p: torch.optim.Adam(p, 0.01, weight_decay=5e-4, fused=True),
     }
     theirs = kinds[optimizer](plain.parameters())
