@@ -75,7 +75,7 @@ def switcher(name: str, data: sv.ImageData, count: int) -> dict[str, dict]:
     images = images.contiguous(memory_format=torch.channels_last)
 
     def alone() -> None:
-        factors = learners.switcher(learners._weights(constant=True))
+        factors = learners.switcher.factors(learners._read(constant=True))
         sum((s * s).sum() for s in factors.values()).backward()
 
     def task() -> None:

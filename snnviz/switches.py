@@ -207,7 +207,8 @@ class _Product(Tensor):
         if func in (F.linear, F.conv2d) and not kwargs and len(args) > 2 and type(args[1]) is cls:
             images, product, bias, *options = args
             if not any(type(other) is cls for other in (images, bias)):
-                return _behind(func(images, product.weight, None, *options), product.factor, bias)
+                outputs = func(images, product.weight, None, *options)
+                return _behind(outputs, product.factor, bias, 0 if func is F.linear else 2)
 
         def multiplied(value: Any) -> Any:
             return _times(value.weight, value.factor) if type(value) is cls else value
@@ -219,9 +220,9 @@ class _Product(Tensor):
         raise NotImplementedError(f"{func}: torch functions are answered above")
 
 
-def _behind(outputs: Tensor, factor: Tensor, bias: Tensor | None) -> Tensor:
-    """A layer's outputs (n, rows, …) times the factors of its rows, plus its bias."""
-    shape = (-1,) + (1,) * (outputs.ndim - 2)
+def _behind(outputs: Tensor, factor: Tensor, bias: Tensor | None, places: int) -> Tensor:
+    """A layer's outputs (…, rows) or (…, rows, height, width) times its factors, plus its bias."""
+    shape = (-1,) + (1,) * places
     outputs = outputs * factor.to(outputs.dtype).view(shape)
     return outputs if bias is None else outputs + bias.to(outputs.dtype).view(shape)
 
