@@ -1,21 +1,24 @@
 """From a network with factors to a smaller one with the same outputs.
 
 Folding multiplies the factors into the parameters, by the very scaling that training uses. Then the
-neurons that are off are taken out, and the outputs are compared on real images: a network that
-differs is never handed out.
+neurons that are off are taken out, with a branch that has none left, and the outputs are compared
+on real images: a network that differs is never handed out.
 """
 
 import copy
-import statistics
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz._branches import without_branches
+from snnviz._measure import bytes_of, latency_ratios, size_of
+from snnviz._narrow import keep_one, remove, staying
+from snnviz._probe import check_arguments, copied, running
 from snnviz.switches import Size, Switches, scaled_parameters
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
-_LATENCY_BATCHES = (1, 128)
 
 
 class OutputsDiffer(RuntimeError):
@@ -37,14 +39,16 @@ class CompactReport:
     """What compacting did.
 
     Attributes:
-        widths: {layer: (units or channels before, after)}, of layers that were made narrower.
+        widths: {layer: (units or channels before, after)}, of layers that were made narrower, or
+            taken out (0 after).
         before, after: parameters and MACs.
         bytes_before, bytes_after: of all parameters and buffers.
         latency: {batch size: time of the smaller network / time of the larger}, measured.
         difference: greatest output difference, as a share of the largest output.
         images: how many images that was measured on.
-        kept: groups, and layers that write a part of one, that are wholly off: one zeroed neuron
-            of each was kept.
+        removed: {group that is wholly off: layers that were taken out with it}.
+        kept: {group, or layer that writes a part of one, that is wholly off: why one zeroed neuron
+            of it was kept}.
     """
 
     widths: dict[str, tuple[int, int]]
@@ -55,7 +59,8 @@ class CompactReport:
     latency: dict[int, float]
     difference: float
     images: int
-    kept: tuple[str, ...] = ()
+    removed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
 
     def frame(self) -> "DataFrame":
         """A row for each layer that was made narrower: layer, before, after."""
@@ -74,7 +79,11 @@ class CompactReport:
             f"difference {self.difference:.1e} of the largest output, on {self.images} images",
         ]
         lines += [f"latency    {r:.2f} of before, batch {b}" for b, r in self.latency.items()]
-        lines += [f"{name} is wholly off: one zeroed neuron of it was kept" for name in self.kept]
+        for name, layers in self.removed.items():
+            gone = f"taken out: {', '.join(layers)}" if layers else "gone with the branch it was in"
+            lines.append(f"{name} is wholly off, {gone}")
+        for name, why in self.kept.items():
+            lines.append(f"{name} is wholly off, one zeroed neuron of it was kept: {why}")
         return "\n".join(lines)
 
 
@@ -99,7 +108,9 @@ def compact(
         latency: measure how much faster the result is; takes a few seconds.
 
     Returns:
-        An ordinary module, in the mode of the source, and a report. The source is left as it was.
+        An ordinary module, in the modes of the source, and a report. The source is left as it was.
+        Where a group is wholly off and its branch could be taken out, it is no longer of the
+        source's class but a `torch.fx.GraphModule` of the same layers, as `load_compact` gives.
 
     Raises:
         ValueError: an argument is missing or does not fit.
@@ -113,46 +124,108 @@ def compact(
         if example is None:
             n = min(_CHECKED_IMAGES, len(source.data.test))
             example = source.data.batch("test", torch.arange(n))[0]
-    else:
+    elif isinstance(source, nn.Module):
         network = source
-        if factors is None or example is None:
-            missing = "factors" if factors is None else "example"
-            raise ValueError(
-                f"{missing} must be given with a network: compact(network, factors, example). "
-                "With a trainer, compact(trainer) is enough."
-            )
-        switches = find_switches(network, example) if switches is None else switches
+    else:
+        raise ValueError(
+            f"source must be a Trainer or a torch.nn.Module, got {type(source).__name__}. "
+            "Use compact(trainer), or compact(network, factors, example)."
+        )
+    if factors is None or example is None:
+        missing = "factors" if factors is None else "example"
+        raise ValueError(
+            f"{missing} must be given with a network: compact(network, factors, example). "
+            "With a trainer, compact(trainer) is enough."
+        )
+    check_arguments(network, example)
+    switches = find_switches(network, example) if switches is None else switches
+    _check_switches(switches, network)
     factors = _checked_factors(factors, switches, example)
-    training = network.training
+    expected = _gated(network, switches, factors, example)
     folded = _folded(network, switches, factors)
     small = copy.deepcopy(folded)
     off = {name: s.cpu().numpy() == 0 for name, s in factors.items()}
-    kept = _keep_one(switches, off)
-    _remove(small, switches, off)
-    widths = _widths(folded, small)
-    difference = _compare(network, switches, factors, folded, small, off, example, tolerance)
+    wholly, parts = keep_one(switches, off)
+    remove(small, switches, off)
+    removed, kept = {}, {}
+    if wholly and _runs(small, example):
+        small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
+    difference = _compare(expected, switches, folded, small, off, example, tolerance)
     report = CompactReport(
-        widths=widths,
+        widths=_widths(folded, small),
         before=switches.size(),
-        after=switches.size({name: (~gone).astype(float) for name, gone in off.items()}),
-        bytes_before=_bytes(folded),
-        bytes_after=_bytes(small),
-        latency=_latency(folded, small, example) if latency else {},
+        after=size_of(small, example),
+        bytes_before=bytes_of(folded),
+        bytes_after=bytes_of(small),
+        latency=latency_ratios(folded, small, example) if latency else {},
         difference=difference,
         images=len(example),
-        kept=kept,
+        removed=removed,
+        kept=kept | dict.fromkeys(parts, "its outputs are joined with those of other layers"),
     )
-    return small.train(training), report
+    return _in_modes_of(network, small), report
+
+
+def _check_switches(switches: Switches, network: nn.Module) -> None:
+    modules: dict[str, Any] = dict(network.named_modules())
+    for layer in switches.layers:
+        weight = getattr(modules.get(layer.name), "weight", None)
+        if weight is None or len(weight) != layer.units:
+            raise ValueError(
+                "switches must be those of this network, and are of one with a layer "
+                f"{layer.name!r} of {layer.units} neurons. Leave them out, or find them again "
+                "with find_switches(network, example)."
+            )
+
+
+@torch.no_grad()
+def _gated(
+    network: nn.Module, switches: Switches, factors: Mapping[str, Tensor], example: Tensor
+) -> Tensor:
+    """The outputs that the smaller network must give."""
+    with _evaluated(network), running(network, example):
+        parameters = scaled_parameters(network, switches, factors)
+        return torch.func.functional_call(network, parameters, (example,))
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    """Within, the network is in evaluation mode; after it, each module is in its own again."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _in_modes_of(network: nn.Module, small: nn.Module) -> nn.Module:
+    modes = {name: module.training for name, module in network.named_modules()}
+    for name, module in small.named_modules():
+        module.training = modes.get(name, network.training)
+    return small
+
+
+def _runs(network: nn.Module, example: Tensor) -> bool:
+    """If not, `_compare` says so."""
+    try:
+        with torch.no_grad():
+            network(example[:1])
+    except RuntimeError:
+        return False
+    return True
 
 
 def _checked_factors(
     factors: Mapping[str, Tensor], switches: Switches, example: Tensor
 ) -> dict[str, Tensor]:
     wanted = {name: group.neurons for name, group in switches.groups.items()}
-    if set(factors) != set(wanted):
+    given = list(factors) if isinstance(factors, Mapping) else [type(factors).__name__]
+    if set(given) != set(wanted):
         raise ValueError(
             f"factors must be given for the groups {', '.join(wanted)}, "
-            f"got {', '.join(factors) or 'none'}."
+            f"got {', '.join(map(str, given)) or 'none'}."
         )
     checked = {}
     for name, neurons in wanted.items():
@@ -172,104 +245,23 @@ def _checked_factors(
 
 def _folded(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> nn.Module:
     """A copy with the factors in its parameters."""
-    folded = copy.deepcopy(network).eval()
+    folded = copied(network).eval()
     scaled = scaled_parameters(folded, switches, factors, constant=True)
     for name, parameter in folded.named_parameters():
         parameter.data.copy_(scaled[name])
     return folded
 
 
-def _keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """A layer cannot have no channels: in each a neuron stays, folded to 0 as it is."""
-    kept = [name for name, gone in off.items() if gone.all()]
-    for name in kept:
-        off[name][0] = False
-    # Layers whose outputs are joined write a part of a group each.
-    rows, _ = _staying(switches, off)
-    for group in switches.groups.values():
-        for member in group.written_as:
-            if not rows[member.layer].any():
-                rows[member.layer][member.channels[0]] = True
-                off[group.name][member.neurons[0]] = False
-                if group.name not in kept:
-                    kept.append(member.layer)
-    return tuple(kept)
-
-
-def _remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]) -> None:
-    """Takes the neurons out of the layers that write, carry and read them."""
-    rows, columns = _staying(switches, off)
-    for layer in switches.layers:
-        if layer.name in rows or layer.name in columns:
-            out = rows.get(layer.name, np.ones(layer.units, dtype=bool))
-            into = columns.get(layer.name, np.ones(layer.inputs * layer.reads_in, dtype=bool))
-            # The parts of a grouped convolution lose the same places; a depthwise one loses parts.
-            _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
-
-
-def _staying(
-    switches: Switches, off: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Which outputs and which inputs stay, of each layer that has neurons of a group."""
-    layers = {layer.name: layer for layer in switches.layers}
-    rows: dict[str, np.ndarray] = {}
-    columns: dict[str, np.ndarray] = {}
-    for group in switches.groups.values():
-        stays = ~off[group.name]
-        for member in (*group.written_as, *group.carried_as):
-            whole = np.ones(layers[member.layer].units, dtype=bool)
-            rows.setdefault(member.layer, whole)[member.channels] = stays[member.neurons]
-        for member in group.read_as:
-            layer = layers[member.layer]
-            whole = np.ones(layer.inputs * layer.reads_in, dtype=bool)
-            columns.setdefault(member.layer, whole)[member.channels] = stays[member.neurons]
-    return rows, columns
-
-
-def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
-    """Keeps some of a layer's outputs, and some of the inputs that each of them reads."""
-    device = module.weight.device
-    out, into = (torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in (rows, columns))
-    for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-        if tensor is None or tensor.ndim == 0:  # no bias; a norm's count of batches
-            continue
-        kept = tensor.detach().index_select(0, out)
-        if tensor.ndim > 1:
-            kept = kept.index_select(1, into)
-        if isinstance(tensor, nn.Parameter):
-            kept = nn.Parameter(kept, tensor.requires_grad)
-        setattr(module, name, kept)
-    n = len(out)
-    if isinstance(module, nn.Linear):
-        module.in_features, module.out_features = len(into), n
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = n
-    elif not hasattr(module, "groups"):
-        module.num_features = n
-    else:
-        if module.groups == module.in_channels == module.out_channels:
-            module.groups = n
-        module.in_channels, module.out_channels = len(into) * module.groups, n
-
-
 @torch.no_grad()
 def _compare(
-    network: nn.Module,
+    expected: Tensor,
     switches: Switches,
-    factors: Mapping[str, Tensor],
     folded: nn.Module,
     small: nn.Module,
     off: Mapping[str, np.ndarray],
     example: Tensor,
     tolerance: float,
 ) -> float:
-    training = network.training
-    network.eval()
-    try:
-        parameters = scaled_parameters(network, switches, factors)
-        expected = torch.func.functional_call(network, parameters, (example,))
-    finally:
-        network.train(training)
     scale = float(expected.abs().max())
     try:
         difference = float((small(example) - expected).abs().max()) / max(scale, 1e-30)
@@ -297,14 +289,14 @@ def _first_difference(
 ) -> str:
     """The first layer whose remaining channels differ."""
     before, after = _outputs(folded, example), _outputs(small, example)
-    rows, _ = _staying(switches, off)
+    rows, _ = staying(switches, off)
     for name, expected in before.items():
-        came = after[name]
+        came = after.get(name)  # None: taken out
         dim = -1 if isinstance(folded.get_submodule(name), nn.Linear) else 1
         if name in rows:
             stay = torch.from_numpy(np.flatnonzero(rows[name]))
             expected = expected.index_select(dim, stay.to(expected.device))
-        if came.shape != expected.shape:
+        if came is None or came.shape != expected.shape:
             continue
         if float((came - expected).abs().max()) > tolerance * float(expected.abs().max()):
             return f"layer {name}"
@@ -333,35 +325,8 @@ def _widths(before: nn.Module, after: nn.Module) -> dict[str, tuple[int, int]]:
     widths = {}
     for name, parameter in before.named_parameters():
         layer = name.rpartition(".")[0]
-        if name.endswith("weight") and len(parameter) != len(sizes[name]):
-            widths[layer] = (len(parameter), len(sizes[name]))
+        if name.endswith("weight"):
+            width = len(sizes[name]) if name in sizes else 0
+            if width != len(parameter):
+                widths[layer] = (len(parameter), width)
     return widths
-
-
-def _bytes(network: nn.Module) -> int:
-    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
-
-
-@torch.no_grad()
-def _latency(before: nn.Module, after: nn.Module, example: Tensor) -> dict[int, float]:
-    """Median ratio over pairs, the two in turn, for the machine's speed may drift."""
-    ratios = {}
-    for size in _LATENCY_BATCHES:
-        images = example[torch.arange(size, device=example.device) % len(example)]
-        pairs = []
-        for _ in range(6):
-            large = _seconds(before, images)
-            pairs.append(_seconds(after, images) / large)
-        ratios[size] = statistics.median(pairs[1:])
-    return ratios
-
-
-def _seconds(network: nn.Module, images: Tensor) -> float:
-    if images.device.type == "cuda":
-        torch.cuda.synchronize(images.device)
-    began = time.perf_counter()
-    for _ in range(3):
-        network(images)
-    if images.device.type == "cuda":
-        torch.cuda.synchronize(images.device)
-    return time.perf_counter() - began

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from snnviz._probe import WRITERS, check_arguments, copied, positions_used, running
 from snnviz.switches import LayerCost, Member, Switches, SwitchGroup, scaled_parameters
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from snnviz._graph import Graph, Item
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_WRITERS = (nn.Linear, *_CONVOLUTIONS)
 # Norms that treat each channel by itself: a factor behind them folds into their scale and shift.
 _NORMS = (
     nn.BatchNorm1d,
@@ -50,14 +49,15 @@ def find_switches(network: nn.Module, example: Tensor, exclude: Sequence[str] = 
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
 
     Raises:
-        ValueError: the network does not run on the example, cannot be traced, or has no neurons
-            that can be switched.
+        ValueError: the example is no tensor of images, or the network does not run on it, cannot
+            be traced, or has no neurons that can be switched.
 
     Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
     """
+    check_arguments(network, example)
     example = example[:_PROBE_IMAGES]
     # Frozen parameters would cut the trace short, so the copy asks for every gradient.
-    probe = copy.deepcopy(network).requires_grad_(True).eval()
+    probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_flow(probe, example)
     traced, graph = _traced(probe, example)
@@ -69,9 +69,9 @@ def find_switches(network: nn.Module, example: Tensor, exclude: Sequence[str] = 
     for items in traced:
         found = _group(items, graph, names, shared, order, groups)
         if isinstance(found, str):
-            left_alone.setdefault(_first_writer(items, names, order), found)
+            left_alone = dict.fromkeys(_writers(items, names), found) | left_alone
         elif any(fnmatchcase(w, pattern) for w in found.writers for pattern in exclude):
-            left_alone[found.name] = "excluded by the user"
+            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
@@ -128,31 +128,8 @@ def describe(
 
 def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
     """Runs the copy once; how many places of an image each layer's weights are used at."""
-    positions: dict[str, int] = {}
-
-    def count(name: str) -> Callable[..., None]:
-        def hook(module: Any, inputs: Any, output: Tensor) -> None:
-            per_place = len(output) * module.weight.shape[0]
-            positions[name] = positions.get(name, 0) + output.numel() // per_place
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(count(name))
-        for name, module in probe.named_modules()
-        if isinstance(module, _WRITERS)
-    ]
-    try:
-        with torch.no_grad():
-            scores = probe(example)
-    except Exception as error:
-        raise ValueError(
-            f"network does not run on images of shape {tuple(example.shape)}: {error}. "
-            "Check that its first layer takes images of this shape."
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
+    with running(probe, example), positions_used(probe) as positions, torch.no_grad():
+        scores = probe(example)
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(example):
         came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(
@@ -188,7 +165,7 @@ def _traced(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Gra
 
     try:
         graph = Graph(probe, example)
-        return list(graph.groups(_WRITERS)), graph
+        return list(graph.groups(WRITERS)), graph
     except Exception as error:
         raise ValueError(
             "network cannot be traced, so its switch groups are not known "
@@ -226,7 +203,7 @@ def _group(
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
-        if isinstance(module, _WRITERS):
+        if isinstance(module, WRITERS):
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = _inputs(module) if reading else len(module.weight)
             if max(item.channels) >= channels:
@@ -290,14 +267,13 @@ def _group(
     )
 
 
-def _first_writer(items: list["Item"], names: dict[Any, str], order: dict[str, int]) -> str:
-    """The layer that a group would be named after."""
-    found = [
+def _writers(items: list["Item"], names: dict[Any, str]) -> list[str]:
+    """The layers whose outputs they are, where no group tells."""
+    return [
         names[item.module]
         for item in items
-        if not item.reading and item.module in names and isinstance(item.module, _WRITERS)
+        if not item.reading and item.module in names and isinstance(item.module, WRITERS)
     ]
-    return min(found, key=lambda name: order[name])
 
 
 class _Ties:
@@ -365,8 +341,9 @@ def _without_leaks(
     groups = {k: _scaled_twice(g) if k in leaks else g for k, g in groups.items()}
     leaks = _leaks(probe, example, groups, positions) if leaks else {}
     reasons = {
-        name: f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
+        writer: f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
         for name, reader in leaks.items()
+        for writer in groups[name].writers
     }
     return {name: group for name, group in groups.items() if name not in leaks}, reasons
 
@@ -466,7 +443,7 @@ def _switches(
     layers = []
     for name, module in probe.named_modules():
         places = tuple(written.get(name, ())), tuple(read.get(name, ()))
-        if isinstance(module, _WRITERS):
+        if isinstance(module, WRITERS):
             weight: Tensor = module.weight
             layers.append(
                 LayerCost(

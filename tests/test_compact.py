@@ -33,7 +33,7 @@ from tests import networks_at_random, reference
 from tests.networks_at_random import Plan, built, drawn, plans
 
 # Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/test_compact.py -k put_together
-RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "30"))
+RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "50"))
 
 
 def tiny_data(side: int) -> ImageData:
@@ -200,6 +200,27 @@ def assert_ordinary(small: nn.Module, net: nn.Module) -> None:
         assert parameter.grad is None
 
 
+def assert_cut(small: nn.Module, net: nn.Module, report: CompactReport) -> None:
+    """What is left are PyTorch's own layers under the names that they had, in the same modes."""
+    assert type(small).__module__.startswith("torch.fx.")
+    before, after = dict(net.named_modules()), dict(small.named_modules())
+    kinds = {type(module).__module__ for module in after.values()}
+    assert all(kind.startswith(("torch.", "torchvision.")) for kind in kinds)
+    gone = {layer for layers in report.removed.values() for layer in layers}
+    assert not any(list(after[name].parameters(recurse=False)) for name in gone & after.keys())
+    assert {name for name, (_, width) in report.widths.items() if width == 0} <= gone
+    left = {name for name, m in before.items() if name and list(m.parameters(recurse=False))}
+    assert left - gone <= after.keys()
+    for name, module in after.items():
+        assert module.training == (before[name].training if name in before else net.training)
+        if name and name in before and list(before[name].parameters(recurse=False)):
+            assert type(module) in (type(before[name]), nn.Module)  # a block has no class any more
+    for parameter in small.parameters():
+        assert type(parameter) is nn.Parameter
+        assert parameter.is_leaf
+        assert parameter.grad is None
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_round_of_alternating_training(name: str) -> None:
     build, side = NETWORKS[name]
@@ -224,7 +245,7 @@ seen: Counter[str] = Counter()
 
 @settings(
     max_examples=RANDOM_NETWORKS,
-    derandomize=RANDOM_NETWORKS <= 30,
+    derandomize=RANDOM_NETWORKS <= 50,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(plans, st.integers(0, 10_000))
@@ -241,10 +262,10 @@ def put_together(plan: Plan, seed: int) -> None:
         return
     seen["switched"] += 1
     rng = np.random.default_rng(seed)
-    factors = {
-        name: torch.from_numpy(rng.uniform(0.2, 2, g.neurons) * (rng.random(g.neurons) < 0.5))
-        for name, g in switches.groups.items()
-    }
+    factors = {}
+    for name, g in switches.groups.items():  # a sixth of them wholly off
+        on = (rng.random(g.neurons) < 0.5) * (rng.random() > 1 / 6)
+        factors[name] = torch.from_numpy(rng.uniform(0.2, 2, g.neurons) * on)
     small, report = compact(net, factors, images, switches=switches, tolerance=1e-5, latency=False)
     expected = scores_of(net, images, switches, factors)
     with torch.no_grad():
@@ -252,9 +273,13 @@ def put_together(plan: Plan, seed: int) -> None:
     assert difference <= 1e-5 * float(expected.abs().max())
     assert count(small, images) == report.after
     assert count(net, images) == report.before == switches.size()
-    if not report.kept:
+    if not report.kept and not report.removed:
         assert switches.size({name: s.numpy() for name, s in factors.items()}) == report.after
-    assert_ordinary(small, net)
+    if report.removed:
+        assert_cut(small, net, report)
+    else:
+        assert_ordinary(small, net)
+    seen["cut"] += bool(report.removed)
     seen["smaller"] += report.after.parameters < report.before.parameters
     seen["joined"] += any(
         len(m.channels) < g.neurons for g in switches.groups.values() for m in g.written_as
@@ -271,6 +296,7 @@ def test_networks_put_together_at_random() -> None:
     assert seen["smaller"] >= 0.6 * n
     assert seen["several writers"] >= 0.1 * n
     assert seen["joined"] >= 1
+    assert seen["cut"] >= 0.05 * n
 
 
 # --- special factors -----------------------------------------------------------------------------
@@ -311,7 +337,8 @@ def test_widths(
     factors = own_factors(**factors)
     small, report = compact(own, factors, OWN_IMAGES, latency=False)
     assert report.widths == widths
-    assert report.kept == kept
+    assert report.kept == dict.fromkeys(kept, "no other way leads past it to the class scores")
+    assert not report.removed
     switches = find_switches(own, OWN_IMAGES)
     expected = scores_of(own, OWN_IMAGES, switches, factors)
     torch.testing.assert_close(small(OWN_IMAGES), expected, rtol=1e-5, atol=1e-6)
@@ -337,7 +364,7 @@ def test_a_layer_that_writes_a_part_of_a_group_and_is_wholly_off() -> None:
     factors = {"a": torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0])}
     small, report = compact(net, factors, OWN_IMAGES, latency=False)
     assert report.widths == {"a": (3, 2), "b": (2, 1), "both": (5, 3)}
-    assert report.kept == ("b",)
+    assert report.kept == {"b": "its outputs are joined with those of other layers"}
     assert (small.get_submodule("both").groups, small.get_submodule("both").in_channels) == (3, 3)
 
 
@@ -351,7 +378,8 @@ def test_the_report_in_words(own: nn.Module) -> None:
         latency={1: 0.5, 128: 0.25},
         difference=1.25e-7,
         images=256,
-        kept=("0",),
+        removed={"a": ("a", "norm"), "b": ()},
+        kept={"0": "no other way"},
     )
     assert str(report) == (
         "parameters 1,000 → 250 (25.0%)\n"
@@ -360,7 +388,9 @@ def test_the_report_in_words(own: nn.Module) -> None:
         "difference 1.2e-07 of the largest output, on 256 images\n"
         "latency    0.50 of before, batch 1\n"
         "latency    0.25 of before, batch 128\n"
-        "0 is wholly off: one zeroed neuron of it was kept"
+        "a is wholly off, taken out: a, norm\n"
+        "b is wholly off, gone with the branch it was in\n"
+        "0 is wholly off, one zeroed neuron of it was kept: no other way"
     )
 
 
@@ -495,13 +525,66 @@ def test_compact_is_a_public_name() -> None:
             "instead. Check that its first layer takes images of this shape.",
             id="other images",
         ),
+        pytest.param(
+            {"example": torch.ones(2, 1, 8, 8, dtype=torch.uint8)},
+            "example must be a tensor of normalised images (n, channels, height, width), as "
+            "floats, got values of torch.uint8. Some test images will do: data.batch('test', "
+            "torch.arange(8))[0].",
+            id="not normalised",
+        ),
+        pytest.param(
+            {"factors": [torch.ones(6)]},
+            "factors must be given for the groups 0, 4, 7, got list.",
+            id="no mapping",
+        ),
     ],
 )
 def test_bad_arguments(own: nn.Module, arguments: dict[str, Any], message: str) -> None:
     before = state_of(own)
     arguments = {"factors": own_factors(), "example": OWN_IMAGES} | arguments
+    switches = find_switches(own, OWN_IMAGES)
     assert message_of(lambda: compact(own, **arguments)) == message
+    assert message_of(lambda: compact(own, **arguments, switches=switches)) == message
     assert state_of(own) == before
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_wrong_example_beside_a_trainer(training: bool) -> None:
+    data = reference.tiny_data()
+    trainer = Trainer(reference.own(), data, device="cpu", precision="float32")
+    trainer.network.train(training)
+    before = state_of(trainer.network)
+    said = message_of(lambda: compact(trainer, example=torch.ones(2, 1, 3, 3)))
+    start = "network does not run on images of shape (2, 1, 3, 3): "
+    assert said.startswith(start)
+    assert said.endswith(". Check that its first layer takes images of this shape.")
+    assert state_of(trainer.network) == before
+
+
+def test_neither_a_trainer_nor_a_network() -> None:
+    source: Any = "lenet5"
+    assert message_of(lambda: compact(source)) == (
+        "source must be a Trainer or a torch.nn.Module, got str. Use compact(trainer), or "
+        "compact(network, factors, example)."
+    )
+
+
+def test_the_switches_of_another_network(own: nn.Module) -> None:
+    for other, layer in ((lambda: reference.Residual(), "first"), (wider, "4")):
+        switches = find_switches(other(), OWN_IMAGES)
+        said = message_of(lambda s=switches: compact(own, own_factors(), OWN_IMAGES, switches=s))
+        units = {a.name: a.units for a in switches.layers}[layer]
+        assert said == (
+            "switches must be those of this network, and are of one with a layer "
+            f"{layer!r} of {units} neurons. Leave them out, or find them again with "
+            "find_switches(network, example)."
+        )
+
+
+def wider() -> nn.Module:
+    net: Any = reference.own()
+    net[4], net[7] = nn.Conv2d(6, 9, 2, stride=2), nn.Linear(9, 7)
+    return net
 
 
 # --- outputs that differ -------------------------------------------------------------------------
@@ -534,14 +617,14 @@ def test_where_the_difference_begins(
     own: nn.Module, monkeypatch: pytest.MonkeyPatch, layer: str, neuron: int
 ) -> None:
     """Removal that is wrong in one layer: the message names it."""
-    module: Any = __import__("snnviz.compact", fromlist=["_remove"])
-    remove = module._remove
+    module: Any = __import__("snnviz.compact", fromlist=["remove"])
+    remove = module.remove
 
     def wrongly(small: nn.Module, *arguments: Any) -> None:
         remove(small, *arguments)
         small.get_submodule(layer).weight.data *= 1.5
 
-    monkeypatch.setattr(module, "_remove", wrongly)
+    monkeypatch.setattr(module, "remove", wrongly)
     factors = own_factors()
     factors[layer][neuron] = 0
     said = message_of(lambda: compact(own, factors, OWN_IMAGES, latency=False), OutputsDiffer)
@@ -554,12 +637,12 @@ def test_where_the_difference_begins(
 
 
 def test_a_network_that_no_longer_runs(own: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = __import__("snnviz.compact", fromlist=["_remove"])
+    module: Any = __import__("snnviz.compact", fromlist=["remove"])
 
     def wrongly(small: nn.Module, *arguments: Any) -> None:
         small.get_submodule("10").weight = nn.Parameter(torch.ones(3, 6))
 
-    monkeypatch.setattr(module, "_remove", wrongly)
+    monkeypatch.setattr(module, "remove", wrongly)
     said = message_of(lambda: compact(own, own_factors(), OWN_IMAGES), OutputsDiffer)
     assert said == (
         "The smaller network does not run (addmm: mat1 and mat2 shapes cannot be multiplied "

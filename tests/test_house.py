@@ -25,19 +25,25 @@ ORDER = (
     "data",
     "networks",
     "switches",
+    "_probe",
     "_graph",
     "tracing",
     "switcher",
     "schedule",
     "_files",
+    "_tables",
+    "_pointer",
     "history",
     "learners",
     "trainer",
     "runs",
-    "compact",
     "_vocabulary",
     "_describe",
     "_rebuild",
+    "_branches",
+    "_narrow",
+    "_measure",
+    "compact",
     "export",
     "rivals",
     "sweep",
@@ -45,6 +51,7 @@ ORDER = (
     "figures",
     "lab",
     "cli",
+    "__main__",
     "__init__",
 )
 
@@ -53,7 +60,7 @@ CONDA_NAMES = {"torch": "pytorch"}
 
 # They come when they are used, so that a script that needs none of them starts at once.
 LATE = ("pandas", "seaborn", "matplotlib", "ipywidgets", "anywidget", "ray", "torchvision")
-LATE += ("torch_pruning", "snnviz.lab", "snnviz.plots")
+LATE += ("torch_pruning", "pyarrow", "snnviz.lab", "snnviz.plots")
 
 
 def _read(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,6 +14,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from snnviz.compact import compact
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.tracing import describe, find_switches
+from snnviz.trainer import Trainer
 from tests import reference
 from tests.networks_at_random import drawn
 from tests.reference import LAYERS, Residual
@@ -519,12 +521,12 @@ def reach(reader: str) -> str:
         ),
         pytest.param(
             one_for_all(),
-            {"six": "what lies before one changes how many there are"},
+            dict.fromkeys(("six", "one"), "what lies before one changes how many there are"),
             id="one channel for all",
         ),
         pytest.param(
             squeezed(),
-            {"conv": "they are tied to the channels of the images"},
+            dict.fromkeys(("conv", "depthwise"), "they are tied to the channels of the images"),
             id="joined to the images",
         ),
         pytest.param(
@@ -559,6 +561,40 @@ def test_left_alone(network: nn.Module, left_alone: dict[str, str]) -> None:
     assert report.after.parameters < report.before.parameters
 
 
+def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Three layers that write the same channels, and one inner one in a branch."""
+
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.first(images)
+        x = x + net.second(activation(x))
+        x = x + net.third(torch.relu(net.inner(activation(x))))
+        return x if norm is None else net.norm(x)
+
+    layers = {"first": nn.Conv2d(3, 6, 3), "second": nn.Conv2d(6, 6, 1)}
+    layers |= {"inner": nn.Conv2d(6, 5, 1), "third": nn.Conv2d(5, 6, 1)}
+    return Net(way, 216, **layers, **({} if norm is None else {"norm": norm}))
+
+
+@pytest.mark.parametrize(
+    ("norm", "activation", "why"),
+    [
+        pytest.param(nn.GroupNorm(2, 6), torch.relu, f"GroupNorm {MIXES}", id="group norm"),
+        pytest.param(None, torch.sigmoid, reach("second"), id="sigmoid"),
+    ],
+)
+def test_all_layers_of_a_stream_are_listed(
+    norm: nn.Module | None, activation: Callable[[Tensor], Tensor], why: str
+) -> None:
+    net = stream_of(norm, activation)
+    found = find_switches(net, example())
+    assert list(found.groups) == ["inner", "hidden"]
+    assert found.left_alone == {**dict.fromkeys(("first", "second", "third"), why), "head": OUTPUTS}
+    assert list(found.left_alone) == ["first", "second", "third", "head"]
+    table = describe(net, example(), show=False)
+    notes = dict(zip(table.group, table.note, strict=True))
+    assert {name: note for name, note in notes.items() if note} == found.left_alone
+
+
 def test_a_layer_that_tells_why_is_never_a_writer() -> None:
     for network in (tied(), halves(), squeezed()):
         found = find_switches(network, example())
@@ -585,7 +621,8 @@ def test_exclude(patterns: list[str], groups: list[str], excluded: list[str]) ->
 def test_exclude_by_any_writer() -> None:
     found = find_switches(Residual(), example((1, 8, 8)), ["sec*"])
     assert list(found.groups) == ["inner", "hidden"]
-    assert found.left_alone == {"first": "excluded by the user", "head": OUTPUTS}
+    excluded = dict.fromkeys(("first", "second"), "excluded by the user")
+    assert found.left_alone == {**excluded, "head": OUTPUTS}
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -623,6 +660,11 @@ class Pair(nn.Module):
         return self.head(images.flatten(1)), images
 
 
+class NoCopy(nn.Sequential):
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise RuntimeError("I am\nthe only one.")
+
+
 RUNS = "network does not run on images of shape (2, 3, 8, 8): "
 CHECK = "Check that its first layer takes images of this shape."
 SCORES = "network must return class scores of shape (2, classes) for 2 images, got "
@@ -633,6 +675,12 @@ NOTHING = "A network needs at least one hidden linear or convolution layer."
     ("network", "message"),
     [
         pytest.param(Picky(), f"{RUNS}I take 28 x 28 pixels. {CHECK}", id="other images"),
+        pytest.param(
+            NoCopy(nn.Flatten(), nn.Linear(192, 4)),
+            "network cannot be copied (I am). It must hold nothing that copy.deepcopy refuses, "
+            "such as a tensor that was computed with gradients.",
+            id="no copy",
+        ),
         pytest.param(nn.Conv2d(3, 4, 3), f"{SCORES}(2, 4, 6, 6).", id="wrong shape"),
         pytest.param(
             Sequential(nn.Flatten(0), nn.Unflatten(0, (4, 96)), nn.Linear(96, 4)),
@@ -661,6 +709,73 @@ NOTHING = "A network needs at least one hidden linear or convolution layer."
 )
 def test_errors(network: nn.Module, message: str) -> None:
     assert message_of(lambda: find_switches(network, example())) == message
+
+
+IMAGES = "example must be a tensor of normalised images (n, channels, height, width), as floats, "
+SOME = "Some test images will do: data.batch('test', torch.arange(8))[0]."
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        pytest.param(None, f"{IMAGES}got NoneType. {SOME}", id="none"),
+        pytest.param([[0.0]], f"{IMAGES}got list. {SOME}", id="list"),
+        pytest.param(example()[0], f"{IMAGES}got the shape (3, 8, 8). {SOME}", id="one image"),
+        pytest.param(example(n=0), f"{IMAGES}got the shape (0, 3, 8, 8). {SOME}", id="no images"),
+        pytest.param(
+            example().byte(), f"{IMAGES}got values of torch.uint8. {SOME}", id="not normalised"
+        ),
+        pytest.param(
+            example((1, 8, 8)),
+            f"network does not run on images of shape (2, 1, 8, 8): TORCH. {CHECK}",
+            id="too few channels",
+        ),
+        pytest.param(
+            example().double(),
+            f"{RUNS}TORCH. Its parameters are torch.float32 and the images torch.float64: convert "
+            "the images with .to(torch.float32).",
+            id="another dtype",
+        ),
+        pytest.param(
+            example().to("meta"),
+            f"{RUNS}TORCH. Its parameters are on cpu and the images on meta: move one of them "
+            "with .to(…).",
+            id="another device",
+        ),
+    ],
+)
+@pytest.mark.parametrize("call", [find_switches, partial(describe, show=False)])
+def test_a_wrong_example(call: Callable[..., Any], images: Any, message: str) -> None:
+    network = Sequential(nn.Flatten(), nn.Linear(192, 7), nn.ReLU(), nn.Linear(7, 4))
+    first = next(iter(network.parameters()))
+    first.requires_grad_(False)
+    before = copy.deepcopy(network.state_dict())
+    kept = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    if "TORCH" in message:  # whose words differ from version to version
+        said = message_of(lambda: network(images), RuntimeError)
+        message = message.replace("TORCH", said.rstrip("."))
+    assert message_of(lambda: call(network, images)) == message
+    assert_untouched(network, before, kept, True)
+
+
+def test_no_network() -> None:
+    said = "network must be a torch.nn.Module, got str. Build one first, for example with "
+    assert message_of(lambda: find_switches("lenet5", example())) == (  # type: ignore[arg-type]
+        f"{said}network('lenet5', data)."
+    )
+
+
+def test_a_trainer_on_images_that_the_network_does_not_take() -> None:
+    data = reference.tiny_data((3, 8, 8))
+    network = reference.own()
+    network.get_submodule("4").requires_grad_(False)
+    before = copy.deepcopy(network.state_dict())
+    kept = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    assert message_of(lambda: Trainer(network, data, device="cpu")) == (
+        f"{RUNS}Given groups=1, weight of size [6, 1, 3, 3], expected input[2, 3, 8, 8] to have 1 "
+        f"channels, but got 3 channels instead. {CHECK}"
+    )
+    assert_untouched(network, before, kept, True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Runs a user's network on example images; what stands in the way becomes one clear error."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
+
+
+def check_arguments(network: Any, example: Any) -> None:
+    """Says what is wrong before anything is run."""
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"network must be a torch.nn.Module, got {type(network).__name__}. "
+            "Build one first, for example with network('lenet5', data)."
+        )
+    if isinstance(example, Tensor) and example.ndim == 4 and len(example):
+        if example.is_floating_point():
+            return
+        got = f"values of {example.dtype}"
+    else:
+        got = f"the shape {tuple(example.shape)}" if isinstance(example, Tensor) else None
+    raise ValueError(
+        "example must be a tensor of normalised images (n, channels, height, width), as floats, "
+        f"got {got or type(example).__name__}. "
+        "Some test images will do: data.batch('test', torch.arange(8))[0]."
+    )
+
+
+def copied(network: nn.Module) -> Any:
+    """A deep copy, which the user's network must allow."""
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        raise ValueError(
+            f"network cannot be copied ({_first_line(error)}). It must hold nothing that "
+            "copy.deepcopy refuses, such as a tensor that was computed with gradients."
+        ) from error
+
+
+@contextmanager
+def running(network: nn.Module, example: Tensor) -> Iterator[None]:
+    """Within, the network runs on the example; what it cannot do becomes one clear error."""
+    try:
+        yield
+    except Exception as error:
+        own = next(network.parameters(), example)
+        advice = "Check that its first layer takes images of this shape."
+        if own.device != example.device:
+            advice = (
+                f"Its parameters are on {own.device} and the images on {example.device}: "
+                "move one of them with .to(…)."
+            )
+        elif own.dtype != example.dtype:
+            advice = (
+                f"Its parameters are {own.dtype} and the images {example.dtype}: "
+                f"convert the images with .to({own.dtype})."
+            )
+        raise ValueError(
+            f"network does not run on images of shape {tuple(example.shape)}: "
+            f"{_first_line(error)}. {advice}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+@contextmanager
+def positions_used(network: nn.Module) -> Iterator[dict[str, int]]:
+    """Counts in runs within at how many places of an image each layer's weights are used."""
+    positions: dict[str, int] = {}
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(module: Any, inputs: Any, output: Tensor) -> None:
+            per_place = len(output) * module.weight.shape[0]
+            positions[name] = positions.get(name, 0) + output.numel() // per_place
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(count(name))
+        for name, module in network.named_modules()
+        if isinstance(module, WRITERS)
+    ]
+    try:
+        yield positions
+    finally:
+        for handle in handles:
+            handle.remove()
