@@ -10,10 +10,10 @@ from snnviz.compact import compact
 from snnviz.data import ImageData, load_data
 from snnviz.history import History
 from snnviz.networks import network
+from snnviz.runs import Trainer
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
 from snnviz.tracing import describe
-from snnviz.trainer import Trainer
 
 if TYPE_CHECKING:
     from snnviz import figures, plots

@@ -36,6 +36,15 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
+@dataclass(frozen=True)
+class Source:
+    """What `load_data` was asked for: enough to load the same again."""
+
+    name: str
+    holdout: int | float
+    augment: str
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
     """A data set resident on one device. Make one with `load_data` or a `from_…` method.
@@ -43,7 +52,8 @@ class ImageData:
     `mean` and `std` (c, 1, 1) are those of the training images, in units of 0 to 1 for uint8
     images and in the images' own units for floating point ones. `augment` says how batches of
     the training split are augmented: "shift" moves an image by up to 4 pixels (what comes in is
-    0), "flip" mirrors it left to right at random, "shift+flip" does both.
+    0), "flip" mirrors it left to right at random, "shift+flip" does both. `source` says what
+    `load_data` was asked for, and is None for your own data.
     """
 
     name: str
@@ -54,6 +64,7 @@ class ImageData:
     mean: Tensor
     std: Tensor
     augment: str = "none"
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         _checks.augment(self.augment)
@@ -274,9 +285,10 @@ def load_data(
     else:
         train, test, classes = _sources.torchvision_sets(name, place)
         make = ImageData.from_dataset
-    return make(
+    made = make(
         train, test, holdout=holdout, classes=classes, name=name, device=device, augment=augment
     )
+    return replace(made, source=Source(name, holdout, augment))
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

@@ -4,35 +4,26 @@ It knows nothing of networks: it holds numbers, gives them as arrays and tidy Da
 them in files that any program can read.
 """
 
-import json
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnviz._files import exchanged
+from snnviz import _files, _tables
+from snnviz._pointer import NAME as POINTER
+from snnviz._pointer import Note, Pointer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-STEP_COLUMNS = ("step", "epoch", "phase", "loss", "accuracy", "lr")
-EPOCH_COLUMNS = (
-    "epoch",
-    "step",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "neurons_on",
-    "neurons",
-    "parameters",
-    "macs",
-    "seconds",
-)
+STEP_COLUMNS = tuple(_tables.COLUMNS["steps"])
+EPOCH_COLUMNS = tuple(_tables.COLUMNS["epochs"])
 EVENT_COLUMNS = ("epoch", "step", "event", "group", "neuron", "detail")
-FORMAT = 1
+MERGED = 50  # epochs that are written into one file together, once there are so many
 
 
 class History:
@@ -49,7 +40,7 @@ class History:
         self._steps: list[tuple] = []
         # Row and factors of an epoch come and go together, so that a reader never sees one alone.
         self._epochs: list[tuple[tuple, dict[str, np.ndarray]]] = []
-        self._notes: list[tuple] = []  # events that are not in the factors: schedule, rollback, …
+        self._notes: list[Note] = []  # what is not in the factors
 
     def __repr__(self) -> str:
         return (
@@ -71,13 +62,13 @@ class History:
             if np.shape(factors[group]) != (n,):
                 came = np.shape(factors[group])
                 raise ValueError(f"factors[{group!r}] must have shape ({n},), got {came}.")
-        row = tuple(values[column] for column in EPOCH_COLUMNS)
+        row = tuple(as_type(values[name]) for name, as_type in _EPOCH_TYPES.items())
         copies = {g: np.array(factors[g], dtype=np.float32) for g in self.groups}
         self._epochs.append((row, copies))
 
     def add_event(self, *, epoch: int, step: int, event: str, detail: str = "") -> None:
         """Something that happened to the run as a whole, such as a new schedule."""
-        self._notes.append((epoch, step, event, "", -1, detail))
+        self._notes.append((epoch, step, event, detail))
 
     def truncate(self, *, epochs: int, steps: int) -> None:
         """Forgets all that came after; events stay, for they did happen."""
@@ -90,6 +81,15 @@ class History:
     def n_epochs(self) -> int:
         """Finished epochs."""
         return len(self._epochs)
+
+    @property
+    def n_events(self) -> int:
+        """Events that are not in the factors: schedules, rollbacks, resets."""
+        return len(self._notes)
+
+    def epoch_rows(self) -> list[tuple]:
+        """The rows of `epochs`, in the order of `EPOCH_COLUMNS`."""
+        return [row for row, _ in list(self._epochs)]
 
     @property
     def factors(self) -> dict[str, np.ndarray]:
@@ -136,7 +136,8 @@ class History:
         first epoch all are on). `schedule`, `rollback`, `reset`: the run as a whole; their group is
         empty and their neuron -1.
         """
-        rows, epochs = list(self._notes), list(self._epochs)
+        rows: list[tuple] = [(*note[:3], "", -1, note[3]) for note in list(self._notes)]
+        epochs = list(self._epochs)
         ends = [row[EPOCH_COLUMNS.index("step")] for row, _ in epochs]
         for group, values in self._stacked(epochs).items():
             off = values == 0
@@ -150,41 +151,115 @@ class History:
     # Files ------------------------------------------------------------------------------------
 
     def save(self, folder: str | os.PathLike) -> Path:
-        """Writes `history.json`, `steps.npz` and `factors.npz` into a folder, whole or not at all.
+        """Writes `history.json` and Parquet tables into a folder, whole or not at all.
 
         A history that is there already is replaced; anything else in the folder is an error.
 
         Raises:
-            FileExistsError: the folder holds other files.
+            FileExistsError: the folder holds other files, or is part of a recorded run.
         """
         folder = Path(folder)
-        with exchanged(folder, _FILES) as new:
-            self._write(new)
+        if (folder.parent / "config.json").exists() and folder.name == "history":
+            raise FileExistsError(
+                f"folder {str(folder)!r} is the history of a recorded run; "
+                "give the name of a new or empty folder."
+            )
+        with _files.exchanged(folder, _is_ours) as new:
+            copy = self.frozen()
+            copy.write_tables(new, 1, copy.n_epochs)
+            _files.write(new / POINTER, copy.pointer().encoded())
         return folder
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "History":
-        """Reads what `save` wrote. No code in the files is run.
+        """Reads what `save` wrote, or the history of a run folder. No code in the files is run.
+
+        A run may be under way meanwhile: what is read is as it was at the end of an epoch, or when
+        it was saved last.
 
         Raises:
             FileNotFoundError: the folder, or a file in it, is missing.
             ValueError: a file is damaged, or from a newer version.
         """
         folder = Path(folder)
-        for name in _FILES:
-            if not (folder / name).is_file():
-                raise FileNotFoundError(
-                    f"folder {str(folder)!r} holds no history: {name} is missing. "
-                    "Give a folder that History.save has written."
-                )
-        try:
-            return cls._read(folder)
-        except _Newer:
-            raise
-        except Exception as error:  # whatever a damaged file makes a reader say
-            raise ValueError(
-                f"the history in {str(folder)!r} is damaged ({error}); load another copy of it."
-            ) from error
+        if not (folder / POINTER).is_file() and (folder / "history" / POINTER).is_file():
+            folder = folder / "history"
+        if not (folder / POINTER).is_file():
+            raise FileNotFoundError(
+                f"folder {str(folder)!r} holds no history: {POINTER} is missing. "
+                "Give a folder that History.save has written, or that of a run."
+            )
+        return cls.read(folder)[0]
+
+    @classmethod
+    def read(cls, folder: Path, epochs: int | None = None) -> tuple["History", Pointer]:
+        """The history in a folder, and what its pointer says.
+
+        Args:
+            epochs: read no more than so many, and no step after them.
+
+        Raises:
+            FileNotFoundError: the pointer is missing.
+            Damaged: a file is not what was written.
+            Newer: the folder is from a newer version.
+        """
+        for left in reversed(range(_PATIENCE)):
+            pointer = Pointer.read(folder)
+            try:
+                return cls._read(folder, pointer, epochs), pointer
+            except (FileNotFoundError, _files.Damaged):
+                # A run that is under way may have put other files in their place meanwhile.
+                if not left or Pointer.read(folder) == pointer:
+                    raise
+        raise AssertionError("never reached")
+
+    def frozen(self) -> "History":
+        """A copy that does not grow while it is written: the trainer may add meanwhile."""
+        copy = History(self.groups)
+        copy._epochs, copy._notes = list(self._epochs), list(self._notes)
+        copy._steps = list(self._steps)
+        return copy
+
+    def pointer(self, run: dict[str, Any] | None = None) -> Pointer:
+        """What `history.json` says once all is in the tables."""
+        return Pointer(self.groups, self.n_epochs, len(self._steps), list(self._notes), run)
+
+    def write_tables(self, folder: Path, first: int, last: int) -> list[_tables.Segment]:
+        """Writes epochs `first` to `last`, and the steps after the last epoch of all.
+
+        Full runs of 50 epochs share a file. The names are settled.
+        """
+        made = []
+        while first <= last:
+            end = min(last, (first - 1) // MERGED * MERGED + MERGED)
+            made += [self.write_table(kind, folder, first, end) for kind in _tables.KINDS]
+            first = end + 1
+        total, start = len(self._steps), self._first_step(self.n_epochs + 1)
+        if start < total:
+            rows = _step_columns(self._steps[start:])
+            made.append(_tables.written("unfinished", start + 1, total, rows, folder))
+        _files.settle(folder)
+        return made
+
+    def write_table(
+        self, kind: _tables.Kind, folder: Path, first: int, last: int
+    ) -> _tables.Segment:
+        """Writes one kind of epochs `first` to `last` into one file."""
+        return _tables.written(kind, first, last, self._columns(kind, first, last), folder)
+
+    def _columns(self, kind: _tables.Kind, first: int, last: int) -> _tables.Columns:
+        part = self._epochs[first - 1 : last]
+        if kind == "factors":
+            rows = [np.concatenate([*each.values(), _NONE]) for _, each in part]
+            return _tables.tidy_factors(self.groups, first, np.stack(rows))
+        if kind == "epochs":
+            columns = zip(*(row for row, _ in part), strict=True)
+            return {k: np.array(v) for k, v in zip(EPOCH_COLUMNS, columns, strict=True)}
+        return _step_columns(self._steps[self._first_step(first) : self._first_step(last + 1)])
+
+    def _first_step(self, epoch: int) -> int:
+        """The index of the first step of an epoch."""
+        return bisect_left(self._steps, epoch, key=lambda row: row[1])
 
     def _stacked(self, epochs: Sequence[tuple[tuple, dict[str, np.ndarray]]]) -> dict:
         """{group: (epochs, neurons)}"""
@@ -196,76 +271,93 @@ class History:
             for group, n in self.groups.items()
         }
 
-    def _write(self, folder: Path) -> None:
-        # Copies, for the trainer may add to the lists meanwhile.
-        steps, epochs, notes = list(self._steps), list(self._epochs), list(self._notes)
-        description = {
-            "format": FORMAT,
-            "groups": self.groups,
-            "epochs": {"columns": EPOCH_COLUMNS, "rows": [row for row, _ in epochs]},
-            "events": {"columns": EVENT_COLUMNS, "rows": notes},
-        }
-        text = json.dumps(description, indent=1)
-        (folder / "history.json").write_text(text, encoding="utf-8")
-        columns: dict[str, Any] = {
-            name: np.array([row[i] for row in steps], dtype=_STEP_TYPES[name])
-            for i, name in enumerate(STEP_COLUMNS)
-        }
-        np.savez_compressed(folder / "steps.npz", **columns)
-        # Keys are numbers, for a group's name may hold any letter.
-        arrays = {str(i): values for i, values in enumerate(self._stacked(epochs).values())}
-        np.savez_compressed(folder / "factors.npz", **arrays)
-
     @classmethod
-    def _read(cls, folder: Path) -> "History":
-        description = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-        if description["format"] > FORMAT:
-            raise _Newer(
-                f"the history in {str(folder)!r} has format {description['format']}, and this "
-                f"version of snnviz reads up to {FORMAT}; install a newer snnviz."
-            )
-        history = cls({str(name): int(n) for name, n in description["groups"].items()})
-        steps = _arrays(folder / "steps.npz")
-        columns = [steps[name].tolist() for name in STEP_COLUMNS]
-        arrays = _arrays(folder / "factors.npz")
-        factors = [arrays[str(i)] for i in range(len(history.groups))]
-        for (name, n), values in zip(history.groups.items(), factors, strict=True):
-            if values.shape != (len(description["epochs"]["rows"]), n):
-                raise ValueError(f"the factors of {name!r} have shape {values.shape}")
-        history._steps = list(zip(*columns, strict=True))
-        for i, row in enumerate(description["epochs"]["rows"]):
-            values = dict(zip(description["epochs"]["columns"], row, strict=True))
-            history.add_epoch(
-                {name: factors[k][i] for k, name in enumerate(history.groups)}, **values
-            )
-        history._notes = [tuple(row) for row in description["events"]["rows"]]
-        if any(len(row) != len(EVENT_COLUMNS) for row in history._notes):
-            raise ValueError(f"an event must have {len(EVENT_COLUMNS)} values")
+    def _read(cls, folder: Path, pointer: Pointer, epochs: int | None) -> "History":
+        history, found = cls(pointer.groups), _tables.found_in(folder)
+        n = pointer.epochs if epochs is None else min(epochs, pointer.epochs)
+        for part in _tables.chosen(found, "epochs", n, folder):
+            history._epochs += [(row, {}) for row in _epoch_rows(part, folder)]
+        for part in _tables.chosen(found, "factors", n, folder):
+            history._take_factors(part, folder)
+        del history._epochs[n:]
+        for part in _tables.chosen(found, "steps", n, folder):
+            history._take_steps(part, pointer.steps, folder)
+        history._notes = list(pointer.notes)
+        del history._steps[history._first_step(n + 1) :]
+        if epochs is not None:
+            return history
+        done = len(history._steps)
+        if done < pointer.steps:
+            ends = {(p.first, p.last): p for p in found if p.kind == "unfinished"}
+            if (rest := ends.get((done + 1, pointer.steps))) is None:
+                raise _files.Damaged(folder, f"the steps from {done + 1} on are missing")
+            history._take_steps(rest, pointer.steps, folder)
+        if len(history._steps) != pointer.steps:
+            raise _files.Damaged(folder, f"it has {len(history._steps)} steps, not {pointer.steps}")
         return history
 
+    def _take_factors(self, part: _tables.Segment, folder: Path) -> None:
+        count, n = part.last - part.first + 1, sum(self.groups.values())
+        columns = _tables.read(part, lambda rows: rows == count * n, folder)
+        values = columns["factor"].reshape(count, n)
+        right = _tables.tidy_factors(self.groups, part.first, values)
+        same = all(np.array_equal(columns[name], right[name]) for name in ("epoch", "neuron"))
+        codes = np.array([right["group"].words.index(w) for w in columns["group"].words], np.int32)
+        if not same or not np.array_equal(codes[columns["group"].codes], right["group"].codes):
+            raise _files.Damaged(part.file, "its epochs, groups and neurons are not those expected")
+        ends = np.cumsum([0, *self.groups.values()]).tolist()
+        for i, row in enumerate(values[: len(self._epochs) - part.first + 1], part.first - 1):
+            self._epochs[i][1].update(
+                {g: row[ends[k] : ends[k + 1]] for k, g in enumerate(self.groups)}
+            )
 
-_FILES = ("factors.npz", "history.json", "steps.npz")
-_STEP_TYPES = {
-    "step": "int64",
-    "epoch": "int64",
-    "phase": "U8",
-    "loss": "float64",
-    "accuracy": "float64",
-    "lr": "float64",
-}
+    def _take_steps(self, part: _tables.Segment, most: int, folder: Path) -> None:
+        left = most - len(self._steps)
+        columns = _tables.read(part, lambda rows: rows <= left, folder)
+        columns["phase"] = np.array(_tables.words(columns["phase"]), dtype=object)
+        self._steps += zip(*(columns[name].tolist() for name in STEP_COLUMNS), strict=True)
 
 
-class _Newer(ValueError):
-    pass
+def last_epoch(folder: Path) -> dict[str, Any] | None:
+    """The epoch columns of the last epoch in a folder, without reading the others; None: none."""
+    n = Pointer.read(folder).epochs
+    parts = _tables.chosen(_tables.found_in(folder), "epochs", n, folder)
+    rows = [row for part in parts[-1:] for row in _epoch_rows(part, folder)]
+    return dict(zip(EPOCH_COLUMNS, rows[n - parts[-1].first], strict=True)) if rows else None
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    # Opened here: given a path, np.load leaves a damaged file open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+def _epoch_rows(part: _tables.Segment, folder: Path) -> list[tuple]:
+    count = part.last - part.first + 1
+    columns = _tables.read(part, lambda rows: rows == count, folder)
+    if columns["epoch"].tolist() != list(range(part.first, part.last + 1)):
+        raise _files.Damaged(part.file, "its epochs are not those in its name")
+    return list(zip(*(columns[name].tolist() for name in EPOCH_COLUMNS), strict=True))
+
+
+def _step_columns(rows: Sequence[tuple]) -> _tables.Columns:
+    columns = list(zip(*rows, strict=True)) or [()] * len(STEP_COLUMNS)
+    named = dict(zip(STEP_COLUMNS, columns, strict=True))
+    made: _tables.Columns = {
+        k: np.array(v, _STEP_TYPES[k]) for k, v in named.items() if k != "phase"
+    }
+    return {**made, "phase": _tables.text(named["phase"])}
+
+
+def _is_ours(name: str) -> bool:
+    return name == POINTER or _tables.segment(Path(name)) is not None
 
 
 def _frame(rows: Sequence[tuple], columns: Sequence[str]) -> "DataFrame":
     import pandas as pd
 
     return pd.DataFrame.from_records(list(rows), columns=list(columns))
+
+
+_PATIENCE = 5  # times that a folder is read anew because its writer was quicker
+_NONE = np.zeros(0, np.float32)
+_NUMPY = {"int64": np.int64, "double": np.float64}
+_STEP_TYPES = {k: _NUMPY[v] for k, v in _tables.COLUMNS["steps"].items() if k != "phase"}
+_EPOCH_TYPES: dict[str, Callable[[Any], int | float]] = {
+    name: operator.index if kind == "int64" else float
+    for name, kind in _tables.COLUMNS["epochs"].items()
+}

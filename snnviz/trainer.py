@@ -214,6 +214,7 @@ class Trainer:
             event="schedule",
             detail=", ".join(f"{name}: {old} → {new}" for name, (old, new) in changes.items()),
         )
+        self._turned("schedule")
 
     @property
     def network(self) -> nn.Module:
@@ -299,11 +300,23 @@ class Trainer:
     def rollback(self) -> None:
         """Back to the last epoch's end (or the start), under the schedule that is in force now."""
         self._return_to(self._epoch_end, "rollback")
+        self._turned("rollback")
 
     def reset(self) -> None:
         """Back to the start, under the schedule that is in force now."""
         self._return_to(self._initial, "reset")
         self._epoch_end = self._initial
+        self._turned("reset")
+
+    # What a trainer that records does besides (snnviz.runs); here there is nothing to do ------
+
+    def _epoch_ended(self) -> None:
+        """An epoch's bookkeeping is done, and its end's state is in `_epoch_end`."""
+
+    def _turned(self, event: str) -> None:
+        """The run took a turn ("schedule", "rollback" or "reset"), and the state is after it."""
+
+    # ------------------------------------------------------------------------------------------
 
     def _return_to(self, state: dict[str, Any], event: str) -> None:
         at, schedule = self.position, self.schedule
@@ -427,6 +440,7 @@ class Trainer:
         )
         self._running = _Running()
         self._epoch_end = self.state_dict()
+        self._epoch_ended()
 
     def _target(self, epochs: int | None) -> int:
         """The epoch that a run goes to; the schedule's end moves there if it comes before."""

@@ -26,8 +26,9 @@ def make_history(epochs: int = 4, groups: dict[str, int] | None = None) -> Histo
             )
         drift = {g: rng.normal(1, 0.02, n) for g, n in history.groups.items()}
         factors = {g: size[g] * drift[g] * (when[g] > epoch) for g in size}
-        columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "neurons_on")
-        values = dict.fromkeys((*columns, "neurons", "parameters", "macs", "seconds"), 0.5)
+        columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
+        values: dict[str, float] = dict.fromkeys(columns, 0.5)
+        values |= dict.fromkeys(("neurons_on", "neurons", "parameters", "macs"), 1)
         history.add_epoch(factors, epoch=epoch, step=20 * epoch, **values)
     return history
 

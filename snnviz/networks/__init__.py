@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -47,6 +49,22 @@ NETWORKS: dict[str, tuple[Callable[[Shape, int], nn.Module], int]] = {
 }
 
 
+class Recipe(NamedTuple):
+    """What `network` was asked for: enough to make another such network, before training."""
+
+    name: str
+    seed: int
+
+
+# Kept beside the modules, which stay the user's own.
+_RECIPES: WeakKeyDictionary[nn.Module, Recipe] = WeakKeyDictionary()
+
+
+def recipe(module: nn.Module) -> Recipe | None:
+    """How `network` made this module; None for a network of one's own."""
+    return _RECIPES.get(module)
+
+
 def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
     """A task network for these images and classes, with weights drawn from `seed`.
 
@@ -76,4 +94,6 @@ def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
         )
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, the same everywhere
         torch.manual_seed(seed)
-        return build(data.shape, data.n_classes)
+        made = build(data.shape, data.n_classes)
+    _RECIPES[made] = Recipe(name, seed)
+    return made

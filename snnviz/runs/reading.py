@@ -1,0 +1,209 @@
+"""A trainer as a run folder has it at some epoch. Reads only, also while another process writes."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from snnviz import _files, _tables
+from snnviz.data import ImageData
+from snnviz.runs import checkpoint
+from snnviz.runs.checkpoint import Checkpoint, Lost
+from snnviz.runs.folder import Past, at_ends, past
+from snnviz.trainer import Trainer
+
+_PATIENCE = 5  # times that a folder is read anew because its writer was quicker
+_TRIES = 5  # checkpoints that are looked at for one that is whole
+
+T = TypeVar("T", bound=Trainer)
+
+
+class Loaded(NamedTuple):
+    """A trainer as it was, and where that was read."""
+
+    trainer: Any
+    past: Past
+    at: Checkpoint  # what it was read from
+    ended: Checkpoint  # the state at its last epoch's end
+    kept: list[Checkpoint]  # of its start and its last epoch's end
+
+    @property
+    def last(self) -> str:
+        """The name of the checkpoint that the run itself would go on from."""
+        return last(self.past)
+
+    def warn(self) -> None:
+        """Says what may make other numbers here."""
+        if other := self.past.config.other_bits(self.trainer.device):
+            warnings.warn(
+                f"The run goes on in other surroundings than it began in: {other}. "
+                "Its numbers may differ in their last bits from now on.",
+                stacklevel=3,
+            )
+
+
+def last(found: Past) -> str:
+    assert found.pointer.run is not None
+    return found.pointer.run["checkpoint"]
+
+
+def load(
+    make: type[T],
+    folder: Path,
+    epoch: int | None,
+    network: nn.Module | None,
+    data: ImageData | None,
+    device: str | torch.device | None,
+) -> Loaded:
+    """The trainer at an epoch's end; None: where the run was saved last.
+
+    Args:
+        make: the class of the trainer.
+    """
+    found = _past(folder, epoch)
+    config = found.config
+    device = config.device(device)
+    data = config.load_data(data, device)
+    trainer = make(
+        config.build_network(network, data),
+        data,
+        config.schedule,
+        config.switcher,
+        config.seed,
+        device,
+        config.precision,
+        config.exclude,
+    )
+    if trainer.history.groups != found.history.groups:
+        raise ValueError(
+            f"the run in {str(folder)!r} switches {_in_words(found.history.groups)}, and here the "
+            f"same network gives {_in_words(trainer.history.groups)}. Pass network= as it was, or "
+            "use the version of snnviz that the run was made with."
+        )
+    for left in reversed(range(_PATIENCE)):
+        at = _chosen(found, epoch)
+        try:
+            return _taken_up(trainer, found, at)
+        except (_files.Damaged, FileNotFoundError) as error:
+            # A run that is under way may have dropped it meanwhile.
+            anew = past(folder, epoch)
+            if not left or anew.pointer == found.pointer:
+                raise _with_offer(error, found, at) from error
+            found = anew
+    raise AssertionError("never reached")
+
+
+def _past(folder: Path, epoch: int | None) -> Past:
+    """What is in the folder; up to the epoch only, if what comes after it is damaged."""
+    try:
+        return past(folder)
+    except _files.Damaged as error:
+        part = _tables.segment(error.file)
+        if epoch is not None:
+            return past(folder, epoch)
+        if part is None:
+            raise
+        # Where `unfinished` is damaged, all epochs are whole.
+        good = _good_before(folder, None if part.kind == "unfinished" else part.first)
+        raise _offering(error, folder, good) from error
+
+
+def _good_before(folder: Path, epoch: int | None) -> Checkpoint | None:
+    """The newest whole checkpoint of an epoch's end before `epoch`, up to which all is whole."""
+    try:
+        found = past(folder, epoch - 1 if epoch else 2**53)
+    except ValueError:
+        found = past(folder, 0)
+    groups = at_ends(found.checkpoints, found.history)
+    for number in sorted(groups, reverse=True)[:_TRIES]:
+        if checkpoint.is_whole(groups[number][-1], folder):
+            return groups[number][-1]
+    return None
+
+
+def _chosen(found: Past, epoch: int | None) -> Checkpoint:
+    groups = at_ends(found.checkpoints, found.history)
+    if epoch is None:
+        named = [at for at in found.checkpoints if at.file.name == last(found)]
+        if not named:
+            file = found.folder / "checkpoints" / last(found)
+            missing = _files.Damaged(file, "it is missing")
+            latest = Checkpoint.of(file)
+            assert latest is not None
+            raise _with_offer(missing, found, latest) from missing
+        return named[0]
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch not in groups:
+        kept = ", ".join(map(str, groups)) or "none"
+        raise ValueError(
+            f"epoch must be one whose end was kept in {str(found.folder)!r} ({kept}), "
+            f"got {epoch!r}. To keep more of them, make the trainer with a smaller keep_every."
+        )
+    return groups[epoch][-1]
+
+
+def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
+    """Loads a checkpoint into a fresh trainer, history and all."""
+    history = found.history
+    groups = at_ends(found.checkpoints, history)
+    ended = groups.get(at.epoch, [at])[0]
+    start = groups.get(0, [None])[0]
+    state = checkpoint.read(at, trainer, found.folder)
+    initial = _state(start, trainer, found.folder, "the start", "reset()")
+    if at == ended:
+        epoch_end: Mapping[str, Any] = state
+    elif ended == start:
+        epoch_end = initial
+    else:
+        end = f"the end of epoch {at.epoch}"
+        epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
+    trainer.load_state_dict(state)
+    if trainer.position.step > found.pointer.steps:
+        raise _files.Damaged(at.file, "it is ahead of the history")
+    history.truncate(epochs=at.epoch, steps=at.step)
+    if at.file.name != last(found):
+        history._notes = history._notes[: at.events]
+    trainer.history = history
+    trainer._initial, trainer._epoch_end = initial, epoch_end  # type: ignore[assignment]
+    kept = [one for one in (start, ended) if one]
+    return Loaded(trainer, found, at, ended, kept)
+
+
+def _state(
+    at: Checkpoint | None, trainer: Trainer, folder: Path, what: str, way: str
+) -> Mapping[str, Any]:
+    """An earlier state, which training goes on without if it must."""
+    try:
+        if at is None:
+            raise _files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
+        return checkpoint.read(at, trainer, folder)
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{error} Without it the run goes on, but not {way}.", stacklevel=2)
+        return Lost(f"{way} cannot return to {what}: {error}")
+
+
+def _with_offer(error: Exception, found: Past, at: Checkpoint) -> Exception:
+    groups = at_ends(found.checkpoints, found.history)
+    earlier = [group[-1] for group in groups.values() if group[-1] < at]
+    tried = sorted(earlier, reverse=True)[:_TRIES]
+    good = next((one for one in tried if checkpoint.is_whole(one, found.folder)), None)
+    return _offering(error, found.folder, good)
+
+
+def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Exception:
+    if isinstance(error, FileNotFoundError):
+        error = _files.Damaged(Path(str(error.filename)), "it is missing")
+    if not isinstance(error, _files.Damaged) or good is None:
+        return error
+    return _files.Damaged(
+        error.file,
+        error.why,
+        f"restore it from a copy, or go on from the newest good one before it: "
+        f"Trainer.resume({str(folder)!r}, epoch={good.epoch}), which drops what came later.",
+    )
+
+
+def _in_words(groups: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({n})" for name, n in groups.items())[:200]

@@ -1,0 +1,220 @@
+"""The writer of a run folder: brings what is on the disk up to what the trainer holds.
+
+The order makes a kill harmless at any moment: tables, checkpoint, `history.json` (which makes the
+save whole), and then what nobody needs any more is removed. Nothing depends on how long a run is.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from snnviz import _files, _tables
+from snnviz._pointer import NAME as POINTER
+from snnviz._pointer import Pointer
+from snnviz.history import MERGED, History
+from snnviz.runs import checkpoint
+from snnviz.runs.checkpoint import Checkpoint, Lost
+from snnviz.runs.folder import CHECKPOINTS, HISTORY, Lock, append, at_ends, belongs, best_epoch
+
+
+class Record:
+    """Writes one run folder.
+
+    Args:
+        folder: where.
+        lock: of the folder.
+        keep_every: every so-manieth epoch keeps its checkpoint.
+        pointer: what is in the folder already; None: nothing.
+    """
+
+    def __init__(
+        self, folder: Path, lock: Lock, keep_every: int, pointer: Pointer | None = None
+    ) -> None:
+        self.folder, self.lock, self.keep_every = folder, lock, keep_every
+        self._pointer = pointer
+        self._valid = pointer.epochs if pointer else 0  # epochs on the disk that still hold
+        self._segments: list[_tables.Segment] = []  # those of less than 50 epochs, or unfinished
+        self._checkpoints: list[Checkpoint] = []
+        self._stale: list[Path] = []  # would contradict what comes: go before anything is written
+        self._spare: list[Path] = []  # nobody needs them, and they harm nobody
+        self._unsaid: list[tuple[str, dict[str, Any]]] = []  # lines for the log
+        _tables.get_ready()
+        self._look()
+
+    def say(self, event: str, **values: Any) -> None:
+        """A line for the log, which is written with the next save."""
+        self._unsaid.append((event, values))
+
+    def turn_back(self, epochs: int) -> None:
+        """What was written of later epochs holds no more."""
+        self._valid = min(self._valid, epochs)
+
+    def write(self, history: History, state: Mapping[str, Any], planned: int) -> None:
+        """Brings the folder up to date. May be tried again after an error; nothing is lost by it.
+
+        Args:
+            history: the whole history.
+            state: the trainer's, of now.
+            planned: epochs that are planned.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.lock.check()
+        self._remove_stale()
+        at, n = state["position"], history.n_epochs
+        if at.epoch != n:
+            raise RuntimeError(
+                f"the trainer is after epoch {at.epoch} and its history after epoch {n}, so they "
+                "are not of one run and were not saved. To go back in a recorded run, use "
+                "rollback() or reset(); for another epoch, Trainer.at or Trainer.fork."
+            )
+        if not self._is_written(at.step, history.n_events, n):
+            made = self._write_tables(history)
+            last = checkpoint.write(state, history.n_events, self.folder / CHECKPOINTS)
+            run = {"checkpoint": last.file.name, "planned": planned}
+            self._commit(history.pointer(run), made, last)
+            self._mark_spare(history)
+        self._tidy()
+
+    def go_back(self, history: History, last: Checkpoint, planned: int) -> None:
+        """Makes an earlier epoch's checkpoint, which is there, the run's last; later ones go."""
+        self.lock.check()
+        self._remove_stale()
+        self.turn_back(history.n_epochs)
+        made = self._cut_tables(history)
+        run = {"checkpoint": last.file.name, "planned": planned}
+        self._commit(history.pointer(run), made, last)
+        self._mark_spare(history)
+        self._tidy()
+
+    def copy(self, checkpoints: Iterable[Checkpoint]) -> None:
+        """Takes over checkpoints of another folder, as far as they can be read."""
+        for at in checkpoints:
+            with suppress(OSError, ValueError):
+                data = _files.read_hashed(at.file, 2**40)
+                _files.write(self.folder / CHECKPOINTS / at.file.name, data)
+
+    def add(self, state: Mapping[str, Any], events: int) -> None:
+        """Writes an earlier state, unless there is a checkpoint of its step."""
+        steps = {at.step for at in map(Checkpoint.of, self._files(CHECKPOINTS)) if at}
+        if not isinstance(state, Lost) and state["position"].step not in steps:
+            checkpoint.write(state, events, self.folder / CHECKPOINTS)
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those that are kept, in the order of their making."""
+        return list(self._checkpoints)
+
+    # The parts of a save ----------------------------------------------------------------------
+
+    def _is_written(self, step: int, events: int, epochs: int) -> bool:
+        pointer = self._pointer
+        if pointer is None or self._valid < pointer.epochs:
+            return False
+        said = pointer.steps, len(pointer.notes), pointer.epochs
+        return said == (step, events, epochs)
+
+    def _write_tables(self, history: History) -> list[_tables.Segment]:
+        """Writes the epochs that are not there yet, and the steps of the one that is under way."""
+        first, n = self._valid + 1, history.n_epochs
+        fits = sum(history.groups.values()) * MERGED <= _tables.MOST_ROWS
+        if first == n and n % MERGED == 0 and fits:
+            first -= MERGED - 1  # the 50th: into one file with the 49 before it
+        return history.write_tables(self.folder / HISTORY, first, n)
+
+    def _cut_tables(self, history: History) -> list[_tables.Segment]:
+        """Where a file goes on past the history's end, another that does not."""
+        folder, n = self.folder / HISTORY, history.n_epochs
+        made = []
+        for kind in _tables.KINDS if n else ():
+            end = _tables.chosen(_tables.found_in(folder), kind, n, folder)[-1]
+            if end.last > n:
+                made.append(history.write_table(kind, folder, end.first, n))
+        _files.settle(folder)
+        return made
+
+    def _commit(self, pointer: Pointer, made: list[_tables.Segment], last: Checkpoint) -> None:
+        _files.write(self.folder / HISTORY / POINTER, pointer.encoded())
+        before, self._pointer = self._pointer, pointer
+        cut = before is None or self._valid < before.epochs or pointer.steps < before.steps
+        self._valid = pointer.epochs
+        if cut:
+            self._look()
+            return
+        self._segments += [part for part in made if part not in self._segments]
+        self._checkpoints = sorted({*self._checkpoints, last})
+
+    def _look(self) -> None:
+        """Sees what is in the folder, and what of it is left over."""
+        self._segments, self._checkpoints = [], []
+        for file in self._files(CHECKPOINTS):
+            at = Checkpoint.of(file)
+            if at and self._pointer and belongs(at, self._pointer):
+                self._checkpoints.append(at)
+            elif at or _files.is_temporary(file.name):
+                self._stale.append(file)
+        n, steps = (self._pointer.epochs, self._pointer.steps) if self._pointer else (0, 0)
+        for file in self._files(HISTORY):
+            part = _tables.segment(file)
+            if part and part.last <= (steps if part.kind == "unfinished" else n):
+                self._segments.append(part)
+            elif part or _files.is_temporary(file.name):
+                self._stale.append(file)
+        self._checkpoints.sort()
+
+    def _files(self, part: str) -> list[Path]:
+        return list((self.folder / part).iterdir())
+
+    def _mark_spare(self, history: History) -> None:
+        """Tables that a longer one holds as well, and checkpoints that are not to be kept."""
+        assert self._pointer is not None
+        assert self._pointer.run is not None
+        parts, steps = self._segments, self._pointer.steps
+        spare = [p for p in parts if (p.last < steps if p.kind == "unfinished" else _in(p, parts))]
+        # Full ones are not looked at again, so that the list stays short however long the run.
+        short = [p for p in parts if p.kind == "unfinished" or p.last - p.first + 1 < MERGED]
+        self._segments = [p for p in short if p not in spare]
+        epochs, best = at_ends(self._checkpoints, history), best_epoch(history)
+        kept = {at for at in self._checkpoints if at.file.name == self._pointer.run["checkpoint"]}
+        for epoch, group in epochs.items():
+            if epoch in (0, best, history.n_epochs) or epoch % self.keep_every == 0:
+                kept |= {group[0], group[-1]}
+        self._spare += [p.file for p in spare]
+        self._spare += [at.file for at in self._checkpoints if at not in kept]
+        self._checkpoints = [at for at in self._checkpoints if at in kept]
+
+    def _tidy(self) -> None:
+        self._remove_stale()
+        left = []
+        for file in self._spare:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError:  # another program reads it, say: later, then
+                left.append(file)
+        self._spare = left
+        while self._unsaid:
+            event, values = self._unsaid[0]
+            append(self.folder, event, values)
+            del self._unsaid[0]
+
+    def _remove_stale(self) -> None:
+        """They are of a past that was taken back, and must not be taken for what comes."""
+        if not self._stale:
+            return
+        while self._stale:
+            self._stale[-1].unlink(missing_ok=True)
+            del self._stale[-1]
+        for part in (HISTORY, CHECKPOINTS):
+            _files.settle(self.folder / part)
+
+
+def _in(part: _tables.Segment, parts: Iterable[_tables.Segment]) -> bool:
+    """Whether a longer one holds its epochs as well."""
+    return any(
+        other.kind == part.kind
+        and other.first <= part.first <= part.last <= other.last
+        and (other.first, other.last) != (part.first, part.last)
+        for other in parts
+    )
