@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all, and read with care."""
 
+import errno
 import hashlib
 import json
 import os
@@ -148,7 +149,13 @@ def read(file: Path, most: int, folder: Path | None = None) -> bytes:
         check_inside(file, folder)
     if file.exists() and not file.is_file():  # a pipe would keep its reader waiting for ever
         raise Damaged(file, "it is no plain file")
-    with file.open("rb") as opened:
+    try:
+        opening = file.open("rb")
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Damaged(file, _first_line(error)) from error
+    with opening as opened:
         size = os.fstat(opened.fileno()).st_size
         if size <= most:
             return opened.read(size)
@@ -157,7 +164,11 @@ def read(file: Path, most: int, folder: Path | None = None) -> bytes:
 
 def check_inside(file: Path, folder: Path) -> None:
     """Raises Damaged if links lead from a file, or a folder, out of the folder that it is in."""
-    if not file.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as error:  # links that lead in a circle, say
+        raise Damaged(file, _first_line(error)) from error
+    if not inside:
         raise Damaged(file, "it is a link that leads out of the folder")
 
 

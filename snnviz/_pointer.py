@@ -11,7 +11,7 @@ FORMAT = 2
 NAME = "history.json"
 Note = tuple[int, int, str, str]  # epoch, step, event, detail
 
-_MOST_BYTES = 2**26
+_MOST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Pointer:
             return cls._checked(content, folder)
         except _files.Newer:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise _files.Damaged(file, why) from error
 

@@ -5,7 +5,7 @@ many: `pandas.concat(map(pandas.read_parquet, Path(folder).glob("factors-*")))`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,9 @@ Kind = Literal["factors", "steps", "epochs", "unfinished"]
 Columns = dict[str, Any]  # {name: (rows,) array; text as Text}
 
 KINDS: tuple[Kind, ...] = ("factors", "steps", "epochs")
-MOST_ROWS = 2**26  # of one file: what a reader is ready to make room for
+MOST_ROWS = 2**24  # of one file: what a reader is ready to make room for
+
+_SPARE = 2**20  # bytes of a file besides its rows
 
 _NAME = re.compile(
     r"(factors|steps|epochs|unfinished)-([0-9]{6,18})-([0-9]{6,18})-[0-9a-f]{16}\.parquet"
@@ -123,11 +125,11 @@ def written(kind: Kind, first: int, last: int, columns: Columns, folder: Path) -
     return Segment(kind, first, last, folder / name)
 
 
-def read(part: Segment, rows: Callable[[int], bool], root: Path) -> Columns:
+def read(part: Segment, least: int, most: int, root: Path) -> Columns:
     """A segment's columns, checked.
 
     Args:
-        rows: whether so many rows are right; asked before room is made for them.
+        least, most: rows that it may have; asked before room is made for them.
         root: links must not lead out of here.
 
     Raises:
@@ -137,7 +139,8 @@ def read(part: Segment, rows: Callable[[int], bool], root: Path) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    data = _files.read_hashed(part.file, 2**31, root)
+    most = min(most, MOST_ROWS)
+    data = _files.read_hashed(part.file, _SPARE + 64 * most, root)
     wanted = COLUMNS[part.kind]
     texts = [name for name, kind in wanted.items() if kind == _TEXT]
     try:
@@ -146,12 +149,27 @@ def read(part: Segment, rows: Callable[[int], bool], root: Path) -> Columns:
         types = {field.name: _type(field.type) for field in schema}
         if types != wanted:
             raise ValueError(f"its columns are {', '.join(f'{k} {v}' for k, v in types.items())}")
-        if not 0 <= count <= MOST_ROWS or not rows(count):
+        if not least <= count <= most:
             raise ValueError(f"it has {count} rows")
+        _check_size(part.kind, file.metadata, len(data))
         table = file.read(use_threads=False).combine_chunks()
+        table.validate(full=True)
         return {name: _column(table[name], name in texts) for name in wanted}
     except (OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
         raise _files.Damaged(part.file, _files._first_line(error)) from error
+
+
+def _check_size(kind: Kind, said: Any, size: int) -> None:
+    """A small file may unpack to more than there is room for."""
+    parts = (said.row_group(i) for i in range(said.num_row_groups))
+    unpacked = sum(
+        part.column(k).total_uncompressed_size for part in parts for k in range(len(COLUMNS[kind]))
+    )
+    if unpacked > _SPARE + 64 * said.num_rows:
+        raise ValueError(f"{said.num_rows} rows take {unpacked} bytes")
+    # Factors may be alike for ever; losses are not, and become Python's numbers.
+    if kind != "factors" and said.num_rows > 2**18 + 8 * size:
+        raise ValueError(f"it has {said.num_rows} rows in {size} bytes")
 
 
 def _encoded(kind: Kind, columns: Columns) -> bytes:

@@ -183,6 +183,7 @@ class History:
         """
         folder = Path(folder)
         if not (folder / POINTER).is_file() and (folder / "history" / POINTER).is_file():
+            _files.check_inside(folder / "history", folder)
             folder = folder / "history"
         if not (folder / POINTER).is_file():
             raise FileNotFoundError(
@@ -229,9 +230,9 @@ class History:
 
         Full runs of 50 epochs share a file. The names are settled.
         """
-        made = []
+        made, fits = [], sum(self.groups.values()) * MERGED <= _tables.MOST_ROWS
         while first <= last:
-            end = min(last, (first - 1) // MERGED * MERGED + MERGED)
+            end = min(last, (first - 1) // MERGED * MERGED + MERGED) if fits else first
             made += [self.write_table(kind, folder, first, end) for kind in _tables.KINDS]
             first = end + 1
         total, start = len(self._steps), self._first_step(self.n_epochs + 1)
@@ -298,11 +299,12 @@ class History:
 
     def _take_factors(self, part: _tables.Segment, folder: Path) -> None:
         count, n = part.last - part.first + 1, sum(self.groups.values())
-        columns = _tables.read(part, lambda rows: rows == count * n, folder)
+        columns = _tables.read(part, count * n, count * n, folder)
         values = columns["factor"].reshape(count, n)
         right = _tables.tidy_factors(self.groups, part.first, values)
         same = all(np.array_equal(columns[name], right[name]) for name in ("epoch", "neuron"))
-        codes = np.array([right["group"].words.index(w) for w in columns["group"].words], np.int32)
+        known = {word: code for code, word in enumerate(right["group"].words)}
+        codes = np.array([known.get(word, -1) for word in columns["group"].words], np.int32)
         if not same or not np.array_equal(codes[columns["group"].codes], right["group"].codes):
             raise _files.Damaged(part.file, "its epochs, groups and neurons are not those expected")
         ends = np.cumsum([0, *self.groups.values()]).tolist()
@@ -313,7 +315,10 @@ class History:
 
     def _take_steps(self, part: _tables.Segment, most: int, folder: Path) -> None:
         left = most - len(self._steps)
-        columns = _tables.read(part, lambda rows: rows <= left, folder)
+        columns = _tables.read(part, 0, left, folder)
+        epochs = columns["epoch"]
+        if part.kind == "steps" and not ((part.first <= epochs) & (epochs <= part.last)).all():
+            raise _files.Damaged(part.file, "its epochs are not those in its name")
         columns["phase"] = np.array(_tables.words(columns["phase"]), dtype=object)
         self._steps += zip(*(columns[name].tolist() for name in STEP_COLUMNS), strict=True)
 
@@ -328,7 +333,7 @@ def last_epoch(folder: Path) -> dict[str, Any] | None:
 
 def _epoch_rows(part: _tables.Segment, folder: Path) -> list[tuple]:
     count = part.last - part.first + 1
-    columns = _tables.read(part, lambda rows: rows == count, folder)
+    columns = _tables.read(part, count, count, folder)
     if columns["epoch"].tolist() != list(range(part.first, part.last + 1)):
         raise _files.Damaged(part.file, "its epochs are not those in its name")
     return list(zip(*(columns[name].tolist() for name in EPOCH_COLUMNS), strict=True))

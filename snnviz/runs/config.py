@@ -28,6 +28,7 @@ FORMAT = 1
 NAME = "config.json"
 
 _MOST_BYTES = 2**24
+_TOO_MUCH = (OverflowError, RecursionError)  # numbers beyond floats, lists in lists in lists
 # What makes the last bits of a run, and how it is called where it differs.
 _BITS = {
     "device": "device",
@@ -132,8 +133,8 @@ class RunConfig:
             return cls(**_checked(content))
         except _files.Newer:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        except (LookupError, TypeError, ValueError, AttributeError, *_TOO_MUCH) as error:
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:500]
             raise ValueError(
                 f"the file {str(file)!r} cannot be used: {why.rstrip('.')}. "
                 "Put it right, or restore it from a copy."

@@ -226,7 +226,11 @@ def pointer_of(folder: Path) -> Pointer:
         FileNotFoundError: it is not there.
         ValueError: it is damaged, from a newer version, or that of a history without a run.
     """
-    pointer = Pointer.read(folder / HISTORY)
+    _files.check_inside(folder / HISTORY, folder)
+    try:
+        pointer = Pointer.read(folder / HISTORY)
+    except FileNotFoundError as error:
+        raise _no_run(folder, error) from error
     run = pointer.run or {}
     planned = run.get("planned")
     named = isinstance(run.get("checkpoint"), str) and type(planned) is int and planned >= 1
@@ -240,16 +244,20 @@ def past(folder: Path, epochs: int | None = None) -> Past:
     config = RunConfig.read(folder)
     for part in (HISTORY, CHECKPOINTS):
         _files.check_inside(folder / part, folder)
+    pointer_of(folder)
     try:
-        pointer_of(folder)
         history, pointer = History.read(folder / HISTORY, epochs)
         found = listed(folder, pointer)
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"folder {str(folder)!r} holds no whole run: {error.filename} is missing. "
-            "Restore it from a copy."
-        ) from error
+        raise _no_run(folder, error) from error
     return Past(folder, config, history, pointer, found)
+
+
+def _no_run(folder: Path, error: FileNotFoundError) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"folder {str(folder)!r} holds no whole run: {error.filename} is missing. "
+        "Restore it from a copy."
+    )
 
 
 def listed(folder: Path, pointer: Pointer) -> list[Checkpoint]:

@@ -117,9 +117,12 @@ def _good_before(folder: Path, epoch: int | None) -> Checkpoint | None:
         found = past(folder, epoch - 1 if epoch else 2**53)
     except ValueError:
         found = past(folder, 0)
-    groups = at_ends(found.checkpoints, found.history)
+    groups, most = (
+        at_ends(found.checkpoints, found.history),
+        checkpoint.most_bytes(found.checkpoints),
+    )
     for number in sorted(groups, reverse=True)[:_TRIES]:
-        if checkpoint.is_whole(groups[number][-1], folder):
+        if checkpoint.is_whole(groups[number][-1], folder, most):
             return groups[number][-1]
     return None
 
@@ -188,7 +191,8 @@ def _with_offer(error: Exception, found: Past, at: Checkpoint) -> Exception:
     groups = at_ends(found.checkpoints, found.history)
     earlier = [group[-1] for group in groups.values() if group[-1] < at]
     tried = sorted(earlier, reverse=True)[:_TRIES]
-    good = next((one for one in tried if checkpoint.is_whole(one, found.folder)), None)
+    most = checkpoint.most_bytes(found.checkpoints)
+    good = next((one for one in tried if checkpoint.is_whole(one, found.folder, most)), None)
     return _offering(error, found.folder, good)
 
 

@@ -91,9 +91,11 @@ class Record:
 
     def copy(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Takes over checkpoints of another folder, as far as they can be read."""
+        checkpoints = list(checkpoints)
+        most = checkpoint.most_bytes(checkpoints)
         for at in checkpoints:
             with suppress(OSError, ValueError):
-                data = _files.read_hashed(at.file, 2**40)
+                data = _files.read_hashed(at.file, most, at.file.parents[1])
                 _files.write(self.folder / CHECKPOINTS / at.file.name, data)
 
     def add(self, state: Mapping[str, Any], events: int) -> None:
