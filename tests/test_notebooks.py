@@ -9,10 +9,13 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from snnviz.runs import compare
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
     "01_switches": {"NETWORK": "mlp", "EPOCHS": 1},
+    "02_runs": {"NETWORK": "mlp", "HOLDOUT": 50_000},
 }
 
 
@@ -24,6 +27,10 @@ def run(name: str, folder: Path, constants: dict) -> nbformat.NotebookNode:
     for constant, value in constants.items():
         assert f"{constant} = " in cell.source, f"{name} has no constant {constant}"
         cell.source += f"\n{constant} = {value!r}"
+    return execute(notebook, folder)
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     resources = {"metadata": {"path": str(folder)}}
     return NotebookClient(notebook, timeout=300, resources=resources).execute()
 
@@ -71,4 +78,55 @@ def switches(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     assert abs(float(shares[0][:-1]) - float(shares[1][:-1])) < 2
 
 
-PROMISES: dict[str, Callable] = {"00_quickstart": quickstart, "01_switches": switches}
+def runs(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """A kill, a run that is none the worse for it, a fork; also in a kernel that knows no more."""
+    kill_and_resume(notebook, folder)
+    (restart,) = (
+        i for i, c in enumerate(notebook.cells) if "restart" in c.metadata.get("tags", ())
+    )
+    parts = []
+    for part in (notebook.cells[:restart], notebook.cells[restart:]):
+        parts += execute(nbformat.v4.new_notebook(cells=part), folder).cells
+    kill_and_resume(nbformat.v4.new_notebook(cells=parts), folder)
+
+
+def kill_and_resume(notebook: nbformat.NotebookNode, folder: Path) -> None:
+    said = {
+        cell.source.splitlines()[0]: "".join(
+            output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            for output in cell.outputs
+            if output.get("name") != "stderr"  # progress bars
+        )
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    ended = said['shutil.rmtree("runs/02_runs", ignore_errors=True)  # what an earlier pass left']
+    assert ended == "runs/02_runs/undisturbed: ended in epoch 6, exit code 0\n"
+    kill = re.fullmatch(
+        r"runs/02_runs/killed: ended in epoch (\d), exit code -9\n",
+        said['train("runs/02_runs/killed", KILL_AT)'],
+    )
+    assert kill is not None
+    done = int(kill[1]) - 1
+    assert 3 <= done < 6
+    text = said["with sv.Trainer.resume(RUN) as trainer:"]
+    assert text.startswith(f"goes on after epoch {done} of 6\n")
+    (same,) = (text for line, text in said.items() if line.startswith("one, other = "))
+    assert re.findall(r": (\w+)\n", same) == ["True"] * 3
+    (files,) = (text for line, text in said.items() if line.startswith("mine, theirs = "))
+    assert files.startswith("7 checkpoints, of them in both folders: 7\n")
+    kept = folder / "runs" / "02_runs"
+    table = compare([kept / "killed", kept / "no-more-switching"])
+    assert table.run.tolist() == ["killed"] * 6 + ["no-more-switching"] * 3
+    assert table.epoch.tolist() == [1, 2, 3, 4, 5, 6, 4, 5, 6]
+    on = table.neurons_on.tolist()
+    assert on[6:] == [on[2]] * 3  # nobody switches in the fork
+    (plot,) = (c for c in notebook.cells if c.source.startswith("fig, axes"))
+    assert sum("image/png" in output.get("data", {}) for output in plot.outputs) == 1
+
+
+PROMISES: dict[str, Callable] = {
+    "00_quickstart": quickstart,
+    "01_switches": switches,
+    "02_runs": runs,
+}
