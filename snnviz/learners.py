@@ -74,7 +74,7 @@ class Learners:
             self._in_force = None  # they move with the weights
         else:
             factors, on = self._factors_in_force()
-        parameters = scaled_parameters(self.network, self.switches, factors, lazily=True)
+        parameters = scaled_parameters(self.network, self.switches, factors)
         with self._autocast():
             scores = functional_call(self.network, parameters, (images,))
         loss = F.cross_entropy(scores.float(), labels)
@@ -92,9 +92,7 @@ class Learners:
         """
         self.network.train()
         factors = self.switcher.factors(self._constant_readings())
-        parameters = scaled_parameters(
-            self.network, self.switches, factors, constant=True, lazily=True
-        )
+        parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         with self._autocast():

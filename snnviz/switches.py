@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils._pytree import tree_map
 
 Factors = Mapping[str, Tensor]
 
@@ -139,11 +137,7 @@ class Switches:
 
 
 def scaled_parameters(
-    network: nn.Module,
-    switches: Switches,
-    factors: Factors,
-    constant: bool = False,
-    lazily: bool = False,
+    network: nn.Module, switches: Switches, factors: Factors, constant: bool = False
 ) -> dict[str, Tensor]:
     """The network's parameters with the factors multiplied in: {name: tensor}.
 
@@ -155,9 +149,6 @@ def scaled_parameters(
         switches: its switch groups.
         factors: {group name: (neurons,)}.
         constant: take the network's parameters as constants, and name all of them.
-        lazily: scale a wide layer behind its product, which is the same, where that is quicker:
-            a linear layer has more weights than outputs, and where weights are constant, their
-            gradient need not be computed to have the one by the factors.
     """
     scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
     vectors = [factors[name] for name in switches.groups]
@@ -166,65 +157,9 @@ def scaled_parameters(
         factor = every[place] if isinstance(place, slice) else every.index_select(0, place)
         for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
             value = parameter.detach() if constant else parameter
-            behind = lazily and (constant or value.ndim == 2) and value.ndim > 1
-            if behind and value[0].numel() >= _WIDE:
-                scaled[f"{layer}.{name}"] = _Product(value, factor)
-            else:
-                scaled[f"{layer}.{name}"] = _times(value, factor)
+            shape = (-1,) + (1,) * (value.ndim - 1)
+            scaled[f"{layer}.{name}"] = value * factor.view(shape)
     return scaled
-
-
-def _times(weight: Tensor, factor: Tensor) -> Tensor:
-    """A factor for each row of a weight of any shape."""
-    return weight * factor.view((-1,) + (1,) * (weight.ndim - 1))
-
-
-_WIDE = 100  # weights a neuron; with fewer, scaling them costs less than scaling outputs
-
-
-class _Product(Tensor):
-    """A weight times its factors, not yet multiplied out.
-
-    Linear layers and convolutions multiply their outputs instead; whatever else uses it gets the
-    product itself. So it is right wherever a network uses the weight.
-    """
-
-    weight: Tensor  # (rows, …)
-    factor: Tensor  # (rows,)
-
-    @staticmethod
-    def __new__(cls, weight: Tensor, factor: Tensor) -> "_Product":
-        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, weight.shape, dtype=weight.dtype, device=weight.device
-        )
-        made.__dict__.update(weight=weight, factor=factor)
-        return made
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in (F.linear, F.conv2d) and not kwargs and len(args) > 2 and type(args[1]) is cls:
-            images, product, bias, *options = args
-            if not any(type(other) is cls for other in (images, bias)):
-                outputs = func(images, product.weight, None, *options)
-                return _behind(outputs, product.factor, bias, 0 if func is F.linear else 2)
-
-        def multiplied(value: Any) -> Any:
-            return _times(value.weight, value.factor) if type(value) is cls else value
-
-        return func(*tree_map(multiplied, args), **tree_map(multiplied, kwargs or {}))
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, *_: Any) -> Any:
-        raise NotImplementedError(f"{func}: torch functions are answered above")
-
-
-def _behind(outputs: Tensor, factor: Tensor, bias: Tensor | None, places: int) -> Tensor:
-    """A layer's outputs (…, rows) or (…, rows, height, width) times its factors, plus its bias."""
-    shape = (-1,) + (1,) * places
-    outputs = outputs * factor.to(outputs.dtype).view(shape)
-    return outputs if bias is None else outputs + bias.to(outputs.dtype).view(shape)
 
 
 class NeuronWeights(NamedTuple):

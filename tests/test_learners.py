@@ -461,9 +461,7 @@ def test_forwards_on_a_cuda_device_that_is_not_there(
         factors = ours.switcher.factors(ours._read())
         assert {s.device for s in factors.values()} == {cuda}
         for constant in (False, True):  # as in a task step, and as in a switcher step
-            parameters = scaled_parameters(
-                ours.network, ours.switches, factors, constant, lazily=True
-            )
+            parameters = scaled_parameters(ours.network, ours.switches, factors, constant)
             with ours._autocast():
                 scores = functional_call(ours.network, parameters, (images,))
             assert scores.device == cuda

@@ -14,7 +14,6 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from snnviz import switches as module
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.switches import Switches, neuron_weights, scaled_parameters
 from snnviz.tracing import find_switches
@@ -56,12 +55,8 @@ def random_factors(switches: Switches, seed: int = 0, off: float = 0.3) -> dict[
 # --- scaled parameters ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lazily", [False, True])
 @pytest.mark.parametrize("name", BUILD)
-def test_scaled_parameters_against_hooks_over_many_training_steps(
-    name: str, lazily: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_WIDE", 1)
+def test_scaled_parameters_against_hooks_over_many_training_steps(name: str) -> None:
     build, shape = BUILD[name]
     ours = build().double()
     switches = find_switches(ours, example(shape).double())
@@ -76,7 +71,7 @@ def test_scaled_parameters_against_hooks_over_many_training_steps(
         ours.zero_grad()
         twin.zero_grad()
         batch = images + 0.1 * step
-        parameters = scaled_parameters(ours, switches, factors, lazily=lazily)
+        parameters = scaled_parameters(ours, switches, factors)
         scores = functional_call(ours, parameters, (batch,))
         F.cross_entropy(scores, labels).backward()
         with hooked(twin, LAYERS[name], twin_factors):
@@ -106,65 +101,8 @@ def test_scaled_parameters_against_hooks_over_many_training_steps(
 
 
 @pytest.mark.parametrize("name", BUILD)
-def test_constant_parameters_scaled_lazily_give_the_same_gradient(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_WIDE", 1)
-    build, shape = BUILD[name]
-    network = build().double()
-    switches = find_switches(network, example(shape).double())
-    found = []
-    for lazily in (False, True):
-        factors = {k: v.requires_grad_(True) for k, v in random_factors(switches).items()}
-        parameters = scaled_parameters(network, switches, factors, constant=True, lazily=lazily)
-        wide = [n for n, p in parameters.items() if type(p) is not Tensor and p.ndim > 1]
-        assert bool(wide) == lazily
-        scores = functional_call(network, parameters, (example(shape, 8).double(),))
-        scores.square().sum().backward()
-        assert all(p.grad is None for p in network.parameters())
-        found.append([scores, *(s.grad for s in factors.values())])
-    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
-
-
-class Uses(nn.Module):
-    """Uses its weight in every way, most of them not by a layer's call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.own = nn.Linear(4, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.own.weight, self.own.bias
-        x = self.own(x) + F.linear(x, weight) + F.linear(input=x, weight=weight, bias=bias)
-        x = x + x @ weight.T + F.linear(weight, weight)[: len(x)] + bias
-        x = x + F.conv2d(x[:, :, None, None], weight[:, :, None, None])[..., 0, 0]
-        x = x + self.own(x[:, None, None])[:, 0, 0] + self.own(x[0])  # tokens, and a single one
-        return x * weight.shape[0] + weight.sum() + torch.stack([weight, weight])[0, : len(x)]
-
-
-def test_a_product_is_right_wherever_it_is_used() -> None:
-    network, x = Uses().double(), torch.randn(3, 4, dtype=torch.float64)
-    factor = torch.tensor([0.0, 0.5, 1.0, 2.0], dtype=torch.float64)
-    found = []
-    for lazily in (False, True):
-        s = factor.clone().requires_grad_(True)
-        weight, bias = (p.detach() for p in network.own.parameters())
-        product = module._Product(weight, s) if lazily else weight * s[:, None]
-        assert (product.shape, product.dtype) == (weight.shape, weight.dtype)
-        parameters = {"own.weight": product, "own.bias": bias * s}
-        out = functional_call(network, parameters, (x,))
-        (gradient,) = torch.autograd.grad(out.square().sum(), s)
-        found.append([out, gradient])
-    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.parametrize("lazily", [False, True])
-@pytest.mark.parametrize("name", BUILD)
-def test_an_off_neuron_is_exactly_silent(
-    name: str, lazily: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_off_neuron_is_exactly_silent(name: str) -> None:
     """Its pre-activation, behind the norm, is 0 and not just small."""
-    monkeypatch.setattr(module, "_WIDE", 1)
     build, shape = BUILD[name]
     network = build().eval()
     switches = find_switches(network, example(shape))
@@ -175,7 +113,7 @@ def test_an_off_neuron_is_exactly_silent(
         network.get_submodule(layer).register_forward_hook(
             lambda module, inputs, output, layer=layer: seen.update({layer: output})
         )
-    parameters = scaled_parameters(network, switches, factors, lazily=lazily)
+    parameters = scaled_parameters(network, switches, factors)
     functional_call(network, parameters, (example(shape),))
     for group in groups:
         for layer in group.scaled:
