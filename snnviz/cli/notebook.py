@@ -89,7 +89,7 @@ def _arguments(notebook: Path, browser: bool, port: int | None) -> list[str]:
 def _wait_for(arguments: list[str]) -> int:
     """Runs a program to which Ctrl-C and a cluster's signal are left."""
     # Threads that wait give their core away: the kernel shares it with server and browser.
-    process = subprocess.Popen(arguments, env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ})
+    process = subprocess.Popen(arguments, env={"GOMP_SPINCOUNT": "20000", **os.environ})
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
     ended = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
