@@ -7,9 +7,9 @@ from typing import Any
 
 from snnviz import _files
 
-FORMAT = 2
+FORMAT = 3
 NAME = "history.json"
-Note = tuple[int, int, str, str]  # epoch, step, event, detail
+Note = tuple[int, int, str, str, int, str]  # epoch, step, event, group, neuron, detail
 
 _MOST_BYTES = 2**24
 
@@ -67,8 +67,15 @@ class Pointer:
         if content.pop("sha256") != _files.digest(_files.canonical(content)):
             raise ValueError("its checksum does not fit")
         notes = [
-            (_count(epoch), _count(step), _word(event), _word(detail))
-            for epoch, step, event, detail in content["notes"]
+            (
+                _count(epoch),
+                _count(step),
+                _word(event),
+                _word(group),
+                _neuron(neuron),
+                _word(detail),
+            )
+            for epoch, step, event, group, neuron, detail in content["notes"]
         ]
         groups, run = content["groups"], content["run"]
         if not isinstance(groups, dict):
@@ -83,6 +90,10 @@ def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"a count is {str(value)[:40]!r}")
     return value
+
+
+def _neuron(value: Any) -> int:
+    return -1 if type(value) is int and value == -1 else _count(value)
 
 
 def _word(value: Any) -> str:

@@ -6,7 +6,7 @@ them in files that any program can read.
 
 import operator
 import os
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,9 +66,18 @@ class History:
         copies = {g: np.array(factors[g], dtype=np.float32) for g in self.groups}
         self._epochs.append((row, copies))
 
-    def add_event(self, *, epoch: int, step: int, event: str, detail: str = "") -> None:
-        """Something that happened to the run as a whole, such as a new schedule."""
-        self._notes.append((epoch, step, event, detail))
+    def add_event(
+        self,
+        *,
+        epoch: int,
+        step: int,
+        event: str,
+        detail: str = "",
+        group: str = "",
+        neuron: int = -1,
+    ) -> None:
+        """Something that is not in the factors: a new schedule, say, or a pin."""
+        self._notes.append((epoch, step, event, group, neuron, detail))
 
     def truncate(self, *, epochs: int, steps: int) -> None:
         """Forgets all that came after; events stay, for they did happen."""
@@ -84,17 +93,59 @@ class History:
 
     @property
     def n_events(self) -> int:
-        """Events that are not in the factors: schedules, rollbacks, resets."""
+        """Events that are not in the factors: schedules, pins, rollbacks, resets."""
         return len(self._notes)
 
     def epoch_rows(self) -> list[tuple]:
         """The rows of `epochs`, in the order of `EPOCH_COLUMNS`."""
         return [row for row, _ in list(self._epochs)]
 
+    def step_rows(self, first: int = 0) -> list[tuple]:
+        """The rows of `steps` from an index on, in the order of `STEP_COLUMNS`."""
+        return self._steps[first:]
+
+    def note_rows(self) -> list[tuple]:
+        """The rows of `events` that are not in the factors, as they happened."""
+        return list(self._notes)
+
+    def epoch_factors(self) -> list[dict[str, np.ndarray]]:
+        """{group: (neurons,)} of each epoch, not copied: an epoch stays the same object."""
+        return [values for _, values in list(self._epochs)]
+
     @property
     def factors(self) -> dict[str, np.ndarray]:
         """{group: (epochs, neurons) float32}: the factors at each epoch's end."""
         return self._stacked(list(self._epochs))
+
+    def until(self, epochs: int) -> "History":
+        """The past up to an epoch's end, as a history of its own; 0 is the start.
+
+        Cheap, for it shares the numbers. Where fewer epochs are finished, it is all of those.
+
+        Raises:
+            ValueError: `epochs` is not a whole number of at least 0.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+            raise ValueError(
+                f"epochs must be a whole number of at least 0, got {epochs!r}. "
+                f"Finished are {self.n_epochs}."
+            )
+        past, steps = History(self.groups), self._steps
+        past._epochs = self._epochs[:epochs]
+        last = past._epochs[-1][0][EPOCH_COLUMNS.index("step")] if past._epochs else 0
+        past._steps = steps[: bisect_right(steps, last, key=lambda row: row[0])]
+        past._notes = [note for note in list(self._notes) if note[1] <= last]
+        return past
+
+    def factors_at(self, epoch: int) -> dict[str, np.ndarray]:
+        """{group: (neurons,) float32} at one epoch's end; before the first, at 0, all are 1."""
+        if epoch == 0:
+            return {group: np.ones(n, np.float32) for group, n in self.groups.items()}
+        return {group: values.copy() for group, values in self._epochs[epoch - 1][1].items()}
+
+    def of_neuron(self, group: str, neuron: int) -> np.ndarray:
+        """(epochs,) float32: one neuron's factor at each epoch's end."""
+        return np.array([values[group][neuron] for _, values in list(self._epochs)], np.float32)
 
     @property
     def steps(self) -> "DataFrame":
@@ -133,10 +184,11 @@ class History:
         """What happened when: epoch, step, event, group, neuron, detail.
 
         `off` and `on`: a neuron went off, or came back, between the ends of two epochs (before the
-        first epoch all are on). `schedule`, `rollback`, `reset`: the run as a whole; their group is
-        empty and their neuron -1.
+        first epoch all are on). `pin` and `unpin`: the user holds neurons of a group fast, or lets
+        go; of several neurons the numbers stand in the detail, and `neuron` is -1. `schedule`,
+        `rollback`, `reset`: the run as a whole; their group is empty and their neuron -1.
         """
-        rows: list[tuple] = [(*note[:3], "", -1, note[3]) for note in list(self._notes)]
+        rows: list[tuple] = list(self._notes)
         epochs = list(self._epochs)
         ends = [row[EPOCH_COLUMNS.index("step")] for row, _ in epochs]
         for group, values in self._stacked(epochs).items():

@@ -54,6 +54,9 @@ class Learners:
         self.groups = tuple(switches.groups.values())
         fan_in = {g.name: neuron_weights(network, g).incoming.shape[1] for g in self.groups}
         self.switcher = Switcher(fan_in, config, seed).to(device)
+        # {group: (neurons,) on the CPU}: factors held fast by hand; below 0: free.
+        self.pins = {g.name: torch.full((g.neurons,), -1.0) for g in self.groups}
+        self._pinned: dict[str, Tensor] = {}  # those of groups that have any, on the device
         self._readings: Readings | None = None  # None: the task network has moved since
         self._in_force: _InForce | None = None  # None: the switcher has moved since
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
@@ -69,11 +72,11 @@ class Learners:
         """
         self.network.train()
         if through_switcher:
-            factors = self.switcher.factors(self._read())
+            factors = self._pinned_over(self.switcher.factors(self._read()))
             on = _neurons_on(factors)
             self._in_force = None  # they move with the weights
         else:
-            factors, on = self._factors_in_force()
+            _, factors, on = self._factors_in_force()
         parameters = scaled_parameters(self.network, self.switches, factors)
         with self._autocast():
             scores = functional_call(self.network, parameters, (images,))
@@ -91,7 +94,7 @@ class Learners:
             Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
         """
         self.network.train()
-        factors = self.switcher.factors(self._constant_readings())
+        factors = self._pinned_over(self.switcher.factors(self._constant_readings()))
         parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
@@ -110,17 +113,29 @@ class Learners:
         """{group: (neurons,)}: the factors in force, computed once after a switcher phase."""
         return self._factors_in_force().factors
 
+    def set_pins(self, pins: Mapping[str, Tensor]) -> None:
+        """Holds factors fast from now on; see `pins`."""
+        self.pins = dict(pins)
+        some = {name: pin for name, pin in pins.items() if (pin >= 0).any()}
+        self._pinned = {name: pin.to(self.device) for name, pin in some.items()}
+        if self._in_force:
+            self._put_in_force(self._in_force.free)
+
     @torch.no_grad()
-    def logits(self, images: Tensor) -> Tensor:
-        """Class scores (n, classes) of normalised images, with the factors in force."""
+    def logits(self, images: Tensor, factors: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Class scores (n, classes) of normalised images; `factors` in place of those in force."""
         training = self.network.training
         self.network.eval()
         try:
-            if self._scaled is None:
-                self._scaled = scaled_parameters(self.network, self.switches, self.factors)
+            if factors is not None:
+                scaled = scaled_parameters(self.network, self.switches, factors)
+            else:
+                if self._scaled is None:
+                    self._scaled = scaled_parameters(self.network, self.switches, self.factors)
+                scaled = self._scaled
             images = images.to(self.device).contiguous(memory_format=torch.channels_last)
             with self._autocast():
-                return functional_call(self.network, self._scaled, (images,)).float()
+                return functional_call(self.network, scaled, (images,)).float()
         finally:
             self.network.train(training)
 
@@ -138,7 +153,8 @@ class Learners:
             "switcher": self.switcher.state_dict(),
             "task_optimizer": self.task_optimizer.state_dict(),
             "switcher_optimizer": self.switcher_optimizer.state_dict(),
-            "factors": self._in_force and self._in_force.factors,
+            "factors": self._in_force and self._in_force.free,
+            "pins": self.pins,
         }
         return copy.deepcopy(state)
 
@@ -150,8 +166,10 @@ class Learners:
         self.task_optimizer.load_state_dict(copy.deepcopy(state["task_optimizer"]))
         self.switcher_optimizer.load_state_dict(copy.deepcopy(state["switcher_optimizer"]))
         factors = copy.deepcopy(state["factors"])
-        self._in_force = factors and _InForce(factors, _neurons_on(factors))
-        self._scaled = self._readings = None
+        self._in_force = self._scaled = self._readings = None
+        self.set_pins(copy.deepcopy(state["pins"]))
+        if factors:
+            self._put_in_force(factors)
 
     def _read(self, constant: bool = False) -> Readings:
         """What the switcher reads; `constant` cuts the gradient into the task network."""
@@ -166,12 +184,20 @@ class Learners:
             self._readings = self._read(constant=True)
         return self._readings
 
+    def _pinned_over(self, free: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The switcher's factors, but for those that are held fast."""
+        held = self._pinned.items()
+        return free | {name: torch.where(pin < 0, free[name], pin) for name, pin in held}
+
+    def _put_in_force(self, free: dict[str, Tensor]) -> None:
+        factors = self._pinned_over(free)
+        self._in_force, self._scaled = _InForce(free, factors, _neurons_on(factors)), None
+
     def _factors_in_force(self) -> "_InForce":
         if self._in_force is None:
             with torch.no_grad():
-                factors = self.switcher.factors(self._constant_readings())
-            self._in_force = _InForce(factors, _neurons_on(factors))
-            self._scaled = None
+                self._put_in_force(self.switcher.factors(self._constant_readings()))
+            assert self._in_force is not None
         return self._in_force
 
     def _autocast(self) -> AbstractContextManager:
@@ -210,7 +236,8 @@ def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
 
 
 class _InForce(NamedTuple):
-    factors: dict[str, Tensor]
+    free: dict[str, Tensor]  # the switcher's own
+    factors: dict[str, Tensor]  # with the pins
     on: Tensor  # (groups,)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snnviz import _checks
+from snnviz import _checks, _pins
 from snnviz.data import BatchOrder, ImageData, SplitName, pick_device
 from snnviz.history import History
 from snnviz.learners import Learners, pick_precision, random_state
@@ -101,7 +101,7 @@ class Trainer:
     ) -> None:
         _checks.whole("seed", seed, 0)
         self._schedule = _checked(schedule or Schedule(), data)
-        self.seed = seed
+        self.seed, self.exclude = seed, tuple(exclude)
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
@@ -232,6 +232,41 @@ class Trainer:
         return self.learners.factors
 
     @property
+    def pins(self) -> dict[str, dict[int, float]]:
+        """{group: {neuron: factor}}: what `pin` holds fast."""
+        return _pins.held(self.learners.pins)
+
+    def pin(self, group: str, neurons: int | Sequence[int], on: bool) -> None:
+        """Holds neurons on (a factor of 1) or off (0); the switcher no longer moves them.
+
+        Raises:
+            ValueError: there is no such group or neuron, or the group would be wholly off.
+        """
+        chosen = _pins.chosen(self.history.groups, group, neurons)
+        held = self.learners.pins[group].clone()
+        held[chosen] = float(on)
+        left = torch.where(held < 0, self.factors[group].cpu(), held)
+        if not (left > 0).any():
+            raise ValueError(
+                f"neurons of {group!r} would all be off with these, and training would stop. "
+                "Leave at least one on."
+            )
+        self._hold(group, held, "pin", f"{_pins.ranges(chosen)} {'on' if on else 'off'}", chosen)
+
+    def unpin(self, group: str, neurons: int | Sequence[int] | None = None) -> None:
+        """Lets go of neurons that are pinned (None: of the whole group): the switcher moves them.
+
+        Raises:
+            ValueError: there is no such group or neuron.
+        """
+        chosen = _pins.chosen(self.history.groups, group, neurons)
+        pinned = self.pins.get(group, {})
+        if chosen := [i for i in chosen if i in pinned]:
+            held = self.learners.pins[group].clone()
+            held[chosen] = -1.0
+            self._hold(group, held, "unpin", _pins.ranges(chosen), chosen)
+
+    @property
     def phase(self) -> Phase:
         """The phase of the next step."""
         return self.schedule.phase(self.position)
@@ -297,6 +332,27 @@ class Trainer:
         self._running = copy.copy(state["running"])
         self._unread, self._stopped = [], None
 
+    def branch(self, state: Mapping[str, Any]) -> "Trainer":
+        """Another trainer, of copies, that goes on from a state of this one at an epoch's end.
+
+        Both see the same images. Its history is this one's up to there.
+        """
+        other = Trainer(
+            copy.deepcopy(self.network),
+            self.data,
+            state["schedule"],
+            self.switcher.config,
+            self.seed,
+            self.device,
+            self.precision,
+            self.exclude,
+        )
+        other._initial = self._initial
+        other.load_state_dict(state)
+        other.history = self.history.until(other.position.epoch)
+        other._epoch_end = state
+        return other
+
     def rollback(self) -> None:
         """Back to the last epoch's end (or the start), under the schedule that is in force now."""
         self._return_to(self._epoch_end, "rollback")
@@ -314,9 +370,23 @@ class Trainer:
         """An epoch's bookkeeping is done, and its end's state is in `_epoch_end`."""
 
     def _turned(self, event: str) -> None:
-        """The run took a turn ("schedule", "rollback" or "reset"), and the state is after it."""
+        """The run took a turn (the event's name in the history), and the state is after it."""
 
     # ------------------------------------------------------------------------------------------
+
+    def _hold(self, group: str, held: Tensor, event: str, detail: str, chosen: list[int]) -> None:
+        self.flush()
+        self.learners.set_pins({**self.learners.pins, group: held})
+        at, neuron = self.position, chosen[0] if len(chosen) == 1 else -1
+        self.history.add_event(
+            epoch=at.epoch + 1,
+            step=at.step,
+            event=event,
+            detail=detail,
+            group=group,
+            neuron=neuron,
+        )
+        self._turned(event)
 
     def _return_to(self, state: dict[str, Any], event: str) -> None:
         at, schedule = self.position, self.schedule

@@ -539,7 +539,7 @@ def test_resume_drops_what_came_later(run: Any, first: Path) -> None:
     done = run("resume", "runs/first", "--epoch", "1", *OWN, "--json")
     assert (done.code, done.json["state"], done.json["epochs"]) == (0, "finished", 3)
     assert at(first).history._steps == whole.history._steps
-    assert [event for *_, event, _ in at(first).history._notes] == ["rollback"]
+    assert [event for _, _, event, *_ in at(first).history._notes] == ["rollback"]
 
 
 def test_a_finished_run_says_how_to_train_on(run: Any, first: Path) -> None:

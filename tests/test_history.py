@@ -234,11 +234,11 @@ def test_the_files_are_plain(history: History, tmp_path: Path) -> None:
     description = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     assert description.pop("sha256") == hashlib.sha256(canonical(description)).hexdigest()
     assert description == {
-        "format": 2,
+        "format": 3,
         "groups": {"a": 3, "b.c": 2},
         "epochs": 3,
         "steps": 30,
-        "notes": [[2, 15, "schedule", "task_lr: 0.05 → 0.01"]],
+        "notes": [[2, 15, "schedule", "", -1, "task_lr: 0.05 → 0.01"]],
         "run": None,
     }
     factors = pd.read_parquet(folder / kinds["factors-000001-000003.parquet"])
@@ -471,7 +471,7 @@ def alter(folder: Path, change: Callable[[dict], Any]) -> Path:
         (lambda d: d.update({"epochs": -1}), "a count is '-1'"),
         (lambda d: d.update({"steps": True}), "a count is 'True'"),
         (lambda d: d.update({"steps": 1e3}), "a count is '1000.0'"),
-        (lambda d: d["notes"][0].append(1), "too many values to unpack (expected 4)"),
+        (lambda d: d["notes"][0].append(1), "too many values to unpack (expected 6)"),
         (lambda d: d["notes"][0].__setitem__(2, 5), "a text is '5'"),
         (lambda d: d.update({"run": 5}), "run is 5"),
     ],
@@ -509,7 +509,7 @@ def test_descriptions_that_do_not_fit_the_tables(
     ("text", "why"),
     [
         ("", "Expecting value: line 1 column 1 (char 0)"),
-        ('{"format": 2, "epochs": NaN}', "NaN is not JSON"),
+        ('{"format": 3, "epochs": NaN}', "NaN is not JSON"),
         ("[1]", "it holds a list, not an object"),
         ("[" * 100_000, "maximum recursion depth exceeded while decoding a JSON array from a"),
         ('{"epochs": ' + "9" * 5000 + "}", "Exceeds the limit (4300 digits) for integer string"),
@@ -534,9 +534,9 @@ def test_a_flipped_bit_in_the_description(saved: Path) -> None:
 
 
 def test_a_newer_format(saved: Path) -> None:
-    alter(saved, lambda d: d.update({"format": 3}))
+    alter(saved, lambda d: d.update({"format": 4}))
     assert message_of(lambda: History.load(saved), ValueError) == (
-        f"the history in {str(saved)!r} has format 3, and this version of snnviz reads up to 2; "
+        f"the history in {str(saved)!r} has format 4, and this version of snnviz reads up to 3; "
         "install a newer snnviz."
     )
 

@@ -1031,3 +1031,25 @@ def test_main_training_on_each_device(device: torch.device) -> None:
     assert history.factors["4"][-1].mean() == pytest.approx(1, abs=1e-5)
     made.rollback()
     assert future(made)["position"].epoch == 6
+
+
+def test_a_branch_goes_on_as_the_run_did_and_leaves_it_alone() -> None:
+    made = trainer(exclude=["0"])
+    made.run(2, progress=False)
+    state = made.state_dict()
+    made.run(1, progress=False)
+    before = copy.deepcopy(future(made))
+    other = made.branch(state)
+    assert other.history.n_epochs == 2
+    assert other.exclude == ("0",)
+    other.run(1, progress=False)
+    assert same(future(other), future(made))
+    assert_same_history(other, made)
+    other.schedule = other.schedule.replace(task_lr=0.5)
+    other.run(1, progress=False)
+    assert same(future(made), before)  # the parent has not moved
+    assert "schedule" not in set(made.history.events.event)
+    other.rollback()
+    other.reset()
+    assert other.position == Position()
+    assert made.position.epoch == 3

@@ -19,7 +19,7 @@ from snnviz import _files
 from snnviz.schedule import Position, Schedule
 from snnviz.trainer import Trainer
 
-FORMAT = 1
+FORMAT = 2
 
 _NAME = re.compile(
     r"epoch-([0-9]{6,15})-step-([0-9]{8,15})-event-([0-9]{4,15})-[0-9a-f]{16}\.safetensors"

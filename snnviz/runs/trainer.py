@@ -86,7 +86,7 @@ class Trainer(base.Trainer):
         self._events_at_end = 0  # that the history had noted at the last epoch's end
         self._config: RunConfig | None = None
         super().__init__(network, data, schedule, switcher, seed, device, precision, exclude)
-        self._exclude, self._keep_every = tuple(exclude), keep_every
+        self._keep_every = keep_every
         if folder is not None:
             self._begin(Path(folder), self._new_config(), "created", ())
 
@@ -327,7 +327,7 @@ class Trainer(base.Trainer):
             self._events_at_end = 0
         if self._record is None or self._stopped:  # what is not sound is not saved
             return
-        if event != "schedule":
+        if event in ("rollback", "reset"):
             self._record.turn_back(self.position.epoch)
         self._write(event, schedule=asdict(self.schedule))
 
@@ -357,7 +357,7 @@ class Trainer(base.Trainer):
         self.flush()
 
     def _new_config(self) -> RunConfig:
-        return RunConfig.of(self, self._exclude, self._keep_every, None)
+        return RunConfig.of(self, self.exclude, self._keep_every, None)
 
     def _begin(
         self, folder: Path, config: RunConfig, event: str, copies: Iterable[Checkpoint]
@@ -383,7 +383,7 @@ class Trainer(base.Trainer):
 
     def _follow(self, loaded: reading.Loaded) -> "Trainer":
         config = loaded.past.config
-        self._config, self._keep_every, self._exclude = config, config.keep_every, config.exclude
+        self._config, self._keep_every = config, config.keep_every
         self._events_at_end = loaded.ended.events
         return self
 

@@ -58,7 +58,9 @@ def pointer_numbers(rng: random.Random, at: Place) -> str:
         elif key == "groups":
             content["groups"] = rng.choice(({}, {"../x": 10}, {"1": number}, {"1": 3, "4": 3}))
         elif key == "notes":
-            content["notes"] = [[number, number, "x", "../x"]] * rng.choice((0, 1, 2, 1000))
+            content["notes"] = [[number, number, "x", "", number, "../x"]] * rng.choice(
+                (0, 2, 1000)
+            )
         else:
             content[key] = number
 
