@@ -171,6 +171,38 @@ def test_truncate_forgets_all_but_the_events(history: History) -> None:
     assert history.events.event.tolist() == ["off", "schedule"]
 
 
+@pytest.mark.parametrize(("epochs", "steps", "events"), [(0, 0, 0), (1, 10, 1), (2, 20, 3)])
+def test_the_past_is_a_history_of_its_own(
+    history: History, epochs: int, steps: int, events: int
+) -> None:
+    whole = history.until(3)
+    assert same(whole, history)
+    past = history.until(epochs)
+    assert (past.n_epochs, len(past.steps), len(past.events)) == (epochs, steps, events)
+    assert past.groups == history.groups
+    for table in ("steps", "epochs", "events"):
+        of_past, of_whole = getattr(past, table), getattr(history, table)
+        pd.testing.assert_frame_equal(of_past, of_whole[: len(of_past)], check_dtype=False)
+    for group, values in past.factors.items():
+        np.testing.assert_array_equal(values, history.factors[group][:epochs])
+    add_steps(past, 1)
+    past.add_event(epoch=1, step=1, event="reset")
+    assert same(history, whole)  # which shares nothing that grows
+
+
+def test_the_past_leaves_out_the_epoch_under_way(history: History) -> None:
+    add_steps(history, 4)
+    assert len(history.until(3).steps) == 30
+    assert same(history.until(9), history.until(3))
+
+
+@pytest.mark.parametrize("epochs", [-1, 1.5, True, "2", None])
+def test_a_past_that_is_none_is_refused(history: History, epochs: Any) -> None:
+    assert message_of(lambda: history.until(epochs), ValueError) == (
+        f"epochs must be a whole number of at least 0, got {epochs!r}. Finished are 3."
+    )
+
+
 # --- save and load -------------------------------------------------------------------------------
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

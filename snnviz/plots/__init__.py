@@ -8,7 +8,8 @@ Names and scales stand to the right of the Axes, so give Axes of a figure with
 `layout="constrained"`, which makes room for them.
 """
 
-from snnviz.plots.curves import learning_curves
+from snnviz.plots.curves import compare_curves, learning_curves
+from snnviz.plots.distributions import factor_distribution
 from snnviz.plots.maps import switch_map
 from snnviz.plots.paper import (
     DARK,
@@ -28,6 +29,7 @@ from snnviz.plots.paper import (
     PaperFigure,
 )
 from snnviz.plots.shares import neurons_on
+from snnviz.plots.sizes import size_accuracy
 
 __all__ = [
     "DARK",
@@ -45,7 +47,10 @@ __all__ = [
     "TICK_SIZE",
     "PaperAxes",
     "PaperFigure",
+    "compare_curves",
+    "factor_distribution",
     "learning_curves",
     "neurons_on",
+    "size_accuracy",
     "switch_map",
 ]

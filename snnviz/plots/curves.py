@@ -1,16 +1,27 @@
-"""Learning curves: batches of both phases and the test split."""
+"""Learning curves: batches of both phases and the test split, of one run or of several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from snnviz.plots.ends import End, label_ends
-from snnviz.plots.paper import DARK, DASHES, MAX_MARKS, SWITCHER, TASK, every, note, paper_axes
+from snnviz.plots.paper import (
+    DARK,
+    DASHES,
+    MARKERS,
+    MAX_MARKS,
+    RIVALS,
+    SWITCHER,
+    TASK,
+    every,
+    note,
+    paper_axes,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -19,12 +30,20 @@ if TYPE_CHECKING:
 
 MAX_DOTS = 400  # a phase; more would run into one another
 
+Metric = Literal["accuracy", "loss"]
+PHASES = ("task", "switcher")
+UNITS = {"accuracy": "accuracy, %", "loss": "loss", "neurons_on": "neurons on, %"}
+CEILINGS = {"accuracy": 100, "loss": np.inf}
+LINES = {"task": (TASK, DASHES[0]), "switcher": (SWITCHER, DASHES[1])}
+
 
 def learning_curves(
     history: History,
     ax: Axes | None = None,
     *,
-    metric: Literal["accuracy", "loss"] = "accuracy",
+    metric: Metric = "accuracy",
+    phases: Sequence[str] = PHASES,
+    within: History | None = None,
 ) -> Axes:
     """Accuracy (%) or loss: batches of both phases, and the test split after each epoch.
 
@@ -33,50 +52,165 @@ def learning_curves(
     its last value written out. The first epoch's steep part may leave the plot, so that the end
     can be read. Before the first epoch ends the horizontal axis counts steps.
 
+    Args:
+        phases: whose batches are drawn; the test split always is.
+        within: a longer history whose limits the axes take, so that moments of it compare.
+
     Raises:
-        ValueError: `metric` is neither "accuracy" nor "loss".
+        ValueError: `metric` is neither "accuracy" nor "loss", or there is no such phase.
     """
+    phases = (phases,) if isinstance(phases, str) else tuple(phases)
+    table = curve_table(history, metric, phases)
+    axes = paper_axes(ax, height=2.2)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(UNITS[metric])
+    if len(table) == 0:
+        return note(axes)
+
+    length = int(np.sum(table["curve"] == "test"))
+    if length == 0:  # nothing says yet how long an epoch is
+        axes.set_xlabel("step")
+    ends, seen = [], []
+    batches = table[table["curve"] != "test"]
+    # The steep start would flatten all the rest.
+    read_from = 1 if length > 1 or len(batches) == 0 else 0.25 * batches["x"].max()
+    for phase in phases:
+        colour, dashes = LINES[phase]
+        rows = cast("DataFrame", table[table["curve"] == f"{phase} phase"])
+        if len(rows):
+            _draw_batches(axes, rows, color=colour, ls=dashes, label=f"{phase} phase")
+            smooth = np.asarray(rows["running_mean"])
+            ends.append(End(_last_finite(smooth), f"{phase} phase", colour))
+            seen.append(smooth[np.asarray(rows["x"]) >= read_from])
+    test = table[table["curve"] == "test"]
+    scores = np.asarray(test[metric])
+    if len(test):
+        mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": "white", "mew": 0.9}
+        mark |= {"color": DARK, "markevery": every(len(test), MAX_MARKS)}
+        axes.plot(test["x"], scores, lw=0.9, label="test", zorder=3, **mark)
+        last = _last_finite(scores)
+        ends.append(End(last, f"test {_written(last, metric)}", DARK))
+    if within is None:
+        axes.set_ylim(limits_around([*seen, scores], CEILINGS[metric]))
+        axes.set_xlim(0, 1.015 * max(np.max(table["x"]), 1))  # room for the last mark
+    else:
+        whole = learning_curves(within, metric=metric, phases=phases)
+        axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=axes.get_xlim()[1] > 2.5))
+    label_ends(axes, ends)
+    return axes
+
+
+def curve_table(
+    history: History, metric: Metric = "accuracy", phases: Sequence[str] = PHASES
+) -> DataFrame:
+    """What `learning_curves` draws: a row a batch, and after each epoch one of the test split.
+
+    Columns: curve ("task phase", "switcher phase" or "test"), step, x (epochs done, or the step
+    while none is), the metric (accuracy in %), running_mean (of batches).
+    """
+    import pandas as pd
+
     if metric not in ("accuracy", "loss"):
         raise ValueError(
             f"metric must be 'accuracy' or 'loss', got {metric!r}. "
             "Other columns are in history.steps and history.epochs."
         )
-    axes = paper_axes(ax, height=2.2)
+    if bad := [phase for phase in phases if phase not in PHASES]:
+        raise ValueError(f"phases must be some of 'task', 'switcher', got {bad[0]!r}.")
     unit = 100 if metric == "accuracy" else 1
     steps, epochs = history.steps, history.epochs
+    x = _epoch_of(steps, epochs) if len(epochs) else steps["step"].to_numpy(float)
+    parts = []
+    for phase in phases:
+        rows = (steps["phase"] == phase).to_numpy()
+        values = unit * steps.loc[rows, metric].astype(float)
+        columns = {"curve": f"{phase} phase", "step": steps.loc[rows, "step"], "x": x[rows]}
+        columns |= {metric: values, "running_mean": _smooth(values, len(epochs))}
+        parts.append(pd.DataFrame(columns))
+    test = unit * epochs[f"test_{metric}"].astype(float)
+    columns = {"curve": "test", "step": epochs["step"], "x": epochs["epoch"].astype(float)}
+    parts.append(pd.DataFrame({**columns, metric: test, "running_mean": np.nan}))
+    filled = [part for part in parts if len(part)]  # an empty one would blur the types
+    return pd.concat(filled or parts[:1], ignore_index=True)
+
+
+def compare_curves(
+    histories: Mapping[str, History],
+    ax: Axes | None = None,
+    *,
+    metric: Literal["accuracy", "loss", "neurons_on"] = "accuracy",
+    colours: Mapping[str, str] | None = None,
+    within: Mapping[str, History] | None = None,
+) -> Axes:
+    """Several runs on the test split after each epoch: a line a run, its last value written out.
+
+    Of long runs the first tenth may leave the plot, so that the end can be read.
+
+    Args:
+        histories: {name of the run: its history}.
+        metric: "accuracy" (%), "loss", or "neurons_on" (% of all neurons).
+        colours: {name: colour}; what is left out takes the palette's in turn.
+        within: longer histories whose limits the axes take, so that moments of them compare.
+
+    Raises:
+        ValueError: there is no run, or no such metric.
+    """
+    if metric not in UNITS:
+        raise ValueError(f"metric must be 'accuracy', 'loss' or 'neurons_on', got {metric!r}.")
+    if not histories:
+        raise ValueError(
+            "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+        )
+    axes = paper_axes(ax, height=2.2)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy, %" if metric == "accuracy" else "loss")
-    if len(steps) == 0 and len(epochs) == 0:
+    axes.set_ylabel(UNITS[metric] if metric == "neurons_on" else f"test {UNITS[metric]}")
+    values = {name: _test_values(history, metric) for name, history in histories.items()}
+    longest = max(map(len, values.values()))
+    if longest == 0:
         return note(axes)
 
-    position, length = _epoch_of(steps, epochs), len(epochs)
-    if length == 0:  # nothing says yet how long an epoch is
-        position, length = steps["step"].to_numpy(float), 1
-        axes.set_xlabel("step")
-    ends, seen = [], []
-    # The steep start would flatten all the rest.
-    read_from = 1 if length > 1 else 0.25 * position.max(initial=0)
-    for phase, colour, dashes in (("task", TASK, DASHES[0]), ("switcher", SWITCHER, DASHES[1])):
-        rows = (steps["phase"] == phase).to_numpy()
-        if rows.any():
-            x, batches = position[rows], unit * steps.loc[rows, metric].astype(float)
-            name = f"{phase} phase"
-            smooth = _draw_batches(axes, x, batches, length, color=colour, ls=dashes, label=name)
-            ends.append(End(_last_finite(smooth), name, colour))
-            seen.append(smooth[x >= read_from])
-    test = unit * epochs[f"test_{metric}"].to_numpy(float)
-    if len(test):
-        mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": "white", "mew": 0.9}
-        mark |= {"color": DARK, "markevery": every(len(test), MAX_MARKS)}
-        axes.plot(epochs["epoch"], test, lw=0.9, label="test", zorder=3, **mark)
-        last = _last_finite(test)
-        value = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
-        ends.append(End(last, f"test {value}", DARK))
-    axes.set_ylim(_limits([*seen, test], 100 if metric == "accuracy" else np.inf))
-    axes.set_xlim(0, 1.015 * max(position.max(initial=1), len(test)))  # room for the last mark
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=length > 2))
-    label_ends(axes, ends)
+    ends = []
+    for i, (name, curve) in enumerate(values.items()):
+        look = run_look(i, (colours or {}).get(name))
+        if len(curve):
+            marked: dict[str, Any] = {"markevery": every(len(curve), MAX_MARKS), "zorder": 3}
+            marked["clip_on"] = metric != "neurons_on"  # else marks at 100 % would be cut
+            axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **look, **marked)
+            last = _last_finite(curve)
+            ends.append(End(last, f"{name} {_written(last, metric)}", DARK, look))
+    if within is None:
+        shown = [curve[longest // 10 :] for curve in values.values()]
+        axes.set_ylim(
+            (0, 100) if metric == "neurons_on" else limits_around(shown, CEILINGS[metric])
+        )
+        axes.set_xlim((0.5, 1.5) if longest == 1 else (1, 1 + 1.015 * (longest - 1)))
+    else:
+        whole = compare_curves(within, metric=metric)
+        axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    label_ends(axes, ends, marked=True)
     return axes
+
+
+def run_look(i: int, colour: str | None = None) -> dict[str, Any]:
+    """How the i-th of several runs is drawn: apart in grey print too."""
+    look: dict[str, Any] = {"color": colour or RIVALS[i % len(RIVALS)], "lw": 1.1, "ms": 3.2}
+    return look | {
+        "ls": DASHES[i // len(RIVALS) % len(DASHES)],
+        "marker": MARKERS[i % len(MARKERS)],
+    }
+
+
+def _test_values(history: History, metric: str) -> np.ndarray:
+    epochs = history.epochs
+    if metric == "neurons_on":
+        return 100 * epochs["neurons_on"].to_numpy(float) / epochs["neurons"].to_numpy(float)
+    return (100 if metric == "accuracy" else 1) * epochs[f"test_{metric}"].to_numpy(float)
+
+
+def _written(value: float, metric: str) -> str:
+    return f"{value:.3f}" if metric == "loss" else f"{value:.{metric == 'accuracy':d}f} %"
 
 
 def _epoch_of(steps: DataFrame, epochs: DataFrame) -> np.ndarray:
@@ -87,16 +221,19 @@ def _epoch_of(steps: DataFrame, epochs: DataFrame) -> np.ndarray:
     return np.interp(steps["step"].to_numpy(float), ends, np.arange(len(ends)))
 
 
-def _draw_batches(ax: Axes, x: np.ndarray, batches: Series, epochs: int, **line: Any) -> np.ndarray:
-    """Faint dots and their running mean, which is returned."""
-    share = min(max(0.5 / epochs, 0.02), 0.1)
+def _smooth(batches: Series, epochs: int) -> np.ndarray:
+    share = min(max(0.5 / max(epochs, 1), 0.02), 0.1)
     window = max(1, round(share * len(batches)))
-    means = np.asarray(batches.rolling(window, min_periods=1, center=True).mean())
+    return np.asarray(batches.rolling(window, min_periods=1, center=True).mean())
+
+
+def _draw_batches(ax: Axes, rows: DataFrame, **line: Any) -> None:
+    """Faint dots and their running mean."""
+    x, batches = rows["x"].to_numpy(), rows.iloc[:, 3].to_numpy()
     some = slice(None, None, every(len(batches), MAX_DOTS))
     dots: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.1, "mew": 0, "alpha": 0.35}
-    ax.plot(x[some], batches.iloc[some], color=line["color"], label="_batches", **dots)
-    ax.plot(x, means, lw=1.1, **line)
-    return means
+    ax.plot(x[some], batches[some], color=line["color"], label="_batches", **dots)
+    ax.plot(x, rows["running_mean"], lw=1.1, **line)
 
 
 def _last_finite(values: np.ndarray) -> float:
@@ -104,7 +241,7 @@ def _last_finite(values: np.ndarray) -> float:
     return float(values[-1]) if len(values) else float("nan")
 
 
-def _limits(curves: Sequence[np.ndarray], ceiling: float) -> tuple[float, float]:
+def limits_around(curves: Sequence[np.ndarray], ceiling: float) -> tuple[float, float]:
     """Limits around all values, with room, within 0 and the ceiling."""
     values = np.concatenate([np.empty(0), *curves])
     values = values[np.isfinite(values)]

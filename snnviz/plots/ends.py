@@ -24,8 +24,12 @@ class End:
     mark: dict[str, Any] | None = None  # how a point of the line looks
 
 
-def label_ends(ax: Axes, ends: Sequence[End]) -> None:
-    """Write each line's name beside its end, moved up or down just enough not to overlap."""
+def label_ends(ax: Axes, ends: Sequence[End], marked: bool = False) -> None:
+    """Write each line's name beside its end, moved up or down just enough not to overlap.
+
+    Where a label had to leave its line's end, or if all are to be `marked`, each line's mark is
+    drawn again beside its label.
+    """
     figure = cast(Figure, ax.get_figure(root=True))
     low, high = ax.get_ylim()
     height = 72 * ax.get_window_extent().height / figure.dpi  # points, before any layout
@@ -34,8 +38,7 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     ends = sorted((e for e in reversed(ends) if np.isfinite(e.y)), key=lambda e: e.y)
     wanted = np.clip([e.y for e in ends], low, high)
     places = _spread(wanted, gap, low, high)
-    # Where a label had to leave its line's end, each line's mark is drawn again beside its label.
-    marked = bool(np.any(np.abs(places - wanted) > gap / 2))
+    marked = marked or bool(np.any(np.abs(places - wanted) > gap / 2))
     right = ax.get_yaxis_transform()  # x in shares of the width, y in data
     for end, y in zip(ends, places, strict=True):
         again = end.mark if marked else None

@@ -12,14 +12,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from snnviz.plots.paper import DARK, OFF, note, paper_axes
+from snnviz.plots.paper import DARK, OFF, chosen_groups, note, paper_axes
 from snnviz.plots.scale import factor_norm, factor_scale, off_patch
 
 if TYPE_CHECKING:
     from snnviz.history import History
 
 
-def switch_map(history: History, group: str | None = None, ax: Axes | None = None) -> Axes:
+def switch_map(
+    history: History,
+    group: str | None = None,
+    ax: Axes | None = None,
+    *,
+    within: History | None = None,
+) -> Axes:
     """Every neuron's factor after every epoch: which neurons went off, when, and which came back.
 
     A row is a neuron, a column an epoch. Rows are sorted by the last time a neuron went off: the
@@ -32,16 +38,15 @@ def switch_map(history: History, group: str | None = None, ax: Axes | None = Non
     heights that follow the square root of their sizes. The images in `ax.images` are in the order
     of `history.groups`.
 
+    Args:
+        group: only this one.
+        within: a longer history whose limits, colours and order of rows are taken, so that moments
+            of it compare.
+
     Raises:
         ValueError: there is no such group.
     """
-    groups = history.groups
-    if group is not None and group not in groups:
-        raise ValueError(
-            f"group must be one of {', '.join(map(repr, groups))}, got {group!r}. "
-            "To draw all groups, leave it out."
-        )
-    names = list(groups) if group is None else [group]
+    groups, names = history.groups, chosen_groups(history, group)
     axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), 8.5))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}, first off on top")
@@ -50,12 +55,14 @@ def switch_map(history: History, group: str | None = None, ax: Axes | None = Non
     if epochs == 0:
         return note(axes)
 
-    norm = factor_norm(np.concatenate([factors[name].ravel() for name in names]))
+    whole = factors if within is None else within.factors
+    norm = factor_norm(np.concatenate([whole[name].ravel() for name in names]))
     cmap = matplotlib.colormaps["cividis"].with_extremes(under=OFF, bad="white")
     bands = _bands({name: groups[name] for name in names})
     for name, (bottom, top) in bands.items():
-        _draw_band(axes, factors[name], bottom, top, norm, cmap)
-    axes.set_xlim(0.5, epochs + 0.5)
+        rows = factors[name][:, _rows_by_switching_off(whole[name])].T  # (neurons, epochs)
+        _draw_band(axes, rows, bottom, top, norm, cmap)
+    axes.set_xlim(0.5, max(map(len, whole.values())) + 0.5)
     axes.set_ylim(min(b for b, _ in bands.values()), max(t for _, t in bands.values()))
     axes.set_aspect("auto")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
@@ -98,10 +105,9 @@ def _rows_by_switching_off(factors: np.ndarray) -> np.ndarray:
 
 
 def _draw_band(
-    ax: Axes, factors: np.ndarray, bottom: float, top: float, norm: TwoSlopeNorm, cmap: Colormap
+    ax: Axes, rows: np.ndarray, bottom: float, top: float, norm: TwoSlopeNorm, cmap: Colormap
 ) -> None:
-    epochs, n = factors.shape
-    rows = factors[:, _rows_by_switching_off(factors)].T  # (neurons, epochs)
+    n, epochs = rows.shape
     extent = (0.5, epochs + 0.5, bottom, top)
     # "nearest": blending neighbours would invent factors between off and on.
     style: dict[str, Any] = {"interpolation": "nearest", "origin": "lower", "aspect": "auto"}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from snnviz.history import History
 
 # The palette of every picture in the project.
 TASK = "#0072B2"
@@ -61,6 +64,21 @@ def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
     """Text in the size of a paper's ticks, in which a $ is a $."""
     style = {"fontsize": TICK_SIZE, "fontfamily": FONT, "parse_math": False} | style
     ax.text(x, y, text, **style)
+
+
+def chosen_groups(history: History, group: str | None) -> list[str]:
+    """The group's name alone, or without one all of the history's.
+
+    Raises:
+        ValueError: there is no such group.
+    """
+    groups = history.groups
+    if group is not None and group not in groups:
+        raise ValueError(
+            f"group must be one of {', '.join(map(repr, groups))}, got {group!r}. "
+            "To draw all groups, leave it out."
+        )
+    return list(groups) if group is None else [group]
 
 
 def note(ax: Axes) -> Axes:

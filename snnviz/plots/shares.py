@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from snnviz.plots.ends import End, label_ends
-from snnviz.plots.paper import DARK, DASHES, MARKERS, MAX_MARKS, RIVALS, every, note, paper_axes
+from snnviz.plots.paper import (
+    DARK,
+    DASHES,
+    MARKERS,
+    MAX_MARKS,
+    RIVALS,
+    chosen_groups,
+    every,
+    note,
+    paper_axes,
+)
 
 if TYPE_CHECKING:
     from snnviz.history import History
@@ -17,12 +27,25 @@ if TYPE_CHECKING:
 ALL = "all together"
 
 
-def neurons_on(history: History, ax: Axes | None = None) -> Axes:
+def neurons_on(
+    history: History,
+    ax: Axes | None = None,
+    *,
+    group: str | None = None,
+    within: History | None = None,
+) -> Axes:
     """Share of neurons on (%) after each epoch: a line for each group, and all together in black.
 
     On is every neuron whose factor is not exactly 0.
+
+    Args:
+        group: only this one, and all together.
+        within: a longer history whose limits the axes take, so that moments of it compare.
+
+    Raises:
+        ValueError: there is no such group.
     """
-    names = list(history.groups)
+    names = chosen_groups(history, group)
     axes = paper_axes(ax, height=max(2.2, 0.8 + 0.14 * (len(names) + 1)))
     axes.set_xlabel("epoch")
     axes.set_ylabel("neurons on, %")
@@ -32,11 +55,13 @@ def neurons_on(history: History, ax: Axes | None = None) -> Axes:
         return note(axes)
 
     on = {name: (f != 0).sum(axis=1) for name, f in factors.items()}
-    lines = {name: 100 * on[name] / history.groups[name] for name in names}
+    lines = {name: 100 * on[name] / n for name, n in history.groups.items()}
     lines[ALL] = 100 * sum(on.values()) / sum(history.groups.values())
     x = np.arange(1, epochs + 1)
     ends = []
     for i, (name, share) in enumerate(lines.items()):
+        if name not in (*names, ALL):
+            continue
         mark: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ms": 3.2}
         mark["color"] = RIVALS[i % len(RIVALS)]
         dashes, width = DASHES[i // len(RIVALS) % len(DASHES)], 1.0
@@ -47,7 +72,8 @@ def neurons_on(history: History, ax: Axes | None = None) -> Axes:
         line: dict[str, Any] = {"ls": dashes, "lw": width, "markevery": marked}
         axes.plot(x, share, label=name, clip_on=False, zorder=3, **line, **mark)
         ends.append(End(float(share[-1]), f"{name} {share[-1]:.0f} %", DARK, mark))
-    axes.set_xlim((0.5, 1.5) if epochs == 1 else (1, epochs))
+    longest = epochs if within is None else within.n_epochs
+    axes.set_xlim((0.5, 1.5) if longest == 1 else (1, longest))
     axes.set_ylim(0, 100)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     label_ends(axes, ends)

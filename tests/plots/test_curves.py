@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from snnviz import plots
-from snnviz.history import History
-from snnviz.plots.curves import MAX_DOTS
+from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.plots.curves import MAX_DOTS, curve_table
 from tests.plots.story import line, make_history, texts
 
 
@@ -86,3 +86,97 @@ def test_an_unknown_metric_is_refused(story):
         "metric must be 'accuracy' or 'loss', got 'acc'. "
         "Other columns are in history.steps and history.epochs."
     )
+
+
+def test_one_phase_or_none(story):
+    assert set(texts(plots.learning_curves(story, phases=["switcher"]))) == {
+        "switcher phase",
+        "test 93.0 %",
+    }
+    assert texts(plots.learning_curves(story, phases="task"))[-1] in ("task phase", "test 93.0 %")
+    assert texts(plots.learning_curves(story, phases=())) == ["test 93.0 %"]
+    with pytest.raises(ValueError, match="phases must be") as error:
+        plots.learning_curves(story, phases=["test"])
+    assert str(error.value) == "phases must be some of 'task', 'switcher', got 'test'."
+
+
+def test_the_table_holds_all_that_is_drawn(story):
+    table = curve_table(story, "accuracy")
+    assert list(table.columns) == ["curve", "step", "x", "accuracy", "running_mean"]
+    assert table["curve"].value_counts().to_dict() == {
+        "task phase": 24,
+        "switcher phase": 6,
+        "test": 3,
+    }
+    ax = plots.learning_curves(story)
+    for name, column in (("switcher phase", "running_mean"), ("test", "accuracy")):
+        rows = table[table["curve"] == name]
+        np.testing.assert_allclose(line(ax, name).get_xdata(), rows["x"])
+        np.testing.assert_allclose(line(ax, name).get_ydata(), rows[column])
+    np.testing.assert_array_equal(table[table["curve"] == "test"]["step"], [10, 20, 30])
+
+
+@pytest.mark.parametrize("plot", [plots.learning_curves, plots.neurons_on, plots.switch_map])
+def test_a_moment_keeps_the_limits_of_the_whole(plot, story):
+    whole = plot(story)
+    part = plot(story.until(1), within=story)
+    assert (part.get_xlim(), part.get_ylim()) == (whole.get_xlim(), whole.get_ylim())
+    if part.images:
+        assert part.images[0].get_array().shape == (5, 1)
+        assert part.images[0].get_extent()[:2] == [0.5, 1.5]
+        np.testing.assert_array_equal(
+            part.images[0].get_array()[:, 0], whole.images[0].get_array()[:, 0]
+        )
+    else:
+        assert part.lines[-1].get_xdata()[-1] <= 1
+
+
+def test_several_runs(story):
+    other = make_history({"fc1": [[1.0]] * 2}, test_accuracy=0.5)
+    ax = plots.compare_curves({"first": story, "other": other}, colours={"other": "#123456"})
+    first, second = line(ax, "first"), line(ax, "other")
+    np.testing.assert_allclose(first.get_ydata(), [91, 92, 93])
+    np.testing.assert_allclose(second.get_ydata(), [50, 50])
+    np.testing.assert_array_equal(second.get_xdata(), [1, 2])
+    assert (first.get_color(), second.get_color()) == (plots.RIVALS[0], "#123456")
+    assert first.get_marker() != second.get_marker()  # apart in grey print too
+    assert set(texts(ax)) == {"first 93.0 %", "other 50.0 %"}
+    assert ax.get_ylabel() == "test accuracy, %"
+    ax = plots.compare_curves({"first": story}, metric="loss")
+    assert texts(ax) == ["first 0.167"]
+    assert ax.get_ylabel() == "test loss"
+
+
+def test_neurons_on_of_several_runs():
+    history = make_history({"fc1": [[1.0]] * 2})
+    ax = plots.compare_curves({"a": history, "b": history}, metric="neurons_on")
+    np.testing.assert_allclose(line(ax, "b").get_ydata(), [100, 100])
+    assert (ax.get_ylim(), ax.get_ylabel()) == ((0, 100), "neurons on, %")
+
+
+def test_a_moment_of_several_runs(story):
+    runs = {"a": story, "b": make_history({"fc1": [[1.0]] * 8})}
+    whole = plots.compare_curves(runs)
+    part = plots.compare_curves({k: h.until(2) for k, h in runs.items()}, within=runs)
+    assert (part.get_xlim(), part.get_ylim()) == (whole.get_xlim(), whole.get_ylim())
+    np.testing.assert_array_equal(line(part, "b").get_xdata(), [1, 2])
+
+
+def test_the_steep_start_of_long_runs_may_leave_the_plot():
+    history = History({"fc1": 1})
+    rest = dict.fromkeys(EPOCH_COLUMNS, 1)
+    for epoch in range(1, 21):
+        accuracy = 0.1 if epoch <= 2 else 0.9
+        history.add_epoch({"fc1": np.ones(1)}, **rest | {"epoch": epoch, "test_accuracy": accuracy})
+    assert plots.compare_curves({"a": history}).get_ylim()[0] > 89
+
+
+def test_what_cannot_be_compared_is_refused(story):
+    with pytest.raises(ValueError, match="histories must") as error:
+        plots.compare_curves({})
+    assert str(error.value) == (
+        "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+    )
+    with pytest.raises(ValueError, match="metric must") as error:
+        plots.compare_curves({"a": story}, metric="lr")  # type: ignore[arg-type]
+    assert str(error.value) == "metric must be 'accuracy', 'loss' or 'neurons_on', got 'lr'."

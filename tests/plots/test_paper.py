@@ -13,7 +13,24 @@ from snnviz.history import History
 from tests.plots.story import make_history, texts
 
 NAN, INF = float("nan"), float("inf")
-PLOTS = (plots.learning_curves, plots.switch_map, plots.neurons_on)
+
+
+def compare_curves(history, ax=None):
+    return plots.compare_curves({"a_1$x$ and $": history, "again": history}, ax)
+
+
+def factor_distribution(history, ax=None):
+    return plots.factor_distribution(history, ax=ax)
+
+
+PLOTS = (
+    plots.learning_curves,
+    plots.switch_map,
+    plots.neurons_on,
+    plots.size_accuracy,
+    compare_curves,
+    factor_distribution,
+)
 
 
 @pytest.mark.parametrize("plot", PLOTS)

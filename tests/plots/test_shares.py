@@ -1,6 +1,7 @@
 """Shares of neurons that are on."""
 
 import numpy as np
+import pytest
 
 from snnviz import plots
 from snnviz.plots.shares import ALL
@@ -24,3 +25,12 @@ def test_groups_differ_in_more_than_colour():
     assert lines[0].get_color() == plots.RIVALS[0]
     assert len({(a.get_color(), a.get_marker()) for a in lines}) == 12
     assert not {a.get_color() for a in lines} & {plots.TASK, plots.SWITCHER}
+
+
+def test_one_group_and_all_together(story):
+    assert set(texts(plots.neurons_on(story, group="fc1"))) == {"fc1 60 %", "all together 71 %"}
+    with pytest.raises(ValueError, match="group must be") as error:
+        plots.neurons_on(story, group="fc9")
+    assert str(error.value) == (
+        "group must be one of 'fc1', 'conv1', got 'fc9'. To draw all groups, leave it out."
+    )

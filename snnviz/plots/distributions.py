@@ -1,0 +1,116 @@
+"""How the factors of each group are spread at one moment, and how many of them are off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Rectangle
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
+
+from snnviz.plots.paper import DARK, chosen_groups, every, note, paper_axes, write
+from snnviz.plots.scale import factor_norm, off_patch
+
+if TYPE_CHECKING:
+    from snnviz.history import History
+
+BARS = 40
+MAX_EPOCHS = 50  # that the end of the scale is taken from, evenly chosen
+ROW = 1.45  # from one group's base line to the next; bars are at most 1 high
+OFF_AT = (-0.24, -0.1)  # where the share that is off stands, in shares of the scale
+
+
+def factor_distribution(
+    history: History,
+    epoch: int | None = None,
+    ax: Axes | None = None,
+    *,
+    group: str | None = None,
+    within: History | None = None,
+) -> Axes:
+    """How the factors are spread after an epoch: a row a group, and how much of it is off.
+
+    Off is no value of the scale, so it stands apart on the left: the hatched part of the frame is
+    the share of neurons that are off. Bars are the neurons that are on, in the colours of the
+    switch map; the highest bar of a row is as high as the row. The scale's end is the same for all
+    epochs and leaves out the largest hundredth, which the last bar holds.
+
+    Args:
+        epoch: of the finished ones, from 1; the last if left out.
+        group: only this one.
+        within: a longer history whose scale is taken, so that moments of it compare.
+
+    Raises:
+        ValueError: there is no such epoch or group.
+    """
+    names, done = chosen_groups(history, group), history.n_epochs
+    if epoch is not None and epoch not in range(1, done + 1):
+        allowed = f"from 1 to {done}, the epochs that are finished" if done else "left out"
+        raise ValueError(f"epoch must be {allowed}, got {epoch!r}. Left out, it is the last.")
+    axes = paper_axes(ax, height=min(1.3 + 0.45 * max(len(names), 2), 8.5))
+    axes.set_xlabel(f"factor after epoch {epoch or done}" if done else "epoch")
+    axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}")
+    if done == 0:
+        return note(axes)
+
+    factors = history.factors
+    scale = factors if within is None else within.factors
+    some = slice(None, None, every(max(map(len, scale.values())), MAX_EPOCHS))
+    norm = factor_norm(np.concatenate([scale[name][some].ravel() for name in names]))
+    top, colours = float(norm.vmax or 2), matplotlib.colormaps["cividis"]
+    edges = np.linspace(0, top, BARS + 1)
+    fills = colours(norm((edges[:-1] + edges[1:]) / 2))
+    for row, name in enumerate(reversed(names)):
+        _draw_row(axes, name, factors[name][(epoch or done) - 1], edges, fills, ROW * row)
+    axes.axvline(1, color=DARK, lw=0.6, ls=(0, (2, 2)), zorder=0)
+    axes.set_xlim((OFF_AT[0] - 0.03) * top, 1.01 * top)
+    axes.set_ylim(-0.08, ROW * (len(names) - 1) + 1.08)
+    _mark_axes(axes, names, top)
+    return axes
+
+
+def _draw_row(
+    ax: Axes, name: str, factors: np.ndarray, edges: np.ndarray, fills: np.ndarray, base: float
+) -> None:
+    n, off = len(factors), int((factors == 0).sum())
+    on = factors[(factors != 0) & ~np.isnan(factors)]
+    counts, _ = np.histogram(np.clip(on, 0, edges[-1]), edges)
+    tops = base + counts / max(counts.max(), 1)
+    left, right = edges[:-1], edges[1:]
+    floor = np.full(len(counts), base)
+    corners = np.stack([left, floor, left, tops, right, tops, right, floor], axis=1)
+    bars: dict[str, Any] = {"facecolors": fills[counts > 0], "edgecolors": "none", "label": name}
+    ax.add_collection(PolyCollection(list(corners.reshape(-1, 4, 2)[counts > 0]), **bars))
+    ax.plot([0, edges[-1]], [base, base], color=DARK, lw=0.6, label="_base", clip_on=False)
+
+    start, end = OFF_AT[0] * edges[-1], OFF_AT[1] * edges[-1]
+    box = [
+        (start, base),
+        (end, base),
+        (end, base + off / n),
+        (start, base + off / n),
+        (start, base),
+    ]
+    if off:
+        ax.add_patch(off_patch(Path(box, closed=True)))
+    frame = Rectangle((start, base), end - start, 1, fill=False, ec=DARK, lw=0.6)
+    frame.set(clip_on=False, zorder=3, label=f"_frame of {name}")
+    ax.add_patch(frame)
+    place = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=5, units="points")
+    write(ax, 1, base + 0.5, f"{off} of {n} off", transform=place, va="center", color=DARK)
+
+
+def _mark_axes(ax: Axes, names: list[str], top: float) -> None:
+    steps = MaxNLocator(nbins=4, integer=True, steps=[1, 2, 5, 10]).tick_values(0, top)
+    ticks = {x: f"{x:g}" for x in steps if 0 <= x < 0.82 * top}
+    ticks |= {sum(OFF_AT) / 2 * top: "off", top: f"{top:g}+"}
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    rows = [ROW * row + 0.5 for row in range(len(names))]
+    ax.set_yticks(rows, names[::-1], parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[:].set_visible(False)
