@@ -196,16 +196,10 @@ class Trainer:
 
     @schedule.setter
     def schedule(self, schedule: Schedule) -> None:
-        _checked(schedule, self.data)
-        changes = self._schedule.changes(schedule)
+        self.check_schedule(schedule)
+        changes, at = self._schedule.changes(schedule), self.position
         if not changes:
             return
-        at = self.position
-        if "epochs" in changes and schedule.epochs < max(at.epoch, 1):
-            raise ValueError(
-                f"schedule.epochs must be at least the {at.epoch} epochs that are done, "
-                f"got {schedule.epochs}. To train anew, use trainer.reset()."
-            )
         self.flush()
         self._adopt(schedule)
         self.history.add_event(
@@ -215,6 +209,20 @@ class Trainer:
             detail=", ".join(f"{name}: {old} → {new}" for name, (old, new) in changes.items()),
         )
         self._turned("schedule")
+
+    def check_schedule(self, schedule: Schedule) -> None:
+        """Whether a schedule may be assigned here.
+
+        Raises:
+            ValueError: it may not: it ends before this epoch, or needs data that is not there.
+        """
+        _checked(schedule, self.data)
+        epoch = self.position.epoch
+        if self._schedule.epochs != schedule.epochs < max(epoch, 1):
+            raise ValueError(
+                f"schedule.epochs must be at least the {epoch} epochs that are done, "
+                f"got {schedule.epochs}. To train anew, use trainer.reset()."
+            )
 
     @property
     def network(self) -> nn.Module:
@@ -320,6 +328,11 @@ class Trainer:
             "position": self.position,
             "running": copy.copy(self._running),
         }
+
+    @property
+    def epoch_end(self) -> Mapping[str, Any]:
+        """The state at the last epoch's end, or at the start. Not to be changed."""
+        return self._epoch_end
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up where `state_dict` was called."""

@@ -1,68 +1,168 @@
-"""The lab as a whole: a session, its controls and figures, and the thread that refreshes them."""
+"""The lab as a whole: sessions, the parts that show them, and the thread that refreshes those."""
 
+import atexit
+import os
 import threading
 import time
-from html import escape
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import ipywidgets as widgets
 
-from snnviz.lab.controls import Buttons, Sliders
+from snnviz import _pins, runs
+from snnviz.history import History
+from snnviz.lab.controls import Buttons, RunChoice
 from snnviz.lab.messages import Messages
+from snnviz.lab.moments import TimeMachine
+from snnviz.lab.panel import NeuronPanel
+from snnviz.lab.portrait import Portrait
+from snnviz.lab.schedule.editor import ScheduleEditor
 from snnviz.lab.session import Session, Unit
-from snnviz.lab.views import Figures
+from snnviz.lab.shells import hear_as_asked
+from snnviz.lab.views.cards import Views
+from snnviz.lab.views.shown import Shown, in_colours
+from snnviz.lab.whatif import Changes, Trial
+from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
+Folder = str | os.PathLike[str]
 
 
 class Lab:
     """A trainer under your hands: as the last line of a cell it shows itself.
 
-    Buttons play, pause and step; sliders change the schedule from the next round on. Training runs
-    in a thread of its own and the kernel stays free: read `lab.trainer.history` whenever you like.
-    Leave the trainer's methods alone while its lab is open, and use the lab's instead.
+    Buttons play, pause and step; the schedule can be changed while it runs; every neuron is in
+    view, can be switched by hand, and opened; a slider goes back to past epochs, and a fork from
+    there is a run of its own beside the first. Training runs in a thread of its own and the kernel
+    stays free: read `lab.trainer.history` whenever you like. Leave the trainer's methods alone
+    while its lab is open, and use the lab's instead.
 
-    A trainer has one lab at a time: a new one closes the one before it.
+    A trainer has one lab: `Lab(trainer)` again, in a cell that is run again, gives the same.
+
+    Args:
+        trainer: what to train.
 
     >>> lab = Lab(trainer)  # doctest: +SKIP
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
+    def __new__(cls, trainer: Trainer) -> "Lab":
+        """The trainer's lab, if it has one that is open."""
+        there = _LABS.get(trainer)
+        lab = there() if there else None
+        return lab if lab is not None and not lab.closed else super().__new__(cls)
+
     def __init__(self, trainer: Trainer) -> None:
+        if _LABS.get(trainer) is not None and _LABS[trainer]() is self:
+            return
         self._wake = threading.Event()
-        self.session = Session(trainer, on_change=self._wake.set)
-        self._figures = Figures()
-        self._buttons = Buttons(self.session, self._start_saving)
-        self._sliders = Sliders(self.session)
-        self._messages = Messages(f"{trainer.device} · {trainer.precision}", self._buttons.rollback)
-        self._saved = Saved()
-        self._saver: threading.Thread | None = None
-        parts = [self._buttons, self._messages, self._saved, self._sliders, self._figures]
-        self.widget = widgets.VBox([_style(), *[part.widget for part in parts]])
-        self.widget.add_class("snnviz-lab")
-        while self._show():
-            pass
+        self._lock = threading.Lock()  # of the runs, which callbacks may add to
+        session = Session(trainer, on_change=self._wake.set)
+        self._sessions = {_name(trainer): session}
+        self._beside: dict[str, History] = {}
+        self._active = _name(trainer)
+        self._made: list[runs.Trainer] = []  # trainers that the lab made, and so closes
+        self._news: str | None = None
+        self._build(session)
+        _LABS[trainer] = weakref.ref(self)
+        self._show()
+        hear_as_asked(self.widget)
         # From here on this thread alone writes to the widgets.
         self._refresher = threading.Thread(target=self._refresh, name="snnviz-refresh", daemon=True)
         self._refresher.start()
+
+    def _build(self, session: Session) -> None:
+        trainer = session.trainer
+        self._views = Views(wake=self._wake.set)
+        self._buttons = Buttons(session, self._views.save_all)
+        self._choice = RunChoice(self._choose)
+        self._messages = Messages(f"{trainer.device} · {trainer.precision}", self._buttons.rollback)
+        self._editor = ScheduleEditor(session, wake=self._wake.set)
+        self._panel = NeuronPanel(session)
+        self._machine = TimeMachine(self._ask_fork, self._wake.set)
+        self._editor.on_pick(self._machine.go)
+        self._portrait = Portrait()
+        middle = widgets.Box([self._panel.widget, self._views.widget]).add_class("snnviz-middle")
+        top = widgets.Box([self._buttons.widget, self._choice.widget]).add_class("snnviz-top")
+        parts = [top, self._messages.widget, self._machine.widget, self._editor.widget, middle]
+        self.widget = widgets.VBox([_style(), *parts]).add_class("snnviz-lab")
 
     def __repr__(self) -> str:
         at = self.session.status
         done = f"{at.position.epoch} of {at.schedule.epochs} epochs done"
         return f"Lab({at.activity}, {done}, step {at.position.step})"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.widget._repr_mimebundle_(**kwargs)
+    def _ipython_display_(self) -> None:
+        self._portrait.display(self)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Folder,
+        *beside: Folder,
+        network: Any = None,
+        data: Any = None,
+        device: Any = None,
+    ) -> "Lab":
+        """A lab on a run folder, which goes on where it was saved last.
+
+        A run that another trainer has open is shown as it was saved last; what is trained on from
+        there is kept in memory.
+
+        Args:
+            folder: of the run.
+            beside: other runs, whose curves are shown too.
+            network: for a run with a network of your own, one of its architecture.
+            data: for a run with data of your own, the same data.
+            device: instead of the run's.
+
+        Raises:
+            FileNotFoundError: a folder holds no run.
+            ValueError: a file is damaged or from a newer version, or an argument does not fit.
+        """
+        given = {"network": network, "data": data, "device": device}
+        news = None
+        try:
+            trainer = runs.Trainer.resume(folder, **given)
+        except runs.InUse:
+            trainer = runs.Trainer.at(folder, **given)
+            news = (
+                f"{folder} is being trained elsewhere. This is a copy as it was saved last; "
+                "what you train here stays in memory."
+            )
+        lab = cls(trainer)
+        lab._made.append(trainer)
+        if news:
+            lab._news = news
+            lab._wake.set()
+        for other in beside:
+            lab.beside(other)
+        return lab
 
     # For code cells ---------------------------------------------------------------------------
 
     @property
+    def session(self) -> Session:
+        """The session of the run that is active."""
+        return self._sessions[self._active]
+
+    @property
     def trainer(self) -> Trainer:
-        """What the lab trains. Read its history at any time; leave its methods to the lab."""
+        """The active run's. Read its history at any time; leave its methods to the lab."""
         return self.session.trainer
+
+    @property
+    def runs(self) -> Mapping[str, History]:
+        """{name: history} of all runs that are shown, the active one first."""
+        return {run.name: run.history for run in self._in_colours()}
+
+    @property
+    def closed(self) -> bool:
+        """Whether the lab was closed."""
+        return self.session.status.activity == "closed"
 
     def play(self) -> None:
         """Trains to the schedule's end, in the background."""
@@ -93,6 +193,75 @@ class Lab:
         self.session.status.planned.replace(**changes)  # so that a slip fails in the cell
         self.session.set_schedule(**changes)
 
+    def show_epoch(self, epoch: int | None) -> None:
+        """Goes back to the end of a past epoch (0: the start), or to now (None)."""
+        self._machine.go(epoch)
+
+    def what_if(self, changes: Changes) -> Trial | None:
+        """Test accuracy if these neurons were on (True) or off: {group: {neuron: on}}.
+
+        Changes add up with those tried before; {} forgets them all. Nothing of it is in force in
+        training before `keep`. Waits for the result.
+
+        Raises:
+            ValueError: there is no such group or neuron.
+        """
+        for group, neurons in changes.items():
+            _pins.chosen(self.trainer.history.groups, group, list(neurons))
+        self.session.try_out(changes)
+        self.session.settle()
+        return self.session.status.trial
+
+    def keep(self) -> None:
+        """Pins what was tried: the switcher no longer moves those neurons."""
+        self.session.keep()
+        self.session.settle()
+
+    def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Forgets what was tried, and unpins: neurons {group: numbers}, or all (None)."""
+        self.session.let_go(neurons)
+        self.session.settle()
+
+    def fork(self, epoch: int | None = None, name: str = "", **changes: Any) -> None:
+        """A new run from the end of an epoch (None: the last), which becomes the active one.
+
+        Pauses the run that it comes from. A recorded run's fork is recorded beside it.
+
+        Args:
+            epoch: 0 is the start.
+            name: of the new run.
+            **changes: fields of the schedule in the editor to change for it.
+
+        Raises:
+            ValueError: a field of the schedule does not exist, or its value is not allowed; or the
+                fork cannot be made.
+        """
+        schedule = self._editor.draft.replace(**changes)
+        epoch = self.trainer.history.n_epochs if epoch is None else epoch
+        problem = self._fork(epoch, name, schedule)
+        if problem is not None:
+            raise problem
+
+    def beside(self, run: Folder | History, name: str | None = None) -> None:
+        """Shows another run's curves beside those of this one.
+
+        Args:
+            run: a run folder, or a history.
+            name: how to call it; None: the folder's name.
+
+        Raises:
+            FileNotFoundError: the folder holds no history.
+            ValueError: a file is damaged, or the name is taken.
+        """
+        history = run if isinstance(run, History) else History.load(run)
+        if name is None:
+            name = "another run" if isinstance(run, History) else Path(run).resolve().name
+        if name in self.runs:
+            raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
+        with self._lock:
+            self._beside[name] = history
+        self._wake.set()
+
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
         """Blocks the cell until nothing is to be done, or until so many epochs are done in all.
 
@@ -106,10 +275,89 @@ class Lab:
         self.session.wait(epochs, timeout)
 
     def close(self) -> None:
-        """Ends the lab's threads. The trainer stays as it is, and may be used directly again."""
-        self.session.close()
+        """Ends the lab's threads. The trainer stays as it is, and may be used directly again.
+
+        Trainers that the lab made, by `open` and by forks, give their folders back.
+        """
+        for session in list(self._sessions.values()):
+            session.close()
         self._wake.set()
         self._refresher.join()
+        for trainer in self._made:
+            trainer.close()
+
+    # Runs -------------------------------------------------------------------------------------
+
+    def _ask_fork(self, epoch: int, name: str) -> None:
+        """The button: as soon as the session comes to it."""
+        self._branch(epoch, name, self._editor.draft, self._forked)
+
+    def _fork(self, epoch: int, name: str, schedule: Schedule) -> Exception | None:
+        """Waits for it; what went wrong."""
+        done = threading.Event()
+        problems: list[Exception] = []
+
+        def made(trainer: Trainer | Exception, name: str) -> None:
+            try:
+                self._forked(trainer, name)
+                problems.extend([trainer] if isinstance(trainer, Exception) else [])
+            except Exception as error:
+                problems.append(error)
+                raise
+            finally:
+                done.set()  # whatever happens, a cell waits for it
+
+        self._branch(epoch, name, schedule, made)
+        done.wait()
+        return problems[0] if problems else None
+
+    def _branch(
+        self,
+        epoch: int,
+        name: str,
+        schedule: Schedule,
+        then: Callable[[Trainer | Exception, str], None],
+    ) -> None:
+        called = name or f"{self._active}, from {epoch}"
+        self.session.pause()
+        self.session.branch(epoch, lambda made: then(made, called), schedule, name)
+
+    def _forked(self, trainer: Trainer | Exception, name: str) -> None:
+        """In the session's thread."""
+        if isinstance(trainer, Exception):
+            self._news = f"No fork was made. {trainer}"
+        else:
+            self._add(trainer, name)
+        self._wake.set()
+
+    def _add(self, trainer: Trainer, name: str) -> None:
+        if isinstance(trainer, runs.Trainer) and trainer.folder:
+            name = trainer.folder.name
+            self._made.append(trainer)
+        with self._lock:
+            taken = {*self._sessions, *self._beside}
+            name = next(n for n in _numbered(name) if n not in taken)
+            self._sessions[name] = Session(trainer, on_change=self._wake.set)
+        self._choose(name)
+        self._news = f"{name} goes on from the end of epoch {trainer.position.epoch}: press Play."
+
+    def _choose(self, name: str) -> None:
+        if name == self._active or name not in self._sessions:
+            return
+        self._sessions[self._active].pause()
+        self._active = name
+        for part in (self._buttons, self._editor, self._panel):
+            part.turn_to(self.session)
+        self._machine.go(None)
+        self._news = None
+        self._wake.set()
+
+    def _in_colours(self) -> list[Shown]:
+        """The active run first; each keeps its colour, whichever is active."""
+        with self._lock:
+            trained = {name: s.trainer.history for name, s in self._sessions.items()}
+            runs = in_colours(trained | self._beside)
+        return sorted(runs, key=lambda run: run.name != self._active)
 
     # The refresher ----------------------------------------------------------------------------
 
@@ -118,74 +366,52 @@ class Lab:
         while more or open_:
             self._wake.wait(REFRESH_EVERY if more else None)
             self._wake.clear()
-            open_ = self.session.status.activity != "closed"
+            open_ = not self.closed
             more = self._show()
             time.sleep(REFRESH_EVERY)
 
     def _show(self) -> bool:
-        """Brings the page up to date with the newest state; whether a figure still waits."""
-        status, history = self.session.status, self.trainer.history
+        """Brings the page up to date with the newest state; whether something still waits."""
+        session = self.session
+        status, history = session.status, session.trainer.history
+        if _EXITING.is_set():
+            return False  # the kernel's sockets may be closed
         try:
+            replaying = self._machine.tick(history)
+            moment, shown = self._machine.moment, self._in_colours()
             self._buttons.show(status)
-            self._sliders.show(status)
-            self._saved.show()
-            self._messages.show(status, history)
-            return self._figures.show(status, history)
+            self._choice.show(list(self._sessions), self._active)
+            self._messages.show(status, history, self._news)
+            self._editor.show(status, history, moment)
+            self._panel.show(status, history, moment)
+            self._machine.show(status, history)
+            waits = self._views.show(status, shown, moment)
+            self._portrait.show(status, shown, waits or replaying)
+            return waits or replaying
         except Exception as error:  # without this thread the page would stand still for good
             self._messages.fail(error)
             return False
 
-    # Saving -----------------------------------------------------------------------------------
 
-    def _start_saving(self) -> None:
-        """Saving takes seconds, so a thread does it; a click before it is done does nothing."""
-        if self._saver is None or not self._saver.is_alive():
-            self._saver = threading.Thread(target=self._save, name="snnviz-save", daemon=True)
-            self._saver.start()
-
-    def _save(self) -> None:
-        if self.session.status.position.step == 0:
-            self._saved.news = "Nothing to save yet: no step has been made."
-            self._wake.set()
-            return
-        self._saved.news = "Saving figures …"
-        self._wake.set()
-        try:
-            self._saved.news = _links(self._figures.save(self.trainer.history))
-        except Exception as error:
-            text = f"The figures were not saved. {type(error).__name__}: {error}"
-            self._saved.news = f'<div role="alert">{escape(text)}</div>'
-        self._wake.set()
+def _name(trainer: Trainer) -> str:
+    folder = trainer.folder if isinstance(trainer, runs.Trainer) else None
+    return folder.resolve().name if folder else "run"
 
 
-class Saved:
-    """Says where the figures are.
-
-    An `Output`, but never its context manager: JupyterLab opens the files that links in it name.
-    """
-
-    def __init__(self) -> None:
-        self.widget = widgets.Output().add_class("snnviz-saved")
-        self.news = ""  # HTML, from any thread
-
-    def show(self) -> None:
-        """Puts the news on the page."""
-        if self.news:
-            data = {"text/html": f'<div role="status">{self.news}</div>'}
-            output = {"output_type": "display_data", "data": data, "metadata": {}}
-            self.widget.outputs = (output,)
-
-
-def _links(paths: list[Path]) -> str:
-    """The files as links: a name for each figure, and its formats."""
-    parts: dict[str, list[str]] = {}
-    for path in paths:
-        links = parts.setdefault(path.stem, [])
-        text = path.suffix if links else path.as_posix()
-        links.append(f'<a href="{quote(path.as_posix())}" target="_blank">{escape(text)}</a>')
-    return f"Saved {', '.join(' '.join(links) for links in parts.values())}"
+def _numbered(name: str) -> Any:
+    yield name
+    n = 2
+    while True:
+        yield f"{name} ({n})"
+        n += 1
 
 
 def _style() -> widgets.HTML:
     css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return widgets.HTML(f"<style>{css}</style>", layout=widgets.Layout(display="none"))
+
+
+_EXITING = threading.Event()
+atexit.register(_EXITING.set)
+
+_LABS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Lab]] = weakref.WeakKeyDictionary()

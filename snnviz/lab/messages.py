@@ -24,15 +24,15 @@ class Messages:
         self._last_epoch: dict[str, float] = {}
         self._read_at: tuple[int, int] | None = None  # when that was read: generation, epoch
 
-    def show(self, status: Status, history: History) -> None:
-        """The newest state in words."""
+    def show(self, status: Status, history: History, news: str | None = None) -> None:
+        """The newest state in words, and what else there is to say."""
         at = status.generation, status.position.epoch
         if at != self._read_at:  # a table of all epochs is not for five times a second
             rows = history.epochs.to_dict("records")
             self._last_epoch, self._read_at = (rows[-1] if rows else {}), at
         neurons = sum(history.groups.values())
         self.status.value = _status_html(status, self._last_epoch, neurons, self._machine)
-        self.notice.value = _notice_html(status)
+        self.notice.value = _notice_html(status, news)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
 
@@ -119,8 +119,8 @@ def _time_left(status: Status) -> str:
     return f"{clock} left"
 
 
-def _notice_html(status: Status) -> str:
-    lines = []
+def _notice_html(status: Status, news: str | None) -> str:
+    lines = [("news", news)] if news else []
     if status.planned != status.schedule:
         text = f"From the next round: {in_words(status.schedule, status.planned)}"
         if not status.running:

@@ -11,12 +11,14 @@ import time
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from snnviz.lab.hand import Hand, Past
 from snnviz.lab.status import Activity, Notice, Problem, Status, in_words
+from snnviz.lab.whatif import Changes
 from snnviz.schedule import Phase, Position, Schedule
 from snnviz.trainer import StepRecord, Trainer, TrainingStopped
 
@@ -38,10 +40,10 @@ class _Goal:
 class Session:
     """Runs a trainer in a thread of its own.
 
-    Commands (`play`, `pause`, `step`, `reset`, `rollback`, `set_schedule`) return at once and are
-    carried out in order, between two steps: one that is given during a long step acts within it. To
-    have it act afterwards, `wait` in between. While a session is open, nobody else may call the
-    trainer's methods; its history may be read at any time.
+    Commands (`play`, `pause`, `step`, `set_schedule` and so on) return at once and are carried out
+    in order, between two steps: one that is given during a long step acts within it. To have it act
+    afterwards, `wait` in between. While a session is open, nobody else may call the trainer's
+    methods; its history may be read at any time.
 
     A trainer has one session at most: a new one closes the one before it, and waits for the step
     that it is making.
@@ -52,26 +54,30 @@ class Session:
     """
 
     def __init__(self, trainer: Trainer, on_change: Callable[[], None] = lambda: None) -> None:
-        before = _SESSIONS.get(trainer)
-        if before is not None and (session := before()) is not None:
-            session.close(because="Another lab runs this trainer now; go on there.")
-        self.trainer, self._on_change = trainer, on_change
-        self._changed = threading.Condition()
-        self._commands: deque[Callable[[], None]] = deque()
-        self._sent = self._handled = 0
-        self._goals: deque[_Goal] = deque()
-        self._pending: dict[str, Any] = {}  # changes that wait for the next round
-        self._pace = _Pace()
-        self._records: dict[Phase, StepRecord] = {}
-        self._generation = 0
-        self._notice: Notice | None = None
-        self._problem: Problem | None = None
-        self._closed = False
-        self.status = self._snapshot()
-        _SESSIONS[trainer] = weakref.ref(self)
-        _OPEN.add(self)
-        self._thread = threading.Thread(target=self._work, name="snnviz-training", daemon=True)
-        self._thread.start()
+        with _OPENING:  # else two that open at once might both go on
+            before = _SESSIONS.get(trainer)
+            if before is not None and (session := before()) is not None:
+                session.close(because="Another lab runs this trainer now; go on there.")
+            self.trainer, self._on_change = trainer, on_change
+            self._changed = threading.Condition()
+            self._commands: deque[Callable[[], None]] = deque()
+            self._sent = self._handled = 0
+            self._goals: deque[_Goal] = deque()
+            self._pending: dict[str, Any] = {}  # changes that wait for the next round
+            self._pace = _Pace()
+            self._records: dict[Phase, StepRecord] = {}
+            self._generation = 0
+            self._hand = Hand(trainer)
+            self._past = Past(trainer)
+            self._notice: Notice | None = None
+            self._problem: Problem | None = None
+            self._closing = False  # no command comes after the one that closes
+            self._closed = False
+            self.status = self._snapshot()
+            _SESSIONS[trainer] = weakref.ref(self)
+            _OPEN.add(self)
+            self._thread = threading.Thread(target=self._work, name="snnviz-training", daemon=True)
+            self._thread.start()
 
     # Commands, from any thread ----------------------------------------------------------------
 
@@ -114,10 +120,43 @@ class Session:
         """
         self._send(partial(self._on_schedule, changes))
 
+    def try_out(self, changes: Changes) -> None:
+        """What if these neurons were on (True) or off: {group: {neuron: on}}, with those before.
+
+        Evaluated once and shown in `status.trial`; training does not notice. {} forgets it all.
+        """
+        self._send(partial(self._unless_refused, partial(self._hand.try_out, changes)))
+
+    def keep(self) -> None:
+        """Pins what is tried out: the switcher no longer moves those neurons."""
+        self._send(partial(self._unless_refused, self._hand.keep))
+
+    def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Forgets what is tried out, and unpins: these neurons {group: numbers}, or all (None)."""
+        self._send(partial(self._unless_refused, partial(self._hand.let_go, neurons)))
+
+    def look_at(self, group: str | None, index: int = 0) -> None:
+        """Looks at a neuron, until another is looked at; shown in `status.page`. None: at none."""
+        self._send(partial(self._unless_refused, partial(self._hand.look_at, group, index)))
+
+    def branch(
+        self,
+        epoch: int,
+        then: Callable[[Trainer | Exception], None],
+        schedule: Schedule | None = None,
+        name: str = "",
+    ) -> None:
+        """Makes another trainer that goes on from an epoch's end; `then` gets it, in the thread.
+
+        Where that state is not kept, or something else is wrong, `then` gets the error.
+        """
+        self._send(partial(self._on_branch, epoch, then, schedule, name))
+
     def close(self, timeout: float | None = None, because: str = "This lab is closed.") -> None:
         """Ends the thread after the step that is under way. The trainer stays as it is."""
         with self._changed:
-            if not self._closed:
+            if not self._closing:
+                self._closing = True
                 self._commands.append(partial(self._on_close, because))
                 self._sent += 1
                 self._changed.notify_all()
@@ -130,6 +169,19 @@ class Session:
     def caught_up(self) -> bool:
         """Whether all commands that were given have been carried out, or at least begun."""
         return self.status.handled == self._sent
+
+    def settle(self, timeout: float | None = None) -> None:
+        """Blocks until all commands given so far have been carried out, or at least begun.
+
+        Raises:
+            TimeoutError: `timeout` seconds are over.
+        """
+        with self._changed:
+            wanted, deadline = self._sent, None if timeout is None else time.monotonic() + timeout
+            while self.status.handled < wanted and not self._closed:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise TimeoutError(f"After {timeout:g} s the lab has not come to it yet.")
+                self._changed.wait(0.2)
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
         """Blocks until nothing is to be done any more, or until so many epochs are done in all.
@@ -204,6 +256,11 @@ class Session:
         self._records = {**self._records, record.phase: record}
         if goal.reached(plan, before, trainer.position):
             self._goals.popleft()
+        if trainer.position.epoch > before.epoch:
+            self._past.keep()
+            self._hand.epoch_ended()
+        if record.phase == "switcher" and trainer.phase == "task":
+            self._hand.factors_moved()
         self._put_in_force()
         if trainer.finished:
             self._goals.clear()
@@ -228,6 +285,8 @@ class Session:
         self._goals.clear()
         self._problem = self._notice = None
         way()
+        self._past.went_back()
+        self._hand.went_back()
         self._generation += 1
         self._records = {}
         self._put_in_force()
@@ -236,12 +295,16 @@ class Session:
         now = self.trainer.schedule
         try:
             planned = now.replace(**self._pending | changes)
+            self.trainer.check_schedule(planned)
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self._refuse(error, "The schedule stays as it was.")
             return
         self._pending = {name: new for name, (_, new) in now.changes(planned).items()}
         self._notice = None
         self._put_in_force()
+        if self._goals and self.trainer.finished:  # its end was moved to where it is
+            self._goals.clear()
+            self._say_finished()
 
     def _put_in_force(self) -> None:
         """The changes that wait, if no round would be cut short."""
@@ -254,14 +317,38 @@ class Session:
         try:
             trainer.schedule = planned
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self._refuse(error, "The schedule stays as it was.")
+        except Exception:  # training stopped, say: what is not in force yet goes on waiting
+            left = trainer.schedule.changes(planned)
+            self._pending = {name: new for name, (_, new) in left.items()}
+            raise
         else:
             self._notice = Notice(
                 "in force", f"{text}: in force since step {trainer.position.step}."
             )
 
-    def _refuse(self, error: Exception) -> None:
-        self._notice = Notice("refused", f"Refused: {error} The schedule stays as it was.")
+    def _unless_refused(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except ValueError as error:
+            self._refuse(error)
+
+    def _on_branch(
+        self,
+        epoch: int,
+        then: Callable[[Trainer | Exception], None],
+        schedule: Schedule | None,
+        name: str,
+    ) -> None:
+        try:
+            made = self._past.branch(epoch, schedule, name)
+        except Exception as error:
+            then(error)
+        else:
+            then(made)
+
+    def _refuse(self, error: Exception, after: str = "") -> None:
+        self._notice = Notice("refused", f"Refused: {error} {after}".strip())
 
     def _say_finished(self) -> None:
         epochs = self.trainer.schedule.epochs
@@ -279,7 +366,7 @@ class Session:
 
     def _send(self, command: Callable[[], None]) -> None:
         with self._changed:
-            if self._closed:
+            if self._closing:
                 raise RuntimeError("This lab is closed. Make another one with Lab(trainer).")
             self._commands.append(command)
             self._sent += 1
@@ -288,6 +375,7 @@ class Session:
     def _publish(self) -> None:
         if not self._goals:
             self._guard(self.trainer.flush)  # who pauses finds every step in the history
+            self._guard(self._hand.paused)
         status = self._snapshot()
         with self._changed:
             self.status = status
@@ -307,6 +395,11 @@ class Session:
             records=self._records,
             generation=self._generation,
             handled=self._handled,
+            factors=self._hand.factors,
+            pins=self._hand.pins,
+            trial=self._hand.trial,
+            page=self._hand.page,
+            forkable=self._past.epochs,
             notice=self._notice,
             problem=self._problem,
         )
@@ -353,6 +446,7 @@ def _in_words(error: Exception, step: int) -> str:
 
 _SESSIONS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Session]] = weakref.WeakKeyDictionary()
 _OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
+_OPENING = threading.Lock()
 
 
 @atexit.register

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from snnviz.lab.neuron import Page
+from snnviz.lab.whatif import Trial
 from snnviz.schedule import Phase, Position, Schedule, Stage
 from snnviz.trainer import StepRecord
 
@@ -41,6 +45,11 @@ class Status:
     records: Mapping[Phase, StepRecord]  # the last step of each phase
     generation: int  # how often the run went back; positions of two generations do not compare
     handled: int  # commands carried out so far
+    factors: Mapping[str, np.ndarray]  # in force now, or a moment ago: {group: (neurons,)}
+    pins: Mapping[str, Mapping[int, float]]
+    forkable: frozenset[int]  # epochs whose ends are kept in memory
+    trial: Trial | None = None  # what if
+    page: Page | None = None  # the neuron that is looked at
     notice: Notice | None = None
     problem: Problem | None = None
 

@@ -97,6 +97,15 @@ class Trainer(base.Trainer):
         """Where the run is kept; None if it is not."""
         return self._record and self._record.folder
 
+    @property
+    def kept(self) -> frozenset[int]:
+        """Epochs whose ends can be revisited: `Trainer.at`, `Trainer.fork`."""
+        return (
+            frozenset(at_ends(self._record.checkpoints, self.history))
+            if self._record
+            else frozenset()
+        )
+
     def save(self) -> None:
         """Saves what has been trained so far, in the middle of an epoch too.
 

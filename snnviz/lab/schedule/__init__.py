@@ -1,0 +1,1 @@
+"""The schedule editor: a timeline, and a field for every setting."""

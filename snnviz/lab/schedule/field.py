@@ -1,0 +1,50 @@
+"""One field of a form: a label, an input, perhaps a slider, and what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+
+
+class Field(anywidget.AnyWidget):
+    """An input that hands on what stands in it, right or wrong; its owner says which.
+
+    `typed` changes with every key, `value` on Enter, when the focus leaves, or with the slider.
+    `kind` is "count", "rate" (its slider is logarithmic), "number", "choice" or "flag".
+    """
+
+    _esm = HERE / "field.js"
+    _css = HERE / "field.css"
+
+    name = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    help = traitlets.Unicode().tag(sync=True)
+    kind = traitlets.Unicode("count").tag(sync=True)
+    options = traitlets.List(help="of a choice").tag(sync=True)
+    span = traitlets.List(help="least and most of the slider; none without").tag(sync=True)
+    value = traitlets.Any(help="what it is set to").tag(sync=True)
+    typed = traitlets.Any(None, allow_none=True, help="not yet set; None: nothing").tag(sync=True)
+    error = traitlets.Unicode(help="why it is refused").tag(sync=True)
+    hint = traitlets.Unicode(help="a word besides").tag(sync=True)
+    disabled = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.add_class("snnviz-field")
+
+    @property
+    def description(self) -> str:
+        """Its label, under the name that other widgets have for it."""
+        return self.label
+
+
+class Fold(anywidget.AnyWidget):
+    """A button that shows and hides what stands after it in the same `snnviz-fold`."""
+
+    _esm = HERE / "fold.js"
+
+    label = traitlets.Unicode().tag(sync=True)
+    opened = traitlets.Bool(False).tag(sync=True)

@@ -1,0 +1,186 @@
+"""The fields of a schedule as the editor has them: labels, sliders, and what is allowed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from snnviz.lab.schedule.field import Field
+from snnviz.lab.status import Status
+from snnviz.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA, Schedule
+
+_COSINE = "cosine: to 0 at the end of the planned epochs."
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a field of the schedule is edited. See `Field` for kinds and spans."""
+
+    name: str
+    label: str
+    kind: str
+    help: str
+    span: tuple[float, float] | None = None
+    options: tuple[str, ...] = ()
+
+
+# In groups, each under a heading: those in sight, and those that are folded away.
+MAIN: dict[str, tuple[Setting, ...]] = {
+    "epochs": (
+        Setting(
+            "epochs",
+            "epochs in all",
+            "count",
+            "Passes over the training images; the end of both learning rates' decay.",
+        ),
+        Setting(
+            "warmup_epochs",
+            "warm-up epochs",
+            "count",
+            "Epochs before the first switcher phase.",
+            (0, 1),
+        ),
+        Setting(
+            "freeze_epochs",
+            "frozen epochs",
+            "count",
+            "Last epochs, in which the factors stay as they are.",
+            (0, 1),
+        ),
+    ),
+    "round": (
+        Setting("task_steps", "task steps a round", "count", "Task steps in a round.", (1, 50)),
+        Setting(
+            "switcher_steps",
+            "switcher steps a round",
+            "count",
+            "Switcher steps in a round; 0 trains the dense network only.",
+            (0, 20),
+        ),
+    ),
+    "task network": (
+        Setting(
+            "task_lr", "task learning rate", "rate", "Its learning rate at the start.", (1e-4, 1.0)
+        ),
+        Setting("task_decay", "task rate's decay", "choice", _COSINE, options=DECAYS),
+    ),
+    "switcher": (
+        Setting(
+            "switcher_lr",
+            "switcher learning rate",
+            "rate",
+            "Its learning rate at the start.",
+            (1e-5, 1.0),
+        ),
+        Setting("switcher_decay", "switcher rate's decay", "choice", _COSINE, options=DECAYS),
+    ),
+}
+OTHERS: dict[str, tuple[Setting, ...]] = {
+    "batches": (
+        Setting("batch_size", "batch size", "count", "Images in a batch, of both phases."),
+        Setting(
+            "switcher_data",
+            "data of switcher steps",
+            "choice",
+            "Training images, or those of the held-out split.",
+            options=SWITCHER_DATA,
+        ),
+        Setting(
+            "through_switcher",
+            "task gradient through the switcher",
+            "flag",
+            "Let the task phase's gradient pass through the switcher into the weights it reads.",
+        ),
+    ),
+    "task network": (
+        Setting("task_optimizer", "task optimizer", "choice", "SGD or Adam.", options=OPTIMIZERS),
+        Setting("task_momentum", "task momentum", "number", "Of SGD."),
+        Setting(
+            "task_weight_decay",
+            "task weight decay",
+            "number",
+            "L2 penalty on the task network's weights, not on factors.",
+        ),
+    ),
+    "switcher": (
+        Setting(
+            "switcher_optimizer",
+            "switcher optimizer",
+            "choice",
+            "SGD or Adam.",
+            options=OPTIMIZERS,
+        ),
+        Setting("switcher_momentum", "switcher momentum", "number", "Of SGD."),
+        Setting(
+            "switcher_clip",
+            "switcher gradient clip",
+            "number",
+            "Largest norm of the switcher's gradient; longer ones are shortened to it.",
+        ),
+    ),
+}
+SETTINGS = [each for groups in (MAIN, OTHERS) for group in groups.values() for each in group]
+
+# What the page can still draw and the status still count.
+MOST = {"epochs": 100_000, "warmup_epochs": 100_000, "freeze_epochs": 100_000}
+MOST |= dict.fromkeys(("batch_size", "task_steps", "switcher_steps"), 1_000_000_000)
+_NUMBERS = {each.name for each in SETTINGS if each.kind in ("rate", "number")}
+
+
+def make_field(setting: Setting, value: Any) -> Field:
+    """The input of a setting, with the class `snnviz-<field of the schedule>`."""
+    made = Field(
+        name=setting.name,
+        label=setting.label,
+        help=f"{setting.help} schedule.{setting.name}, from the next round on",
+        kind=setting.kind,
+        options=list(setting.options),
+        span=list(setting.span or ()),
+        value=value,
+    )
+    return made.add_class(f"snnviz-{setting.name}")
+
+
+def taken(name: str, value: Any) -> Any:
+    """What came from the page, as the schedule has it: 1 for a rate is 1.0."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if whole and name in _NUMBERS and abs(value) < 1e300 else value
+
+
+def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: bool) -> str:
+    """Why a schedule may not be changed so; "" if it may.
+
+    Args:
+        plan: the schedule.
+        changes: new values of its fields.
+        done: epochs that the run has behind it.
+        has_holdout: whether the data has a held-out split.
+    """
+    try:
+        new = plan.replace(**changes)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    for name, most in MOST.items():
+        if name in changes and (value := getattr(new, name)) > most:
+            return f"schedule.{name} must be at most {most:,} in the lab, got {value:,}."
+    if "epochs" in changes and new.epochs < done:
+        return (
+            f"schedule.epochs must be at least the {done} epochs that are done, got {new.epochs}. "
+            "To train anew, reset the run."
+        )
+    if "switcher_data" in changes and new.switcher_data == "holdout" and not has_holdout:
+        return (
+            "schedule.switcher_data is 'holdout', but the data has no held-out split. "
+            "Load it with one: load_data(name, holdout=5000)."
+        )
+    return ""
+
+
+def hints(status: Status, plan: Schedule, live: bool) -> dict[str, str]:
+    """{field: a word beside it}: what waits for the next round, and what has no effect."""
+    found = {}
+    if live:
+        waiting = status.schedule.changes(plan)
+        found = {name: f"still {old} in this round" for name, (old, _) in waiting.items()}
+    for who in ("task", "switcher"):
+        if getattr(plan, f"{who}_optimizer") == "adam":
+            found.setdefault(f"{who}_momentum", "Adam does not use it")
+    return found

@@ -1,0 +1,116 @@
+"""The timeline: what has run and what is planned, drawn to scale."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from snnviz.history import History
+from snnviz.lab.schedule import course
+from snnviz.lab.schedule.course import Band, Lines
+from snnviz.lab.schedule.past import Past
+from snnviz.schedule import Schedule
+
+HERE = Path(__file__).parent
+FIELDS: dict[course.Kind, str] = {
+    "warm-up": "warmup_epochs",
+    "alternating": "task_steps",
+    "frozen": "freeze_epochs",
+    "task only": "switcher_steps",
+}
+
+
+class Timeline(anywidget.AnyWidget):
+    """Epochs from left to right: phases, learning rates, events, and where the run stands.
+
+    A click on a phase goes to the field that edits it, which has the class `snnviz-<field>` and
+    lies in the same `snnviz-editor`.
+    """
+
+    _esm = HERE / "timeline.js"
+    _css = HERE / "timeline.css"
+
+    total = traitlets.Int(1, help="epochs that the axis spans").tag(sync=True)
+    run = traitlets.Int(0, help="finished epochs").tag(sync=True)
+    now = traitlets.Float(0.0, help="where the run stands, in epochs").tag(sync=True)
+    moment = traitlets.Int(-1, help="where the time machine stands; -1: live").tag(sync=True)
+    bands = traitlets.List(help="phases, in order").tag(sync=True)
+    rates = traitlets.Dict(help="learning rates of both phases").tag(sync=True)
+    ticks = traitlets.List(help="events").tag(sync=True)
+    picked = traitlets.Int(-1, help="the epoch that was asked for; -1: none").tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_class("snnviz-timeline")
+        self._past = Past()
+
+    def show(
+        self,
+        history: History,
+        in_force: Schedule,
+        plan: Schedule,
+        batches: tuple[int, int],
+        moment: int | None,
+        fork: bool,
+    ) -> None:
+        """Brings it up to date.
+
+        Args:
+            history: what has run.
+            in_force: the schedule that ran last.
+            plan: what is to come.
+            batches: task steps in an epoch, of the one schedule and of the other.
+            moment: after how many epochs the time machine stands; None: live.
+            fork: the plan begins at that moment, not where the run stands.
+        """
+        self._past.read(history, batches[0])
+        start = self._past.end
+        until = float(moment) if fork and moment is not None else start
+        coming = course.planned(plan, until, batches[1])
+        new: dict[str, Any] = {
+            "total": max(plan.epochs, -int(-start // 1), 1),
+            "run": history.n_epochs,
+            "now": _place(start),
+            "moment": -1 if moment is None else moment,
+            "bands": [_band(b) for b in [*self._past.bands(in_force, until), *coming]],
+            "rates": {
+                phase: {
+                    "start": getattr(plan, f"{phase}_lr"),
+                    "done": _lines(self._past.rates(phase, until)),
+                    "planned": _lines(course.planned_rates(plan, phase, coming, batches[1])),
+                }
+                for phase in ("task", "switcher")
+            },
+            "ticks": [
+                {"at": _place(tick.at), "words": tick.words} for tick in self._past.ticks()[-200:]
+            ],
+            "picked": -1,
+        }
+        with self.hold_sync():
+            for name, value in new.items():
+                if getattr(self, name) != value:
+                    setattr(self, name, value)
+
+
+def _band(band: Band) -> dict[str, Any]:
+    return {
+        "start": _place(band.start),
+        "end": _place(band.end),
+        "kind": band.kind,
+        "done": band.done,
+        "task": band.task,
+        "switcher": band.switcher,
+        "round": band.round,
+        "words": band.words,
+        "field": FIELDS[band.kind],
+    }
+
+
+def _lines(lines: Lines) -> list[list[list[float]]]:
+    """Short numbers, for they are written out on their way to the page."""
+    return [[[_place(x), float(f"{lr:.4g}")] for x, lr in line] for line in lines]
+
+
+def _place(x: float) -> float:
+    return round(x, 4)

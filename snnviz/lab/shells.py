@@ -1,0 +1,27 @@
+"""Where the kernel hears what is done to the lab's widgets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ipywidgets as widgets
+
+
+def hear_as_asked(widget: widgets.Widget) -> None:
+    """Has the kernel hear a widget, and all in it, on the shell that the page asks for.
+
+    From version 7.4 on, ipykernel hears a widget on the shell that was at it last. That may be the
+    one that a cell keeps busy; or one whose page has been closed, and then clicks are lost.
+    """
+    for part in _all(widget):
+        if hasattr(part.comm, "_reply_subshell_for"):
+            part.comm._reply_subshell_for = _as_asked  # type: ignore[union-attr]
+
+
+def _as_asked(data: Any, asked: str | None) -> str | None:
+    return asked
+
+
+def _all(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _all(child)

@@ -1,0 +1,38 @@
+"""The bar above the figures: tabs or side by side, and which runs are shown."""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+AUTO, TABS, SIDE = "auto", "tabs", "side by side"
+WIDE_FROM = 1100  # pixels of the lab, from which figures stand side by side of themselves
+ROOMY_FROM = 720  # pixels of the figures' own place
+
+
+class Bar(anywidget.AnyWidget):
+    """What a hand does here is a trait; the page itself hides and shows the cards."""
+
+    _esm = Path(__file__).with_name("bar.js")
+    _css = Path(__file__).with_name("cards.css")
+
+    cards = traitlets.List().tag(sync=True)  # [name, title] each
+    runs = traitlets.List().tag(sync=True)  # [name, colour] each
+    alts = traitlets.Dict().tag(sync=True)  # {card: its figure in words}
+    wide_from = traitlets.Int(WIDE_FROM).tag(sync=True)
+    roomy_from = traitlets.Int(ROOMY_FROM).tag(sync=True)
+    # Both ways:
+    mode = traitlets.Enum([AUTO, TABS, SIDE], AUTO).tag(sync=True)
+    tab = traitlets.Unicode().tag(sync=True)
+    hidden = traitlets.List().tag(sync=True)  # names of runs
+    # What the page says of itself:
+    wide = traitlets.Bool(True).tag(sync=True)
+    roomy = traitlets.Bool(True).tag(sync=True)  # a figure alone may be wider than a card
+    dark = traitlets.Bool(False).tag(sync=True)
+
+    @property
+    def visible_cards(self) -> list[str]:
+        """The cards that can be seen."""
+        names = [name for name, _ in self.cards]
+        tabs = self.mode == TABS or (self.mode == AUTO and not self.wide)
+        return [name for name in names if name == self.tab] if tabs else names

@@ -1,0 +1,86 @@
+"""What if: the network with some neurons switched by hand, on test images, class by class."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from snnviz.trainer import Trainer
+
+Changes = Mapping[str, Mapping[int, bool]]  # {group: {neuron: on}}
+
+BATCH = 500
+PATIENCE = 1.5  # seconds that an evaluation may take; what is left then is left out
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How many images of each class there were, and how many of them were right."""
+
+    images: tuple[int, ...]
+    right: tuple[int, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Of all images, 0 to 1."""
+        return sum(self.right) / max(sum(self.images), 1)
+
+    def of_class(self, i: int) -> float | None:
+        """Accuracy of one class; None if no image is of it."""
+        return self.right[i] / self.images[i] if self.images[i] else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A what-if and what came of it. Nothing of it is in force in training.
+
+    Attributes:
+        changes: the neurons that are switched by hand, and how.
+        before: with the factors in force.
+        after: with the changes.
+        step: steps done when it was tried.
+        classes: names.
+        of: test images there are; fewer are used where the network is slow.
+    """
+
+    changes: dict[str, dict[int, bool]]
+    before: Scores
+    after: Scores
+    step: int
+    classes: tuple[str, ...]
+    of: int
+
+
+def tried(trainer: Trainer, changes: Changes) -> Trial:
+    """Evaluates the network with and without the changes, on the same test images."""
+    factors = {name: s.clone() for name, s in trainer.factors.items()}
+    for group, neurons in changes.items():
+        for i, on in neurons.items():
+            # A neuron that is on keeps its own factor; one that comes on gets a factor of 1.
+            if bool(factors[group][i] > 0) != on:
+                factors[group][i] = float(on)
+    before = score(trainer, trainer.factors)
+    after = score(trainer, factors, sum(before.images))
+    kept = {group: dict(neurons) for group, neurons in changes.items() if neurons}
+    data = trainer.data
+    return Trial(kept, before, after, trainer.position.step, data.classes, len(data.test))
+
+
+@torch.no_grad()
+def score(trainer: Trainer, factors: Mapping[str, Tensor], most: int | None = None) -> Scores:
+    """Counts right answers by class: of `most` test images, or of as many as time allows."""
+    data, began = trainer.data, time.perf_counter()
+    # In an order of chance, for test images may be sorted by class.
+    order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:most]
+    counts = torch.zeros(2, data.n_classes, dtype=torch.int64, device=data.device)
+    for index in order.split(BATCH):
+        images, labels = data.batch("test", index)
+        right = trainer.learners.logits(images, factors).argmax(1) == labels
+        counts[0].index_add_(0, labels, torch.ones_like(labels))
+        counts[1].index_add_(0, labels, right.long())
+        if most is None and time.perf_counter() - began > PATIENCE:
+            break
+    found, hits = counts.tolist()
+    return Scores(tuple(found), tuple(hits))

@@ -1,0 +1,443 @@
+"""The neuron grid in JupyterLab: looked at, clicked, and run by the keyboard alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import jupyter
+from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+
+GRID = """\
+import numpy as np
+from snnviz.lab.grid import Grid, encode
+groups = {"conv1": 20, "conv2": 50, "fc1": 500}
+rng = np.random.default_rng(0)
+factors = {name: rng.gamma(6, 1 / 6, n) for name, n in groups.items()}
+off = rng.random(500) < 0.5
+off[:4] = True, False, True, False
+factors["fc1"] = np.where(off, 0, 2 * factors["fc1"])
+factors["fc1"][1], factors["fc1"][3] = 1, 0.001
+since = np.zeros(570, "<i4")
+since[70:] = np.where(off, -3, 0)
+since[71] = 5
+marks = np.zeros(570, "u1")
+marks[[72, 73, 74, 75]] = 1, 2, 4, 1
+got = []
+grid = Grid(groups, factors=encode(groups, factors), flipped=since.tobytes(),
+            marks=marks.tobytes(), moment="epoch 4")
+grid.on_msg(lambda _, content, buffers: got.append(content))
+grid"""
+
+PAGE = """\
+def bytes_of(array, kind="<f4"):
+    return np.asarray(array, kind).tobytes()
+def images(n):
+    x, y = np.meshgrid(np.arange(28), np.arange(28))
+    return [255 * ((x - 14) ** 2 + (y - 14) ** 2 < (4 + k) ** 2) for k in range(n)]
+over_time = [1, 1.02, 0.9, 1.4, 0, 0, 0, 0.6, 1.1, 1.6, 1.6, 1.6]
+kinds = {
+    "image": {"kind": "image", "count": 1, "height": 28, "width": 28, "shown_of": 1,
+              "data": bytes_of(np.sin(np.arange(784) / 60) / 8)},
+    "kernels": {"kind": "kernels", "count": 20, "height": 5, "width": 5, "shown_of": 64,
+                "data": bytes_of(rng.normal(0, 0.1, 500))},
+    "row": {"kind": "row", "count": 1, "height": 1, "width": 800, "shown_of": 1152,
+            "data": bytes_of(rng.normal(0, 0.03, 800))},
+}
+def page(neuron, kind="kernels", **more):
+    return {
+        "neuron": neuron, "group": "fc1", "index": neuron - 70, "factor": over_time[-1],
+        "at": "step 512", "pinned": None,
+        "epochs": {"factors": bytes_of(over_time),
+                   "stages": [[1, 2, "warm-up"], [3, 10, "alternating"], [11, 12, "frozen"]]},
+        "norm": 1.234, "norm_rank": "12th of 500", "fan_in": 800, "writers": ["fc1"],
+        "reads": ["conv2"], "feeds": ["fc2"], "weights": kinds[kind],
+        "answers": {"data": bytes_of(images(8), "u1"), "count": 8, "height": 28, "width": 28,
+                    "channels": 1, "labels": ["Ankle boot", "Trouser"] * 4,
+                    "values": list(np.linspace(9.5, 4, 8)), "of": 1000},
+        "notes": ["A note."], **more,
+    }"""
+
+READOUT = ".snnviz-readout"
+
+
+@pytest.fixture
+def grid(page: Page, folder: Path) -> Page:
+    """A page with a grid of 570 neurons in three groups."""
+    jupyter.write_notebook(folder / "grid.ipynb", [GRID, PAGE])
+    open_notebook(page, f"{folder.name}/grid.ipynb")
+    run_all(page)
+    wait_for(page, ".snnviz-total", "neurons on")
+    return page
+
+
+def cell_at(page: Page, group: int, neuron: int) -> tuple[float, float]:
+    """The middle of a neuron's cell on the page, found from the sizes of canvas and group."""
+    page.locator(".snnviz-block-name:visible").nth(group).scroll_into_view_if_needed()
+    return tuple(
+        page.evaluate(
+            """([group, neuron]) => {
+                const block = [...document.querySelectorAll(".snnviz-block")][group];
+                const canvas = block.querySelector("canvas"), box = canvas.getBoundingClientRect();
+                const said = block.querySelector("span").textContent;
+                const n = Number(said.match(/of ([\\d,]+)/)[1].replace(",", ""));
+                for (let step = 5; step <= 20; step++) {
+                    const cols = Math.round(box.width / step), rows = Math.round(box.height / step);
+                    if (cols * step !== box.width || rows * step !== box.height) continue;
+                    if (cols * (rows - 1) >= n || cols * rows < n) continue;
+                    return [box.left + (neuron % cols + 0.5) * step,
+                            box.top + (Math.floor(neuron / cols) + 0.5) * step];
+                }
+            }""",
+            [group, neuron],
+        )
+    )
+
+
+def click(page: Page, group: int, neuron: int, *keys: str) -> None:
+    x, y = cell_at(page, group, neuron)
+    for key in keys:
+        page.keyboard.down(key)
+    page.mouse.click(x, y)
+    for key in keys:
+        page.keyboard.up(key)
+
+
+def colours(page: Page, group: int, neuron: int) -> list[list[int]]:
+    """The different colours of a cell, the commonest first."""
+    x, y = cell_at(page, group, neuron)
+    return page.evaluate(
+        """([group, x, y]) => {
+            const canvas = document.querySelectorAll(".snnviz-block canvas")[group];
+            const box = canvas.getBoundingClientRect();
+            const pen = canvas.getContext("2d");
+            const data = pen.getImageData(x - box.left - 9, y - box.top - 9, 18, 18).data;
+            const counts = new Map();
+            for (let k = 0; k < data.length; k += 4) {
+                if (!data[k + 3]) continue; // the gap between cells
+                const colour = data.slice(k, k + 3).join();
+                counts.set(colour, (counts.get(colour) ?? 0) + 1);
+            }
+            return [...counts].sort((a, b) => b[1] - a[1]).map(([c]) => c.split(",").map(Number));
+        }""",
+        [group, x, y],
+    )
+
+
+def value(page: Page, name: str, wanted: str) -> None:
+    """Asserts a trait of the grid; what the page says takes a moment to the kernel."""
+    got = run_code(page, f"print(grid.{name})")
+    for _ in range(20):
+        if got == wanted:
+            break
+        page.wait_for_timeout(100)
+        got = run_code(page, f"print(grid.{name})")
+    assert got == wanted
+
+
+def set_theme(page: Page, theme: str) -> None:
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
+    )
+    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+
+
+def pictures(page: Page, name: str) -> None:
+    """The grid in both themes."""
+    page.set_viewport_size({"width": 1400, "height": 1500})
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        set_theme(page, theme)
+        page.wait_for_timeout(1500)  # till JupyterLab's splash has gone
+        screenshot(page, f"grid_{name}_{theme.split()[1].lower()}", ".snnviz-grid")
+    set_theme(page, "JupyterLab Light")
+    page.wait_for_timeout(500)
+
+
+def focus(page: Page) -> Locator:
+    area = page.locator(".snnviz-blocks:visible")
+    area.focus()
+    return area
+
+
+# --- looked at --------------------------------------------------------------------------------
+
+
+def test_every_neuron_in_view(grid: Page) -> None:
+    expect(grid.locator(".snnviz-block-name")).to_have_text(
+        ["conv120 of 20 on", "conv250 of 50 on", re.compile(r"^fc1\d+ of 500 on$")]
+    )
+    on = int(run_code(grid, "print(sum((f > 0).sum() for f in factors.values()))"))
+    expect(grid.locator(".snnviz-total")).to_have_text(
+        f"{on} of 570 neurons on ({100 * on // 570} %) · epoch 4"
+    )
+    legend = grid.locator(".snnviz-legend")
+    expect(legend).to_have_text(re.compile(r"^factor01≥ \d+offpinnedtried offtried onselected$"))
+    area = grid.locator(".snnviz-blocks").bounding_box()
+    assert area is not None
+    assert area["height"] < 560
+    assert colours(grid, 2, 0) == [[232, 232, 232], *colours(grid, 2, 0)[1:]]
+    assert len(colours(grid, 2, 0)) > 1, "off is crossed out"
+    assert colours(grid, 2, 1) == [[125, 124, 120]], "a factor of 1 is the scale's middle"
+    assert colours(grid, 2, 3)[0] in ([0, 34, 78], [17, 17, 17]), "just above 0 is no off"
+    pictures(grid, "start")
+
+
+def test_the_mouse_points_and_opens(grid: Page) -> None:
+    hint = "Each square is a neuron. Point at one; click it to open its page."
+    expect(grid.locator(READOUT)).to_have_text(hint)
+    for neuron, said in {
+        0: "fc1 · 0 · factor 0.00 · off since epoch 3",
+        1: "fc1 · 1 · factor 1.00 · on since epoch 5",
+        2: "fc1 · 2 · factor 0.00 · off since epoch 3 · pinned off",
+        3: "fc1 · 3 · factor 1·10⁻³ · never off · tried off, not in force",
+    }.items():
+        grid.mouse.move(*cell_at(grid, 2, neuron))
+        expect(grid.locator(READOUT)).to_have_text(said)
+        expect(grid.locator(".snnviz-hovered")).to_be_visible()
+    grid.mouse.move(0, 0)
+    expect(grid.locator(READOUT)).to_have_text(hint)
+
+    expect(grid.locator(".snnviz-page.snnviz-is-open")).to_have_count(0)
+    click(grid, 2, 1)
+    value(grid, "opened", "71")
+    value(grid, "selected", "[71]")
+    expect(grid.locator(".snnviz-page h3")).to_have_text("fc1 · 1")
+    expect(grid.locator(".snnviz-chip")).to_have_text("working it out …")
+    run_code(grid, "grid.page = page(71)")
+    expect(grid.locator(".snnviz-chip")).to_have_text("on")
+    click(grid, 2, 3)
+    value(grid, "opened", "73")
+    expect(grid.locator(".snnviz-page")).to_have_attribute("aria-busy", "true")
+    grid.get_by_role("button", name="close the page (Esc)").click()
+    value(grid, "opened", "-1")
+    expect(grid.locator(".snnviz-page.snnviz-is-open")).to_have_count(0)
+
+
+def test_the_mouse_selects(grid: Page) -> None:
+    click(grid, 1, 3)
+    click(grid, 1, 6, "Shift")
+    value(grid, "selected", "[23, 24, 25, 26]")
+    click(grid, 1, 1, "Shift")
+    value(grid, "selected", "[21, 22, 23]")
+    click(grid, 2, 0, "Control")
+    value(grid, "selected", "[21, 22, 23, 70]")
+    click(grid, 1, 2, "Control")
+    value(grid, "selected", "[21, 23, 70]")
+    expect(grid.locator(READOUT)).to_contain_text("3 selected")
+    click(grid, 2, 2, "Shift")  # from the anchor in another group: begins anew
+    value(grid, "selected", "[72]")
+    value(grid, "opened", "23")
+
+    grid.get_by_role("button", name="conv1 20 of 20 on").click()
+    value(grid, "selected", str(list(range(20))))
+    grid.get_by_role("button", name="conv2 50 of 50 on").click(modifiers=["Control"])
+    value(grid, "selected", str(list(range(70))))
+
+    plain = colours(grid, 2, 1)
+    run_code(grid, "grid.selected = [71]")
+    grid.wait_for_timeout(300)
+    assert colours(grid, 2, 1) != plain
+    pictures(grid, "selected")
+
+
+# --- by the keyboard alone --------------------------------------------------------------------
+
+
+def test_the_keyboard_moves_selects_and_opens(grid: Page) -> None:
+    focus(grid)
+    expect(grid.locator(READOUT)).to_contain_text("conv1 · 0 · factor")
+    for key, said in [
+        ("ArrowRight", "conv1 · 1 ·"),
+        ("End", "conv1 · 19 ·"),
+        ("ArrowRight", "conv2 · 0 ·"),
+        ("PageDown", "fc1 · 0 ·"),
+        ("PageDown", "fc1 · 0 ·"),
+        ("ArrowLeft", "conv2 · 49 ·"),
+        ("Home", "conv2 · 0 ·"),
+        ("ArrowUp", "conv1 · 19 ·"),
+        ("PageUp", "conv1 · 19 ·"),
+        ("Home", "conv1 · 0 ·"),
+        ("ArrowLeft", "conv1 · 0 ·"),
+    ]:
+        grid.keyboard.press(key)
+        expect(grid.locator(READOUT)).to_contain_text(said)
+        expect(grid.locator(".snnviz-spoken")).to_contain_text(said)
+        expect(grid.locator(".snnviz-spoken")).to_contain_text("epoch 4")
+    grid.keyboard.press("ArrowDown")
+    grid.keyboard.press("ArrowUp")
+    expect(grid.locator(READOUT)).to_contain_text("conv1 · 0 ·")
+
+    grid.keyboard.press("Space")
+    grid.keyboard.press("ArrowRight")
+    grid.keyboard.press("ArrowRight")
+    grid.keyboard.press("Space")
+    value(grid, "selected", "[0, 2]")
+    focus(grid)
+    grid.keyboard.press("Space")
+    grid.keyboard.press("ArrowRight")
+    grid.keyboard.press("Shift+ArrowRight")
+    grid.keyboard.press("Shift+ArrowRight")
+    value(grid, "selected", "[3, 4, 5]")
+    focus(grid)
+    grid.keyboard.press("Control+a")
+    value(grid, "selected", str(list(range(20))))
+
+    focus(grid)
+    grid.keyboard.press("PageDown")
+    grid.keyboard.press("Enter")
+    value(grid, "opened", "20")
+    value(grid, "selected", "[20]")
+    focus(grid)
+    grid.keyboard.press("Escape")
+    value(grid, "opened", "-1")
+    value(grid, "selected", "[20]")
+    focus(grid)
+    grid.keyboard.press("Escape")
+    value(grid, "selected", "[]")
+
+    cells = grid.locator(".jp-Cell:visible")
+    there = cells.count()
+    focus(grid)
+    for key in "abx":  # which insert and cut cells where the notebook hears them
+        grid.keyboard.press(key)
+    grid.wait_for_timeout(300)
+    expect(cells).to_have_count(there)
+    expect(grid.locator(".snnviz-blocks")).to_be_focused()
+
+
+def test_the_keyboard_reaches_names_and_the_page(grid: Page) -> None:
+    focus(grid)
+    grid.keyboard.press("Tab")  # the first group's name, then from name to name
+    expect(grid.locator(".snnviz-block-name").nth(0)).to_be_focused()
+    grid.keyboard.press("ArrowRight")
+    expect(grid.locator(".snnviz-block-name").nth(1)).to_be_focused()
+    grid.keyboard.press("Enter")
+    expect(grid.locator(".snnviz-spoken")).to_have_text("all 50 neurons of conv2 selected")
+    value(grid, "selected", str(list(range(20, 70))))
+
+    run_code(grid, "grid.page = page(71)\ngrid.opened = 71")
+    focus(grid)
+    for _ in range(3):  # name, keys, the page's first button
+        grid.keyboard.press("Tab")
+    expect(grid.get_by_role("button", name="the neuron before")).to_be_focused()
+    grid.keyboard.press("Tab")
+    grid.keyboard.press("Enter")
+    expect(grid.locator(".snnviz-page h3")).to_have_text("fc1 · 2")
+    grid.keyboard.press("Escape")
+    expect(grid.locator(".snnviz-page.snnviz-is-open")).to_have_count(0)
+    expect(grid.locator(".snnviz-blocks")).to_be_focused()
+
+
+def test_keys_send_wishes(grid: Page) -> None:
+    focus(grid)
+    for key in "onkl":
+        grid.keyboard.press(key)
+    grid.keyboard.press("?")
+    expect(grid.locator(".snnviz-keys")).to_contain_text("try the selection off")
+    grid.keyboard.press("?")
+    expect(grid.locator(".snnviz-keys")).to_be_hidden()
+    said = "[('off', [0]), ('on', [0]), ('keep', [0]), ('let go', [0])]"
+    code = "[(each['do'], each['neurons']) for each in got]"
+    grid.wait_for_timeout(500)
+    assert run_code(grid, code) == said
+    value(grid, "selected", "[0]")
+    grid.get_by_role("button", name="Keys").click()
+    expect(grid.locator(".snnviz-keys")).to_be_visible()
+    pictures(grid, "keys")
+
+
+# --- while training goes on -------------------------------------------------------------------
+
+
+def test_what_changes_is_drawn_and_the_focus_stays(grid: Page) -> None:
+    focus(grid)
+    grid.keyboard.press("End")
+    run_code(
+        grid,
+        "factors['conv1'][:] = 0\nfactors['fc1'][:] = 1\n"
+        "grid.moment, grid.factors = 'now, step 9', encode(groups, factors)",
+    )
+    expect(grid.locator(".snnviz-block-name").nth(0)).to_have_text("conv10 of 20 on")
+    expect(grid.locator(".snnviz-total")).to_contain_text(
+        "550 of 570 neurons on (96 %) · now, step"
+    )
+    assert colours(grid, 0, 5)[0] == [232, 232, 232]
+    assert colours(grid, 2, 9) == [[125, 124, 120]]
+    grid.mouse.move(*cell_at(grid, 0, 5))
+    expect(grid.locator(READOUT)).to_have_text("conv1 · 5 · factor 0.00 · just off")
+    grid.mouse.move(*cell_at(grid, 2, 0))
+    expect(grid.locator(READOUT)).to_have_text("fc1 · 0 · factor 1.00 · just back on")
+
+    set_theme(grid, "JupyterLab Dark")
+    grid.wait_for_function("document.querySelector('.snnviz-grid.snnviz-dark')")
+    assert colours(grid, 0, 5)[0] == [47, 47, 47]
+    assert colours(grid, 2, 9) == [[125, 124, 120]]
+    set_theme(grid, "JupyterLab Light")
+
+
+def test_the_page_of_a_neuron(grid: Page) -> None:
+    for kind in ("image", "row", "kernels"):
+        run_code(grid, f"grid.page = page(71, {kind!r})\ngrid.opened = 71")
+        expect(grid.locator(".snnviz-page.snnviz-is-open h3")).to_have_text("fc1 · 1")
+        said = {
+            "image": "as the image lies",
+            "row": "one square a weight, 800 of 1,152 shown",
+            "kernels": "a kernel a channel it reads, 20 of 64 shown",
+        }[kind]
+        expect(grid.locator(".snnviz-weights small")).to_have_text(said)
+        pictures(grid, f"page_{kind}")
+    page = grid.locator(".snnviz-page")
+    expect(page.locator(".snnviz-factor-history svg")).to_have_attribute(
+        "aria-label",
+        "factor over 12 epochs: 1.00 after the first, 1.60 after the last; off after 3 of them; "
+        "went off or came back 2 times",
+    )
+    expect(page.locator(".snnviz-off-band")).to_have_count(1)
+    expect(page.locator(".snnviz-strip")).to_have_count(3)
+    expect(page.locator(".snnviz-factor-history rect title").nth(4)).to_have_text(
+        "epoch 5 · off · alternating"
+    )
+    expect(page.locator(".snnviz-layer")).to_have_text(["conv2", "fc2"])
+    expect(page.locator("dt")).to_have_text(["factor", "weights it reads with", "their norm"])
+    expect(page.locator("dd")).to_have_text(["1.60, step 512", "800", "1.23, 12th of 500"])
+    expect(page.locator(".snnviz-pictures canvas")).to_have_count(20)
+    expect(page.locator(".snnviz-weight-scale")).to_have_text(re.compile(r"^−0\.\d\d\+0\.\d\d$"))
+    expect(page.locator(".snnviz-answers li")).to_have_count(8)
+    expect(page.locator(".snnviz-answers li").first).to_have_text("Ankle boot9.50")
+    expect(page.locator(".snnviz-answers h4")).to_contain_text("the strongest of 1,000 test images")
+    expect(page.locator(".snnviz-notes li")).to_have_text("A note.")
+
+    run_code(grid, "over_time[-1] = 0\ngrid.page = page(71, pinned=0, answers=None, notes=[])")
+    expect(page.locator(".snnviz-chip")).to_have_text("pinned off")
+    expect(page.locator(".snnviz-now")).to_have_text("off")
+    expect(page.locator(".snnviz-off-band")).to_have_count(2)
+    expect(page.locator(".snnviz-answers")).to_have_count(0)
+    expect(page.locator("dd").first).to_have_text("0.00, step 512, pinned off by hand")
+    run_code(grid, "grid.page = page(71, epochs={'factors': b'', 'stages': []})")
+    expect(page.locator("svg")).to_have_text("no epoch finished yet")
+
+
+@pytest.mark.parametrize("width", [900, 1400, 2500])
+def test_no_sideways_scroll_at_any_width(grid: Page, width: int) -> None:
+    grid.set_viewport_size({"width": width, "height": 1500})
+    run_code(grid, "grid.page = page(71)\ngrid.opened = 71")
+    grid.wait_for_timeout(500)
+    screenshot(grid, f"grid_{width}", ".snnviz-grid")
+    boxes = grid.locator(".snnviz-grid").evaluate(
+        """root => ["grid-head", "grid-main", "blocks", "page", "grid"].map(name => {
+            const box = name === "grid" ? root : root.querySelector(`.snnviz-${name}`);
+            return [name, box.scrollWidth - box.clientWidth];
+        })"""
+    )
+    assert [box for box in boxes if box[1] > 1] == []
+
+
+def test_a_page_reload_gives_the_grid_back(grid: Page, folder: Path) -> None:
+    click(grid, 2, 1)
+    value(grid, "opened", "71")
+    grid.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    open_notebook(grid, f"{folder.name}/grid.ipynb")
+    run_code(grid, "grid")
+    wait_for(grid, ".snnviz-page h3", "fc1 · 1")
+    assert colours(grid, 2, 0)[0] == [232, 232, 232]

@@ -1,0 +1,548 @@
+"""The lab's figures without a browser: what is drawn when, what can be chosen, what is saved."""
+
+import dataclasses
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from snnviz import plots
+from snnviz.history import History
+from snnviz.lab.views.cards import DPI, WIDE, WIDTH, Card, Views, to_png
+from snnviz.lab.views.dark import LIGHT, OFF_DARK, darken
+from snnviz.lab.views.events import MAX_LINES, chosen_events, events_html
+from snnviz.lab.views.kinds import KINDS, file_name
+from snnviz.lab.views.saving import Saved, Saver
+from snnviz.lab.views.shown import Scene, in_colours
+from snnviz.lab.views.tables import save_table
+from tests.lab.conftest import TIMEOUT
+from tests.lab.views.pretence import idle_status, pretended_run
+from tests.plots.story import line, off_patches, texts
+
+A, B = pretended_run(4, seed=0), pretended_run(6, seed=1)
+ONE, TWO = in_colours({"first": A}), in_colours({"first": A, "second": B})
+NAMES = [kind.name for kind in KINDS]
+DRAWN = [kind.name for kind in KINDS if kind.draw]
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Views:
+    return Views(folder=tmp_path / "out")
+
+
+def card(views: Views, name: str) -> Card:
+    return views.cards[NAMES.index(name)]
+
+
+def show(views: Views, runs: Any = ONE, moment: int | None = None, **status: Any) -> None:
+    """Until all is drawn."""
+    state = dataclasses.replace(idle_status(), **status)
+    while views.show(state, runs, moment):
+        pass
+
+
+def shown(views: Views) -> dict[str, Any]:
+    return {name: card(views, name).page.value for name in NAMES}
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def offered(views: Views, name: str) -> dict[str, list[str]]:
+    """{choice: its options}, of those that are in sight."""
+    return {
+        choice: [text for text, _ in dropdown.options]
+        for choice, dropdown in card(views, name).choices.items()
+        if dropdown.layout.display != "none"
+    }
+
+
+def everything(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+def press(views: Views, name: str, button: str) -> None:
+    (found,) = [
+        each
+        for each in everything(card(views, name).widget)
+        if f"snnviz-{button}" in getattr(each, "_dom_classes", ())
+    ]
+    assert isinstance(found, widgets.Button)
+    found.click()
+    views.wait(TIMEOUT)
+
+
+# --- what is drawn when -------------------------------------------------------------------------
+
+
+def test_every_card_is_drawn_one_at_a_time(views: Views) -> None:
+    status, waits = idle_status(), []
+    for _ in NAMES:
+        before = shown(views)
+        waits.append(views.show(status, ONE))
+        assert len(changed(before, shown(views))) == 1
+    assert waits == [True] * (len(NAMES) - 1) + [False]
+    before = shown(views)
+    assert not views.show(status, ONE)
+    assert not changed(before, shown(views))
+    for name in DRAWN:
+        picture = Image.open(io.BytesIO(before[name]))
+        assert picture.width == WIDTH * DPI[WIDTH]
+        assert card(views, name).trouble.value == ""
+
+
+def test_a_step_is_drawn_in_the_curves_alone() -> None:
+    history, views = pretended_run(2), Views()
+    runs = in_colours({"run": history})
+    show(views, runs)
+    before = shown(views)
+    history.add_step(step=101, epoch=3, phase="task", loss=1, accuracy=0.1, lr=1)
+    show(views, runs, position=dataclasses.replace(idle_status().position, step=101))
+    assert changed(before, shown(views)) == {"learning_curves"}
+    before = shown(views)
+    history.add_event(epoch=3, step=101, event="schedule", detail="epochs: 3 → 4")
+    show(views, runs, position=dataclasses.replace(idle_status().position, step=101))
+    assert changed(before, shown(views)) == {"events"}
+
+
+def test_drawing_waits_while_it_has_had_its_share(views: Views) -> None:
+    views._budget = -1000.0
+    playing = dataclasses.replace(idle_status(), activity="playing")
+    assert views.show(playing, ONE)
+    assert not any(shown(views).values())
+    show(views)
+    assert all(shown(views).values())
+
+
+def test_only_what_is_seen_is_drawn(views: Views) -> None:
+    views.bar.mode, views.bar.tab = "tabs", "neurons_on"
+    show(views)
+    assert [name for name, value in shown(views).items() if value] == ["neurons_on"]
+    picture = Image.open(io.BytesIO(shown(views)["neurons_on"]))
+    assert picture.width == WIDE * DPI[WIDE]
+    views.bar.roomy = False
+    show(views)
+    picture = Image.open(io.BytesIO(shown(views)["neurons_on"]))
+    assert picture.width == WIDTH * DPI[WIDTH]
+    views.bar.tab = "events"
+    show(views)
+    assert [name for name, value in shown(views).items() if value] == ["neurons_on", "events"]
+    views.bar.mode = "auto"
+    show(views)  # as wide as a lab is unless the page says otherwise
+    assert all(shown(views).values())
+    views.bar.wide = False
+    assert views.bar.visible_cards == ["events"]
+
+
+def test_a_moment_is_drawn_within_the_whole(views: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(views)
+    before = shown(views)
+    seen: list[tuple] = []
+    draw = plots.learning_curves
+
+    def spy(history: History, **options: Any) -> Any:
+        seen.append((history.n_epochs, options["within"]))
+        return draw(history, **options)
+
+    monkeypatch.setattr(plots, "learning_curves", spy)
+    show(views, ONE, moment=2)
+    assert seen == [(2, A)]
+    assert changed(before, shown(views)) == set(NAMES)
+    assert "<td>3</td>" not in shown(views)["events"]
+    assert "<td>3</td>" in before["events"]
+    show(views)
+    assert shown(views) == before
+
+
+def test_the_start_is_a_moment_too(views: Views) -> None:
+    show(views, ONE, moment=0)
+    assert not any(card(views, name).trouble.value for name in NAMES)
+    assert "no epoch finished yet" in card(views, "switch_map").said
+    assert "Nothing of the kind has happened." in shown(views)["events"]
+
+
+def test_a_figure_that_fails_says_so(views: Views) -> None:
+    def fail(scene: Scene) -> Any:
+        raise ZeroDivisionError("<nothing> to divide")
+
+    broken = card(views, "switch_map")
+    kind = broken.kind
+    broken.kind = dataclasses.replace(kind, draw=fail)
+    show(views)
+    assert broken.trouble.value == (
+        '<div role="alert">This figure could not be drawn. '
+        "ZeroDivisionError: &lt;nothing&gt; to divide</div>"
+    )
+    broken.kind = kind
+    show(views, TWO)
+    assert broken.trouble.value == ""
+
+
+def test_one_thread_writes_traits(views: Views) -> None:
+    """A choice, a click and a toggle only ask; what follows is written in `show`."""
+    show(views, TWO)
+    writers: set[str] = set()
+    for widget in everything(views.widget):
+        widget.observe(lambda change: writers.add(threading.current_thread().name))
+    thread = threading.Thread(target=lambda: press(views, "events", "save-csv"))
+    thread.start()
+    thread.join()
+    assert writers == set()
+    show(views, TWO)
+    assert writers == {threading.current_thread().name}
+
+
+# --- runs, and what can be chosen ---------------------------------------------------------------
+
+
+def test_choices_follow_the_runs(views: Views) -> None:
+    show(views)
+    assert "run" not in offered(views, "learning_curves")
+    assert offered(views, "switch_map") == {"group": ["all groups", "conv1", "conv2", "fc1"]}
+    show(views, TWO)
+    assert offered(views, "learning_curves") == {
+        "run": ["all runs", "first", "second"],
+        "metric": ["accuracy", "loss"],
+    }
+    assert offered(views, "switch_map")["run"] == ["first", "second"]
+    card(views, "learning_curves").choices["run"].value = "second"
+    show(views, TWO)
+    assert offered(views, "learning_curves")["phases"] == [
+        "both phases",
+        "task phase",
+        "switcher phase",
+        "test alone",
+    ]
+    views.bar.hidden = ["second"]
+    show(views, TWO)
+    assert "run" not in offered(views, "switch_map")
+    assert "Learning curves of first:" in card(views, "learning_curves").said
+
+
+def test_a_choice_stays_while_it_is_there(views: Views) -> None:
+    group = card(views, "switch_map").choices["group"]
+    show(views)
+    group.value = "conv2"
+    show(views, TWO)
+    assert group.value == "conv2"
+    other = History({"fc9": 2, "fc10": 3})
+    show(views, in_colours({"other": other}))
+    assert group.value == ""
+    assert not any(card(views, name).trouble.value for name in NAMES)
+
+
+def test_a_choice_redraws_its_card_alone(views: Views) -> None:
+    woken: list[int] = []
+    views = Views(wake=lambda: woken.append(1))
+    show(views)
+    before, woken[:] = shown(views), []
+    card(views, "size_accuracy").choices["size"].value = "macs"
+    assert woken
+    show(views)
+    assert changed(before, shown(views)) == {"size_accuracy"}
+    assert "MACs left" in card(views, "size_accuracy").said
+
+
+def test_hidden_runs_are_not_drawn(views: Views) -> None:
+    show(views, TWO)
+    assert views.bar.runs == [["first", plots.RIVALS[0]], ["second", plots.RIVALS[1]]]
+    assert "Neurons on of first, second:" in card(views, "neurons_on").said
+    views.bar.hidden = ["first"]
+    show(views, TWO)
+    for name in DRAWN:
+        assert " of second: " in card(views, name).said
+    views.bar.hidden = ["first", "second"]  # then the first, rather than nothing
+    show(views, TWO)
+    assert "Switch map of first:" in card(views, "switch_map").said
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "neurons_on", "size_accuracy"])
+def test_runs_are_overlaid_in_their_colours(name: str) -> None:
+    kind = KINDS[NAMES.index(name)]
+    assert kind.draw is not None
+    ax = kind.draw(Scene(TWO))
+    assert [line(ax, run.name).get_color() for run in TWO] == [run.colour for run in TWO]
+    assert len(texts(ax)) == 2
+    ax = kind.draw(Scene(TWO, choices={"run": "second"}))
+    assert not any(text.startswith(("first", "second")) for text in texts(ax))
+
+
+# --- the dark theme -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_dark_letters_on_a_dark_page(name: str) -> None:
+    kind = KINDS[NAMES.index(name)]
+    assert kind.draw is not None
+    ax = kind.draw(Scene(ONE))
+    figure: Any = ax.figure
+    ticks = [label.get_text() for label in ax.get_yticklabels()]
+    darken(figure)
+    for artist in [*ax.texts, *ax.get_xticklabels(), ax.xaxis.label, ax.yaxis.label]:
+        assert np.mean(matplotlib_rgb(artist.get_color())) > 0.4
+    assert figure.patch.get_alpha() == 0
+    assert [label.get_text() for label in ax.get_yticklabels()] == ticks
+    for patch in off_patches(ax):
+        assert to_hex(patch.get_facecolor()).upper() == OFF_DARK
+        assert patch.get_hatch() == plots.OFF_HATCH
+
+
+def matplotlib_rgb(colour: Any) -> np.ndarray:
+    from matplotlib.colors import to_rgb
+
+    return np.array(to_rgb(colour))
+
+
+def test_the_scale_keeps_its_ticks_in_the_dark() -> None:
+    ax = plots.switch_map(A)
+    before = [label.get_text() for label in ax.images[-1].colorbar.ax.get_yticklabels()]
+    darken(ax.figure)  # type: ignore[arg-type]
+    bar = ax.images[-1].colorbar
+    assert [label.get_text() for label in bar.ax.get_yticklabels()] == before
+    assert to_hex(bar.ax.yaxis.label.get_color()).upper() == LIGHT
+
+
+def test_the_page_says_if_it_is_dark(views: Views) -> None:
+    show(views)
+    light = shown(views)
+    views.bar.dark = True
+    show(views)
+    dark = shown(views)
+    assert changed(light, dark) == set(DRAWN)
+    assert np.array(Image.open(io.BytesIO(dark["neurons_on"])).convert("RGBA"))[0, 0, 3] == 0
+    views.dark = False  # the lab may know better
+    show(views)
+    assert shown(views) == light
+
+
+def test_looking_at_a_figure_does_not_change_what_is_saved() -> None:
+    scene = Scene(ONE)
+    kind = KINDS[0]
+    assert kind.draw is not None
+    to_png(kind.draw(scene), scene, dark=True)
+    assert line(kind.draw(scene), "task phase").get_color() == plots.TASK
+
+
+# --- saving -------------------------------------------------------------------------------------
+
+
+def width_of(file: Path) -> int:
+    with Image.open(file) as picture:
+        return picture.width
+
+
+def said(views: Views) -> str:
+    views.saved.show()
+    return views.saved.widget.outputs[0]["data"]["text/html"]
+
+
+def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
+    show(views)
+    views.save_all()
+    views.wait(TIMEOUT)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {f"{name}.{kind}" for name in DRAWN for kind in ("pdf", "svg", "png")}
+    assert len(re.findall("href=", said(views))) == 15
+
+
+def test_one_figure_is_saved_as_it_was_chosen(views: Views, tmp_path: Path) -> None:
+    show(views, TWO)
+    mine = card(views, "learning_curves")
+    mine.choices["run"].value, mine.choices["metric"].value = "second", "loss"
+    mine.formats["svg"].value = mine.formats["pdf"].value = False
+    mine.width.value = "double"
+    press(views, "learning_curves", "save-figure")
+    (file,) = (tmp_path / "out").iterdir()
+    assert file.name == "learning_curves_second_loss.png"
+    assert width_of(file) == 7.0 * 600
+    assert f">{file.as_posix()}</a>" in said(views)
+    mine.width.value = "inches"
+    mine.inches.value = 4.5
+    show(views, TWO)
+    assert mine.inches.layout.display is None
+    press(views, "learning_curves", "save-figure")
+    assert width_of(file) == 4.5 * 600
+    mine.formats["png"].value = False
+    press(views, "learning_curves", "save-figure")
+    assert "Choose at least one of PDF, SVG and PNG." in said(views)
+
+
+def test_nothing_to_save(views: Views, tmp_path: Path) -> None:
+    show(views, in_colours({"new": History({"fc1": 3})}))
+    views.save_all()
+    views.wait(TIMEOUT)
+    assert "Nothing to save yet: no step has been made." in said(views)
+    press(views, "events", "save-csv")
+    assert "Nothing to save yet: no step has been made." in said(views)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
+    show(views)
+    (tmp_path / "out").write_text("in the way")
+    views.save_all()
+    views.wait(TIMEOUT)
+    assert 'role="alert">The figures were not saved. FileExistsError' in said(views)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", NAMES)
+def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Path) -> None:
+    views.bar.mode, views.bar.tab = "tabs", name  # the others need not be drawn
+    show(views, TWO, moment=3)
+    if name == "switch_map":
+        card(views, name).choices["group"].value = "conv1"
+    press(views, name, f"save-{kind}")
+    (file,) = (tmp_path / "out").iterdir()
+    table = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
+    past = A.until(3)
+    if name == "switch_map":
+        assert file.stem == "switch_map_conv1_epoch_3"
+        np.testing.assert_allclose(
+            table["factor"].to_numpy().reshape(3, 20), past.factors["conv1"], rtol=1e-6
+        )
+    elif name == "factor_distribution":
+        expected = np.concatenate([values[-1] for values in past.factors.values()])
+        np.testing.assert_allclose(table["factor"], expected, rtol=1e-6)
+        assert set(table["epoch"]) == {3}
+    elif name == "events":
+        assert table["event"].tolist() == past.events["event"].tolist()
+        assert set(table["run"]) == {"first"}
+    else:
+        column = {
+            "learning_curves": "accuracy_percent",
+            "neurons_on": "neurons_on_percent",
+            "size_accuracy": "test_accuracy_percent",
+        }[name]
+        ax = card(views, name).kind.draw(Scene(TWO, 3))  # type: ignore[misc]
+        for run in TWO:
+            rows = table[table["run"] == run.name]
+            label = f"_way of {run.name}" if name == "size_accuracy" else run.name
+            np.testing.assert_allclose(line(ax, label).get_ydata(), rows[column])
+
+
+def test_data_of_one_run_is_what_is_shown() -> None:
+    curves, on = KINDS[0], KINDS[2]
+    table = curves.table(Scene(ONE, choices={"metric": "loss", "phases": "task"}))
+    assert list(table.columns) == ["run", "curve", "step", "epochs_done", "loss", "running_mean"]
+    ax = plots.learning_curves(A, metric="loss", phases=["task"])
+    task = table[table["curve"] == "task phase"]
+    np.testing.assert_allclose(line(ax, "task phase").get_ydata(), task["running_mean"])
+    assert set(table["curve"]) == {"task phase", "test"}
+    table = on.table(Scene(ONE, choices={"group": "fc1"}))
+    ax = plots.neurons_on(A, group="fc1")
+    for group in ("fc1", "all together"):
+        rows = table[table["group"] == group]
+        np.testing.assert_allclose(line(ax, group).get_ydata(), rows["neurons_on_percent"])
+    assert set(table["group"]) == {"fc1", "all together"}
+
+
+def test_another_kind_of_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="kind must") as error:
+        save_table(A.epochs, "a", "xlsx", tmp_path)
+    assert str(error.value) == "kind must be 'csv' or 'parquet', got 'xlsx'."
+
+
+def test_names_of_files_are_plain() -> None:
+    kind = KINDS[NAMES.index("switch_map")]
+    odd = in_colours({"a": History({"x/y: 1": 2}), "b c": History({"x/y: 1": 2})})
+    scene = Scene(odd, 7, {"run": "b c", "group": "x/y: 1"})
+    assert file_name(kind, scene) == "switch_map_b_c_x_y_1_epoch_7"
+
+
+def test_one_thing_is_saved_at_a_time(tmp_path: Path) -> None:
+    saved, go, calls = Saved(), threading.Event(), []
+    saver = Saver(saved)
+
+    def save() -> list[Path]:
+        calls.append(1)
+        assert go.wait(TIMEOUT)
+        return [tmp_path / "a<b>.pdf"]
+
+    saver.start("figures", save)
+    saver.start("figures", save)
+    assert saved.news == "Saving figures …"
+    go.set()
+    saver.wait(TIMEOUT)
+    assert len(calls) == 1
+    assert "a&lt;b&gt;.pdf</a>" in saved.news
+    assert "a%3Cb%3E.pdf" in saved.news
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+def words(html: str) -> list[str]:
+    """A line a row: its cells."""
+    rows = re.findall(r"<tr><td>(.*?)</tr>", html)
+    return [re.sub(r"<[^>]*>", " ", row).split("  ", 2)[-1].strip() for row in rows]
+
+
+def history_of_events() -> History:
+    history = History({"fc<1>": 20, "b": 2})
+    rest = {"step": 0} | dict.fromkeys(
+        ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds"), 0.5
+    )
+    rest |= dict.fromkeys(("neurons_on", "neurons", "parameters", "macs"), 1)
+    off = np.array([0.0] * 14 + [1.0] * 6)
+    for epoch, (many, few) in enumerate([(off, [1, 1]), (off, [0, 1]), (off * 0 + 1, [1, 1])], 1):
+        row = rest | {"epoch": epoch, "step": 10 * epoch}
+        history.add_epoch({"fc<1>": many, "b": np.array(few)}, **row)
+    history.add_event(epoch=2, step=12, event="schedule", detail="task_lr: 0.05 → 0.01")
+    history.add_event(epoch=2, step=13, event="pin", detail="off", group="b", neuron=1)
+    history.add_event(epoch=2, step=14, event="pin", detail="on: 1, 2", group="b")
+    return history
+
+
+def test_events_in_words() -> None:
+    lines = words(events_html(history_of_events().events))
+    numbers = ", ".join(map(str, range(12)))
+    assert lines == [
+        "neuron 0 of b came back on",
+        f"14 neurons of fc&lt;1&gt; came back on: {numbers}, …",
+        "neuron 0 of b went off",
+        "pin b: on: 1, 2",
+        "pin neuron 1 of b: off",
+        "schedule: task_lr: 0.05 → 0.01",
+        f"14 neurons of fc&lt;1&gt; went off: {numbers}, …",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "group", "count"),
+    [("", "", 7), ("off", "", 2), ("on", "", 2), ("run", "", 3), ("", "b", 4), ("run", "b", 2)],
+)
+def test_events_are_chosen(kind: str, group: str, count: int) -> None:
+    events = chosen_events(history_of_events(), kind, group)
+    assert len(words(events_html(events))) == count
+    assert not group or set(events["group"]) == {group}
+
+
+def test_very_many_events_are_cut_short() -> None:
+    history = History({"a": 1})
+    for step in range(MAX_LINES + 30):
+        history.add_event(epoch=1, step=step, event="schedule", detail=str(step))
+    html = events_html(history.events)
+    assert len(words(html)) == MAX_LINES
+    assert "30 earlier lines are not shown; the saved data has them." in html
+    assert words(html)[0] == f"schedule: {MAX_LINES + 29}"
+
+
+def test_what_the_page_is_told_is_plain(views: Views) -> None:
+    show(views, TWO)
+    state = views.bar.get_state()
+    json.dumps({name: state[name] for name in ("cards", "runs", "alts", "mode", "tab", "hidden")})
+    assert state["cards"] == [[kind.name, kind.title] for kind in KINDS]
