@@ -67,6 +67,7 @@ lab: setup
 
 test: setup
 	@$(PY) -m tests.browser.jupyter
+	@$(PY) -m tests.lab.kernels
 	$(PY) -m pytest $(ARGS)
 
 check: setup

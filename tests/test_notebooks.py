@@ -16,6 +16,7 @@ SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
     "01_switches": {"NETWORK": "mlp", "EPOCHS": 1},
     "02_runs": {"NETWORK": "mlp", "HOLDOUT": 50_000},
+    "03_lab_tour": {"NETWORK": "mlp", "EPOCHS": 4, "HOLDOUT": 55_000},
 }
 
 
@@ -125,8 +126,23 @@ def kill_and_resume(notebook: nbformat.NotebookNode, folder: Path) -> None:
     assert sum("image/png" in output.get("data", {}) for output in plot.outputs) == 1
 
 
+def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """Two labs with a picture each, a pin that survives, and a fork beside its parent."""
+    shown = [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert len(shown) == len(pictures) == 2
+    (pins,) = (c for c in notebook.cells if "event == 'pin'" in c.source)
+    assert "fc2" in pins.outputs[0].data["text/plain"]
+    (last,) = (c for c in notebook.cells if c.source.endswith("again.close()"))
+    assert re.search(r"\b[1-9]\d* neurons are pinned", last.outputs[0].text)
+    kept = folder / "runs" / "03_lab_tour"
+    table = compare([kept / "first", kept / "no-more-switching"])
+    assert table.run.tolist() == ["first"] * 4 + ["no-more-switching"] * 2
+
+
 PROMISES: dict[str, Callable] = {
     "00_quickstart": quickstart,
     "01_switches": switches,
     "02_runs": runs,
+    "03_lab_tour": lab_tour,
 }

@@ -1,8 +1,10 @@
 """The lab in JupyterLab: every button and slider, by mouse and keyboard, in a real browser."""
 
 import re
+from base64 import b64decode
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -71,7 +73,8 @@ def set_theme(page: Page, theme: str) -> None:
 
 def pictures(page: Page, name: str) -> None:
     """The lab in both themes, as a whole."""
-    page.set_viewport_size({"width": 1400, "height": 1400})
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    page.set_viewport_size({"width": 1400, "height": 2600})
     page.wait_for_timeout(1500)  # till all figures are drawn
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         set_theme(page, theme)
@@ -134,7 +137,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
 
 def test_sliders_act_from_the_next_round(lab: Page) -> None:
     run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('batch', 2)\nlab.wait()")
-    handle = wait_for(lab, ".snnviz-task_steps .noUi-handle")
+    handle = wait_for(lab, ".snnviz-task_steps [type=range]")
     handle.focus()
     lab.keyboard.press("ArrowRight")
     lab.keyboard.press("ArrowRight")
@@ -152,11 +155,11 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
     )
     assert events == "[5, 'task_steps: 4 → 6']"
 
-    lab.locator(".snnviz-switcher_lr:visible .noUi-handle").focus()
+    lab.locator(".snnviz-switcher_lr:visible [type=range]").focus()
     lab.keyboard.press("ArrowLeft")
     wait_for(lab, ".snnviz-notice", "switcher_lr 0.01 → 0.0079: in force since step 5.")
     run_code(lab, "lab.set_schedule(task_steps=9)")
-    expect(lab.locator(".snnviz-task_steps:visible .widget-readout")).to_have_text("9")
+    expect(lab.locator(".snnviz-task_steps:visible [type=text]")).to_have_value("9")
     run_code(lab, "lab.session.set_schedule(task_steps=0)")
     wait_for(lab, ".snnviz-notice", "Refused: schedule.task_steps must be at least 1, got 0.")
 
@@ -166,11 +169,10 @@ def test_figures_are_saved_and_linked(lab: Page, folder: Path) -> None:
     click(lab, "save")
     wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf", timeout=60)
     assert pdf_width(folder / "figures" / "switch_map.pdf") == pytest.approx(3.4)
-    assert sorted(path.name for path in (folder / "figures").iterdir()) == sorted(
-        f"{name}.{kind}"
-        for name in ("learning_curves", "switch_map", "neurons_on")
-        for kind in ("pdf", "png", "svg")
-    )
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert len(names) == 15
+    for name in ("learning_curves", "switch_map", "neurons_on"):
+        assert {f"{name}.{kind}" for kind in ("pdf", "png", "svg")} <= names
     pictures(lab, "saved")
     lab.get_by_role("link", name="figures/neurons_on.pdf").click()
     lab.locator(".lm-TabBar-tabLabel", has_text="neurons_on.pdf").wait_for()
@@ -192,16 +194,153 @@ def test_an_error_is_shown_and_undone(lab: Page) -> None:
     assert position(lab) == (0, 0, 0)
 
 
-def test_the_same_lab_twice_and_another_one(lab: Page) -> None:
-    run_code(lab, "first = lab\nlab")
-    wait_for(lab, ".snnviz-status", "Paused")
+def run_cell(page: Page, index: int) -> None:
+    """Runs a cell of the notebook again."""
+    page.evaluate(
+        """index => {
+            const panel = window.jupyterapp.shell.currentWidget;
+            panel.content.activeCellIndex = index;
+            return window.jupyterapp.commands.execute("notebook:run-cell");
+        }""",
+        index,
+    )
+
+
+def test_a_cell_that_runs_again_gives_the_same_lab(lab: Page) -> None:
+    click(lab, "step-batch")
+    expect(steps_done(lab)).to_have_text("1")
+    run_code(lab, "first = lab")
+    run_cell(lab, 1)
+    expect(steps_done(lab)).to_have_text("1")
+    expect(lab.locator(".snnviz-lab:visible")).to_have_count(1)
+    assert run_code(lab, "print(lab is first, lab.closed)") == "True False"
+    run_cell(lab, 0)  # another trainer, whose lab takes the place of the first one
+    run_cell(lab, 1)
+    expect(steps_done(lab)).to_have_text("0")
+    check = "import time\ntime.sleep(2)\nprint(lab is first, first.closed, lab.closed)"
+    assert run_code(lab, check) == "False True False"
+
+
+def test_the_same_lab_in_two_cells(lab: Page) -> None:
+    run_code(lab, "lab")
     expect(lab.locator(".snnviz-lab:visible")).to_have_count(2)
     lab.locator(".snnviz-step-batch:visible").last.click()
     for status in lab.locator(".snnviz-status:visible").all():
         expect(status.locator("dd").nth(2)).to_have_text("1")
-    run_code(lab, "second = sv.Lab(trainer)")
-    expect(lab.locator(".snnviz-notice:visible").first).to_contain_text("Another lab runs this")
-    expect(lab.locator(".snnviz-play:visible").first).to_be_disabled()
+
+
+def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
+    run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('epoch')\nlab.wait()")
+    grid = lab.locator(".snnviz-neurons:visible")
+    grid.get_by_role("button", name=re.compile("fc1")).first.click()  # the whole group
+    click(lab, "whatif-off")
+    result = lab.locator(".snnviz-whatif-result:visible")
+    expect(result).to_contain_text("What if 500 neurons of fc1 were off:", timeout=20e3)
+    expect(result.locator("li")).to_have_count(10)
+    click(lab, "whatif-keep")
+    wait_for(lab, ".snnviz-notice", "Refused: fc1 would be wholly off, and training would stop.")
+    pictures(lab, "what_if")
+    click(lab, "whatif-let-go")
+    expect(result).to_contain_text("Select neurons below")
+
+    canvas = grid.locator("canvas").last
+    canvas.click(position={"x": 8, "y": 8})
+    expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    click(lab, "whatif-off")
+    expect(result).to_contain_text(re.compile(r"What if \w+ · \d+ was off"), timeout=20e3)
+    click(lab, "whatif-keep")
+    expect(result).to_contain_text("Select neurons below")
+    pins = "sum(map(len, lab.trainer.pins.values()))"
+    events = "sum(lab.trainer.history.events.event == 'pin')"
+    assert run_code(lab, f"print({pins}, {events})") == "1 1"
+    pictures(lab, "neuron")
+
+
+def test_time_machine_replay_and_fork(lab: Page) -> None:
+    run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('epoch', 4)\nlab.wait()")
+    readout = lab.locator(".snnviz-moment-readout:visible")
+    expect(readout).to_contain_text("after epoch 4: test")
+    handle = wait_for(lab, ".snnviz-moment .noUi-handle")
+    handle.focus()
+    handle.press("ArrowLeft")
+    handle.press("ArrowLeft")
+    expect(readout).to_contain_text("epoch 2 of 4 · test")
+    shown = "print(lab._panel.grid.moment)"
+    assert run_code(lab, shown) == "epoch 2"
+    pictures(lab, "past")
+
+    field = lab.locator(".snnviz-switcher_steps:visible [type=text]")
+    field.fill("0")
+    field.press("Enter")
+    wait_for(lab, ".snnviz-editor-note", "For a fork from epoch 2: switcher_steps 1 → 0")
+    lab.locator(".snnviz-fork-name:visible input").fill("no more switching")
+    click(lab, "fork")
+    wait_for(
+        lab, ".snnviz-notice", "no more switching goes on from the end of epoch 2: press Play."
+    )
+    plans = "print(lab.trainer.schedule.switcher_steps, trainer.schedule.switcher_steps)"
+    assert run_code(lab, plans) == "0 1"
+    click(lab, "step-epoch")
+    wait_for(lab, ".snnviz-status", "epoch 4/30")
+    wait_for(lab, ".snnviz-status", "Paused")
+    assert run_code(lab, "print(lab.trainer.history.n_epochs, trainer.history.n_epochs)") == "3 4"
+    expect(lab.locator(".snnviz-bar-row:visible")).to_contain_text("no more switching")
+    pictures(lab, "fork")
+    lab.locator(".snnviz-run:visible select").select_option("run")
+    expect(steps_done(lab)).to_have_text(run_code(lab, "print(trainer.position.step)"))
+
+    click(lab, "replay")
+    expect(readout).to_contain_text("epoch 1 of 4 · test", timeout=10e3)
+    expect(readout).to_contain_text("epoch 4 of 4 · test", timeout=10e3)
+    click(lab, "now")
+    expect(readout).to_contain_text("now · after epoch 4: test")
+
+
+def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
+    run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('epoch', 2)\nlab.wait()")
+    grid = lab.locator(".snnviz-neurons:visible canvas").first
+    grid.focus()
+    grid.press("ArrowRight")
+    grid.press("Enter")
+    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("What it reads", timeout=20e3)
+    grid.focus()
+    grid.press("o")
+    result = lab.locator(".snnviz-whatif-result:visible")
+    expect(result).to_contain_text(re.compile(r"conv1 · \d+ was off"), timeout=20e3)
+    grid.press("k")
+    expect(result).to_contain_text("Select neurons below")
+    assert run_code(lab, "print(list(lab.trainer.pins))") == "['conv1']"
+    lab.locator(".snnviz-fork:visible").focus()
+    lab.keyboard.press("Shift+Tab")  # the name
+    lab.keyboard.type("by keyboard")
+    lab.keyboard.press("Tab")
+    lab.keyboard.press("Enter")
+    wait_for(lab, ".snnviz-notice", "by keyboard goes on from the end of epoch 2: press Play.")
+    lab.locator(".snnviz-play:visible").focus()
+    lab.keyboard.press("Space")
+    wait_for(lab, ".snnviz-status", "Playing")
+    lab.keyboard.press("Tab")
+    lab.keyboard.press("Space")
+    wait_for(lab, ".snnviz-status", "Paused")
+
+
+def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: Path) -> None:
+    run_code(lab, "lab.step('epoch', 2)\nlab.wait()\nimport time\ntime.sleep(8)")
+    expect(lab.locator(".jp-RenderedImage:visible")).to_have_count(0)  # while the lab lives
+    lab.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    lab.wait_for_timeout(1000)
+    notebook = nbformat.read(folder / "lab.ipynb", as_version=4)
+    kinds = [sorted(output.data) for output in notebook.cells[1].outputs]
+    assert "application/vnd.jupyter.widget-view+json" in kinds[0]
+    assert "image/png" in kinds[1]
+    (jupyter.ARTEFACTS / "lab_portrait.png").write_bytes(
+        b64decode(notebook.cells[1].outputs[1].data["image/png"])
+    )
+    open_notebook(lab, f"{folder.name}/lab.ipynb")
+    wait_for(lab, ".snnviz-status", "epoch 3/30", timeout=60)
+    click(lab, "step-batch")
+    expect(steps_done(lab)).to_have_text(re.compile(r"\d+"))
+    assert run_code(lab, "print(lab.trainer.position.batch)") == "1"
 
 
 @pytest.mark.parametrize("width", [900, 1400, 2500])
