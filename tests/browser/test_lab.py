@@ -298,7 +298,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
 
 def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('epoch', 2)\nlab.wait()")
-    grid = lab.locator(".snnviz-neurons:visible canvas").first
+    grid = lab.locator(".snnviz-neurons:visible [role=application]")
     grid.focus()
     grid.press("ArrowRight")
     grid.press("Enter")
