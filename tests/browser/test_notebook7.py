@@ -1,0 +1,29 @@
+"""The lab in Notebook 7, the plain page beside JupyterLab: it opens, trains, and shows a neuron."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import jupyter
+from tests.browser.jupyter import screenshot
+from tests.browser.test_lab import LAB, TRAINER
+
+
+def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
+    jupyter.write_notebook(folder / "lab.ipynb", [f"{TRAINER}\n{LAB}"])
+    page.set_viewport_size({"width": 1400, "height": 2600})
+    page.goto(f"/notebooks/{quote(folder.name)}/lab.ipynb")
+    cell = page.locator(".jp-CodeCell .cm-content").first
+    cell.click(timeout=60e3)
+    page.keyboard.press("Shift+Enter")
+    status = page.locator(".snnviz-status:visible")
+    expect(status).to_contain_text("Paused", timeout=90e3)
+    expect(page.locator(".jp-RenderedImage:visible")).to_have_count(0)  # while the lab lives
+    page.locator(".snnviz-step-epoch:visible").click()
+    expect(status).to_contain_text("epoch 2/30", timeout=60e3)
+    expect(status).to_contain_text("Paused")
+    grid = page.locator(".snnviz-neurons:visible")
+    grid.locator("canvas").last.click(position={"x": 8, "y": 8})
+    expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    screenshot(page, "notebook_7", ".snnviz-lab")
