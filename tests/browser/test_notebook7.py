@@ -14,6 +14,7 @@ def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     jupyter.write_notebook(folder / "lab.ipynb", [f"{TRAINER}\n{LAB}"])
     page.set_viewport_size({"width": 1400, "height": 2600})
     page.goto(f"/notebooks/{quote(folder.name)}/lab.ipynb")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60e3)
     cell = page.locator(".jp-CodeCell .cm-content").first
     cell.click(timeout=60e3)
     page.keyboard.press("Shift+Enter")
@@ -26,4 +27,8 @@ def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     grid = page.locator(".snnviz-neurons:visible")
     grid.locator("canvas").last.click(position={"x": 8, "y": 8})
     expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    # It is not shut into a box that scrolls, as Notebook 7 does with long outputs.
+    output = page.locator(".jp-Cell-outputArea:has(.snnviz-lab)")
+    heights = output.evaluate("area => [area.clientHeight, area.scrollHeight]")
+    assert heights[0] >= heights[1] - 1 > 1000
     screenshot(page, "notebook_7", ".snnviz-lab")
