@@ -4,6 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PORT ?= 8888
 BROWSER ?= yes
+WORKERS ?= 2
 BENCH ?= speed
 ARGS ?=
 
@@ -25,7 +26,7 @@ STAMP := $(VENV)/snnviz-installed
 
 help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
-	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x"'
+	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x" WORKERS=2'
 	@echo 'make check    lint, format, types, no outputs in notebooks'
 	@echo 'make format   put right what make check finds and ruff can mend'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
@@ -68,7 +69,7 @@ lab: setup
 test: setup
 	@$(PY) -m tests.browser.jupyter
 	@$(PY) -m tests.lab.kernels
-	$(PY) -m pytest $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup
 	$(PY) -m ruff check .
