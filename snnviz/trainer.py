@@ -112,6 +112,7 @@ class Trainer:
         self.learners = Learners(
             network, self.switches, switcher, self.schedule, seed, self.device, self.precision
         )
+        self._check_scores(example.to(self.device))
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
         self.position = Position()
         self._task_order, self._switcher_order = self._orders()
@@ -426,6 +427,14 @@ class Trainer:
         if changes.keys() & {"batch_size", "switcher_data"}:
             self._task_order, self._switcher_order = self._orders()
         self.learners.renew_optimizers(schedule)
+
+    def _check_scores(self, example: Tensor) -> None:
+        scores, classes = self.learners.logits(example).shape[1], self.data.n_classes
+        if scores < classes:
+            raise ValueError(
+                f"network gives {scores} class scores, and the data has {classes} classes. "
+                "Make its last layer as wide as there are classes."
+            )
 
     # Within a step ----------------------------------------------------------------------------
 

@@ -573,7 +573,7 @@ def test_training_that_cannot_go_on(run: Any, place: Path) -> None:
     assert (done.code, done.out) == (1, "")
     assert re.fullmatch(
         r"snnviz: The loss became (nan|inf) at step \d+ \(task phase, epoch 1\)\. Try a lower "
-        r"schedule\.task_lr \(now 1e\+30\) or schedule\.switcher_lr \(now 0\.002\), or a lower "
+        r"schedule\.task_lr \(now 1e\+30\) or schedule\.switcher_lr \(now 0\.001\), or a lower "
         r"gain of the switcher\. The run is saved up to epoch 0\. Go on there with other options "
         r"\(--schedule…\): snnviz fork runs/mlp-img --epoch 0 --data folder:\S+",
         done.err.splitlines()[-1],

@@ -55,10 +55,11 @@ def test_runs_without_a_hand_on_it(
 
 
 def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
-    """The lab, three pictures, the change of plan among the events, and the figure's files."""
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    """The lab with its picture, three others, the change of plan, and the figure's files."""
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     (lab,) = (c for c in notebook.cells if c.source.endswith("\nlab"))
     assert "application/vnd.jupyter.widget-view+json" in lab.outputs[0].data
+    assert "image/png" in lab.outputs[1].data
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".pdf", ".svg", ".png"}
     (events,) = (c for c in notebook.cells if "event == 'schedule'" in c.source)
     assert "switcher_lr" in events.outputs[-1].data["text/plain"]

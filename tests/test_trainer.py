@@ -1053,3 +1053,10 @@ def test_a_branch_goes_on_as_the_run_did_and_leaves_it_alone() -> None:
     other.reset()
     assert other.position == Position()
     assert made.position.epoch == 3
+
+
+def test_a_network_with_too_few_scores() -> None:
+    assert message_of(lambda: trainer(small(classes=2))) == (
+        "network gives 2 class scores, and the data has 3 classes. "
+        "Make its last layer as wide as there are classes."
+    )

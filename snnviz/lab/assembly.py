@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from snnviz import _pins, runs
+from snnviz import runs
 from snnviz.history import History
 from snnviz.lab.controls import Buttons, RunChoice
 from snnviz.lab.messages import Messages
@@ -23,7 +23,7 @@ from snnviz.lab.session import Session, Unit
 from snnviz.lab.shells import hear_as_asked
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import Shown, in_colours
-from snnviz.lab.whatif import Changes, Trial
+from snnviz.lab.whatif import Changes, Trial, checked
 from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
@@ -77,11 +77,11 @@ class Lab:
     def _build(self, session: Session) -> None:
         trainer = session.trainer
         self._views = Views(wake=self._wake.set)
-        self._buttons = Buttons(session, self._views.save_all)
+        self._buttons = Buttons(session, self._views.save_all, self._wake.set)
         self._choice = RunChoice(self._choose)
         self._messages = Messages(f"{trainer.device} · {trainer.precision}", self._buttons.rollback)
         self._editor = ScheduleEditor(session, wake=self._wake.set)
-        self._panel = NeuronPanel(session)
+        self._panel = NeuronPanel(session, wake=self._wake.set)
         self._machine = TimeMachine(self._ask_fork, self._wake.set)
         self._editor.on_pick(self._machine.go)
         self._portrait = Portrait()
@@ -194,20 +194,27 @@ class Lab:
         self.session.set_schedule(**changes)
 
     def show_epoch(self, epoch: int | None) -> None:
-        """Goes back to the end of a past epoch (0: the start), or to now (None)."""
+        """Goes back to the end of a past epoch (0: the start), or to now (None).
+
+        Raises:
+            ValueError: that epoch is not finished.
+        """
+        done = self.trainer.history.n_epochs
+        if epoch is not None and not 0 <= epoch <= done:
+            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch}.")
         self._machine.go(epoch)
 
     def what_if(self, changes: Changes) -> Trial | None:
         """Test accuracy if these neurons were on (True) or off: {group: {neuron: on}}.
 
+        `{"fc1": [3, 5]}` is short for both being off.
         Changes add up with those tried before; {} forgets them all. Nothing of it is in force in
         training before `keep`. Waits for the result.
 
         Raises:
-            ValueError: there is no such group or neuron.
+            ValueError: there is no such group or neuron, or the changes are of another form.
         """
-        for group, neurons in changes.items():
-            _pins.chosen(self.trainer.history.groups, group, list(neurons))
+        checked(self.trainer.history.groups, changes)
         self.session.try_out(changes)
         self.session.settle()
         return self.session.status.trial
@@ -381,13 +388,15 @@ class Lab:
             moment, shown = self._machine.moment, self._in_colours()
             self._buttons.show(status)
             self._choice.show(list(self._sessions), self._active)
+            if status.running:
+                self._news = None  # what it said has been heard
             self._messages.show(status, history, self._news)
             self._editor.show(status, history, moment)
             self._panel.show(status, history, moment)
             self._machine.show(status, history)
             waits = self._views.show(status, shown, moment)
             self._portrait.show(status, shown, waits or replaying)
-            return waits or replaying
+            return waits or replaying or self._buttons.asking
         except Exception as error:  # without this thread the page would stand still for good
             self._messages.fail(error)
             return False

@@ -1,19 +1,29 @@
 """Buttons: what a user presses becomes a command of the session."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from snnviz import runs
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.status import Status
+
+PATIENCE = 6.0  # seconds that a question waits for its answer
 
 
 class Buttons:
     """Play, Pause, three kinds of step, Reset, and Save."""
 
-    def __init__(self, session: Session, save: Callable[[], None]) -> None:
-        self.session = session
+    def __init__(
+        self,
+        session: Session,
+        save: Callable[[], None],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.session, self._wake = session, wake
+        self._sure_until = float("-inf")  # a second click until then resets
 
         def step(unit: Unit) -> Callable[[], None]:
             return lambda: self.session.step(unit)
@@ -32,7 +42,7 @@ class Buttons:
             ),
         ]
         self.reset = _button(
-            "Reset", "undo", "Back to the start; the schedule stays", lambda: self.session.reset()
+            "Reset", "undo", "Back to the start; the schedule stays", self._on_reset
         )
         self.save = _button(
             "Save figures", "download", "Write the figures as PDF, SVG and PNG files", save
@@ -51,12 +61,30 @@ class Buttons:
         """Acts on another run from now on."""
         self.session = session
 
+    @property
+    def asking(self) -> bool:
+        """Whether a second click on Reset is waited for."""
+        return time.monotonic() < self._sure_until
+
+    def _on_reset(self) -> None:
+        """At once, but for a recorded run with finished epochs: a reset deletes them."""
+        trainer = self.session.trainer
+        recorded = isinstance(trainer, runs.Trainer) and trainer.folder is not None
+        if recorded and trainer.history.n_epochs and not self.asking:
+            self._sure_until = time.monotonic() + PATIENCE
+            self._wake()
+        else:
+            self._sure_until = float("-inf")
+            self.session.reset()
+
     def show(self, status: Status) -> None:
         """Marks what is next at hand: Play while nothing runs, Pause while something does."""
         self.play.button_style = "" if status.running else "primary"
         self.pause.button_style = "primary" if status.running else ""
         for button in (self.play, self.pause, *self.steps, self.reset):
             button.disabled = status.activity == "closed"
+        self.reset.description = "Delete saved epochs?" if self.asking else "Reset"
+        self.reset.button_style = "danger" if self.asking else ""
         if status.problem:
             self.rollback.description = f"Back to {status.problem.rollback}"
         shown = status.problem is not None and status.activity != "closed"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from snnviz import _pins, runs
 from snnviz.lab.neuron import Page, looked_at
-from snnviz.lab.whatif import Changes, Trial, tried
+from snnviz.lab.whatif import Changes, Trial, checked, tried
 from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
@@ -34,10 +34,9 @@ class Hand:
 
     def try_out(self, changes: Changes) -> None:
         """Evaluates these changes together with those that were tried before."""
-        groups, merged = self._trainer.history.groups, self._tried() if changes else {}
-        for group, neurons in changes.items():
-            for i in _pins.chosen(groups, group, list(neurons)):
-                merged.setdefault(group, {})[i] = bool(neurons[i])
+        merged = self._tried() if changes else {}
+        for group, neurons in checked(self._trainer.history.groups, changes).items():
+            merged.setdefault(group, {}).update(neurons)
         self.trial = tried(self._trainer, merged) if merged else None
 
     def keep(self) -> None:
@@ -94,7 +93,7 @@ class Hand:
 
     def paused(self) -> None:
         """Nothing is to be done: time to bring up to date what was left."""
-        if self._stale:
+        if self._stale or self._step != self._trainer.position.step:  # a cell may have trained
             self._read()
 
     def went_back(self) -> None:
@@ -113,6 +112,7 @@ class Hand:
         }
         self.pins = self._trainer.pins
         self._stale, self._read_at = False, time.monotonic()
+        self._step = self._trainer.position.step
 
     def _look(self) -> None:
         if self._looking:

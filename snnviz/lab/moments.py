@@ -131,7 +131,7 @@ def _words(status: Status, history: History, moment: int | None) -> str:
         epoch = finished
     else:
         where, epoch = f"epoch {moment} of {finished}" if moment else "the start", moment
-    text = f"<b>{where}</b>"
+    text = f"<strong>Time machine</strong> <b>{where}</b>"
     if 0 < epoch <= finished:
         row = dict(zip(EPOCH_COLUMNS, history.epoch_rows()[epoch - 1], strict=True))
         after = "" if moment is not None else f"after epoch {epoch}: "
@@ -139,6 +139,8 @@ def _words(status: Status, history: History, moment: int | None) -> str:
             f" · {after}test {100 * row['test_accuracy']:.2f} %, "
             f"{row['neurons_on']} of {row['neurons']} neurons on"
         )
+    if moment is not None:
+        text += ". <i>Play goes on from now; from here it takes a fork.</i>"
     return f'<span role="status">{text}</span>'
 
 

@@ -1,6 +1,6 @@
 """The neuron grid with the buttons under it: what if these neurons were off?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -25,16 +25,18 @@ BUTTONS = {
 class NeuronPanel:
     """All neurons, the page of one of them, and what comes of switching some by hand."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, wake: Callable[[], None] = lambda: None) -> None:
         self.session = session
         groups = session.trainer.history.groups
         self._groups, self._n = dict(groups), sum(groups.values())
         self.grid = Grid(groups)
         self.grid.observe(self._look, "opened")
+        self.grid.observe(lambda _: wake(), "selected")
         self.grid.on_msg(self._wished)
         self.buttons = {name: self._button(name) for name in DEEDS}
         self.result = widgets.HTML().add_class("snnviz-whatif-result")
-        bar = widgets.Box(list(self.buttons.values())).add_class("snnviz-whatif")
+        title = widgets.HTML("<strong>What if?</strong>")
+        bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
         self._flips = Flips()
         self._shown: dict[str, Any] = {}
@@ -59,11 +61,14 @@ class NeuronPanel:
         if self._shown.get("flips") != seen:
             self._put("flipped", self._flips.at(history, moment))
             self._shown["flips"] = seen
-        self._put("marks", self._marks(status).tobytes())
+        # What is pinned and tried is of now.
+        self._put("marks", self._marks(status).tobytes() if moment is None else bytes(self._n))
         self._show_page(status, history)
+        away = status.activity == "closed" or moment is not None
         for name, button in self.buttons.items():
-            button.disabled = status.activity == "closed" or (name == "keep" and not status.trial)
-        html = _result(status.trial)
+            needs = {"keep": status.trial, "let go": True}.get(name, self.grid.selected)
+            button.disabled = away or not needs
+        html = _result(status.trial, moment) + _refused(status.refusal)
         if self.result.value != html:
             self.result.value = html
 
@@ -117,6 +122,8 @@ class NeuronPanel:
         return button
 
     def _do(self, deed: str, neurons: Iterable[int]) -> None:
+        if self.buttons["let go"].disabled:  # closed, or in the past
+            return
         chosen: dict[str, list[int]] = {}
         for k in neurons:
             group, i = names(self._groups, k)
@@ -130,11 +137,17 @@ class NeuronPanel:
             self.session.try_out({group: dict.fromkeys(some, on) for group, some in chosen.items()})
 
 
-def _result(trial: Trial | None) -> str:
+def _refused(why: str) -> str:
+    return f'<div role="alert">{escape(why)}</div>' if why else ""
+
+
+def _result(trial: Trial | None, moment: int | None = None) -> str:
     """What came of it, in words and class by class."""
+    if moment is not None:
+        return '<p class="snnviz-hint">To try neurons on and off, press Now: that is of now.</p>'
     if trial is None:
         return (
-            '<p class="snnviz-hint">What if? Select neurons below and switch them: test accuracy '
+            '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
             "is worked out at once, and training does not notice.</p>"
         )
     before, after = 100 * trial.before.accuracy, 100 * trial.after.accuracy

@@ -68,6 +68,7 @@ class Session:
             self._records: dict[Phase, StepRecord] = {}
             self._generation = 0
             self._hand = Hand(trainer)
+            self._refusal = ""
             self._past = Past(trainer)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
@@ -328,10 +329,12 @@ class Session:
             )
 
     def _unless_refused(self, action: Callable[[], None]) -> None:
+        """Of neurons under the user's hand; said beside them."""
+        self._refusal = ""
         try:
             action()
         except ValueError as error:
-            self._refuse(error)
+            self._refusal = f"Refused: {error}"
 
     def _on_branch(
         self,
@@ -399,6 +402,7 @@ class Session:
             pins=self._hand.pins,
             trial=self._hand.trial,
             page=self._hand.page,
+            refusal=self._refusal,
             forkable=self._past.epochs,
             notice=self._notice,
             problem=self._problem,

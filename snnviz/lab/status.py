@@ -50,6 +50,7 @@ class Status:
     forkable: frozenset[int]  # epochs whose ends are kept in memory
     trial: Trial | None = None  # what if
     page: Page | None = None  # the neuron that is looked at
+    refusal: str = ""  # why the last what-if, keep or let go was refused
     notice: Notice | None = None
     problem: Problem | None = None
 

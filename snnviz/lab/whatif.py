@@ -1,15 +1,17 @@
 """What if: the network with some neurons switched by hand, on test images, class by class."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from snnviz import _pins
 from snnviz.trainer import Trainer
 
-Changes = Mapping[str, Mapping[int, bool]]  # {group: {neuron: on}}
+# {group: {neuron: on}}, or for short {group: neurons that are off}
+Changes = Mapping[str, Mapping[int, bool] | Sequence[int]]
 
 BATCH = 500
 PATIENCE = 1.5  # seconds that an evaluation may take; what is left then is left out
@@ -53,7 +55,26 @@ class Trial:
     of: int
 
 
-def tried(trainer: Trainer, changes: Changes) -> Trial:
+def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, bool]]:
+    """The changes, written out.
+
+    Raises:
+        ValueError: there is no such group or neuron, or they are of another form.
+    """
+    found = {}
+    for group, neurons in changes.items():
+        if not isinstance(neurons, Mapping | Sequence) or isinstance(neurons, str):
+            raise ValueError(
+                "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, "
+                f"got {neurons!r} for {group!r}."
+            )
+        chosen = _pins.chosen(groups, group, list(neurons))
+        wanted = neurons if isinstance(neurons, Mapping) else dict.fromkeys(chosen, False)
+        found[group] = {i: bool(wanted[i]) for i in chosen}
+    return found
+
+
+def tried(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
     """Evaluates the network with and without the changes, on the same test images."""
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     for group, neurons in changes.items():

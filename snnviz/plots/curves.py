@@ -136,19 +136,19 @@ def curve_table(
 
 
 def compare_curves(
-    histories: Mapping[str, History],
+    histories: Mapping[str, History] | History,
     ax: Axes | None = None,
     *,
     metric: Literal["accuracy", "loss", "neurons_on"] = "accuracy",
     colours: Mapping[str, str] | None = None,
-    within: Mapping[str, History] | None = None,
+    within: Mapping[str, History] | History | None = None,
 ) -> Axes:
     """Several runs on the test split after each epoch: a line a run, its last value written out.
 
     Of long runs the first tenth may leave the plot, so that the end can be read.
 
     Args:
-        histories: {name of the run: its history}.
+        histories: {name of the run: its history}, or one run.
         metric: "accuracy" (%), "loss", or "neurons_on" (% of all neurons).
         colours: {name: colour}; what is left out takes the palette's in turn.
         within: longer histories whose limits the axes take, so that moments of them compare.
@@ -158,6 +158,7 @@ def compare_curves(
     """
     if metric not in UNITS:
         raise ValueError(f"metric must be 'accuracy', 'loss' or 'neurons_on', got {metric!r}.")
+    histories = _named(histories)
     if not histories:
         raise ValueError(
             "histories must hold at least one run, got none. Give {'a name': trainer.history}."
@@ -178,7 +179,7 @@ def compare_curves(
             marked["clip_on"] = metric != "neurons_on"  # else marks at 100 % would be cut
             axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **look, **marked)
             last = _last_finite(curve)
-            ends.append(End(last, f"{name} {_written(last, metric)}", DARK, look))
+            ends.append(End(last, f"{name} {_written(last, metric)}".strip(), DARK, look))
     if within is None:
         shown = [curve[longest // 10 :] for curve in values.values()]
         axes.set_ylim(
@@ -191,6 +192,10 @@ def compare_curves(
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     label_ends(axes, ends, marked=True)
     return axes
+
+
+def _named(histories: Mapping[str, History] | History) -> Mapping[str, History]:
+    return histories if isinstance(histories, Mapping) else {"": histories}
 
 
 def run_look(i: int, colour: str | None = None) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     expect(result).to_contain_text("What if 500 neurons of fc1 were off:", timeout=20e3)
     expect(result.locator("li")).to_have_count(10)
     click(lab, "whatif-keep")
-    wait_for(lab, ".snnviz-notice", "Refused: fc1 would be wholly off, and training would stop.")
+    expect(result).to_contain_text("Refused: fc1 would be wholly off, and training would stop.")
     pictures(lab, "what_if")
     click(lab, "whatif-let-go")
     expect(result).to_contain_text("Select neurons below")

@@ -1,5 +1,7 @@
 """What is tried out, pinned and looked at, and the way back to past epochs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.func import functional_call
 from snnviz.lab import hand
 from snnviz.lab.hand import Hand, Past
 from snnviz.lab.session import Session
-from snnviz.lab.whatif import tried
+from snnviz.lab.whatif import checked, tried
 from snnviz.trainer import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
 from tests.test_trainer import message_of
@@ -223,8 +225,11 @@ def test_commands_of_a_session() -> None:
         assert session.trainer.history.events.event.tolist().count("pin") == 1
         session.try_out({first: {10_000: False}})
         session.wait(timeout=TIMEOUT)
-        assert session.status.notice is not None
-        assert session.status.notice.text.startswith(f"Refused: neurons of {first!r} must be whole")
+        refusal = session.status.refusal
+        assert refusal.startswith(f"Refused: neurons of {first!r} must be whole numbers")
+        session.try_out({})
+        session.wait(timeout=TIMEOUT)
+        assert session.status.refusal == ""
         assert session.status.problem is None
         made: list[Trainer | Exception] = []
         session.branch(1, made.append)
@@ -240,5 +245,46 @@ def test_commands_of_a_session() -> None:
         session.wait(timeout=TIMEOUT)
         assert session.status.problem is None
         assert session.status.trial is None
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"fc2": 3},
+            "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, "
+            "got 3 for 'fc2'.",
+        ),
+        (
+            {"fc2": "12"},
+            "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, "
+            "got '12' for 'fc2'.",
+        ),
+        ({"fc2": [0, 100]}, "neurons of 'fc2' must be whole numbers from 0 to 99, got 100."),
+    ],
+)
+def test_changes_of_another_form(changes: Any, message: str) -> None:
+    assert message_of(lambda: checked({"fc2": 100}, changes)) == message
+
+
+def test_a_list_is_short_for_off() -> None:
+    assert checked({"a": 9, "b": 3}, {"a": [5, 7], "b": {1: True}}) == {
+        "a": {5: False, 7: False},
+        "b": {1: True},
+    }
+
+
+def test_training_in_a_cell_is_seen_with_the_next_command() -> None:
+    session = Session(make_trainer(warmup_epochs=0))
+    try:
+        session.wait(timeout=TIMEOUT)
+        session.trainer.run(2, progress=False)
+        session.pause()
+        session.wait(timeout=TIMEOUT)
+        for group, factors in session.trainer.factors.items():
+            np.testing.assert_array_equal(session.status.factors[group], factors.numpy())
+        assert session.status.position == session.trainer.position
     finally:
         session.close()

@@ -255,7 +255,7 @@ def test_one_thread_writes_to_the_page(open_lab: Open) -> None:
         "Image.value",
         "IntSlider.value",
         "Button.disabled",
-        "Grid.factors",
+        "Grid.moment",
     } <= writers.keys()
     assert set().union(*writers.values()) == {"snnviz-refresh"}, writers
 

@@ -46,7 +46,8 @@ def test_before_the_first_epochs_end(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Machine(0, monkeypatch)
     assert made.made.slider.disabled
     assert made.made.readout.value == (
-        '<span role="status"><b>now, before the first epoch\'s end</b></span>'
+        '<span role="status"><strong>Time machine</strong> '
+        "<b>now, before the first epoch's end</b></span>"
     )
     made.made.button.click()  # the start can be forked
     assert made.forks == [(0, "")]
@@ -74,12 +75,14 @@ def test_the_readout_says_what_was(machine: Machine) -> None:
     machine.made.go(2)
     machine.show()
     assert machine.made.readout.value == (
-        f'<span role="status"><b>epoch 2 of 4</b> · test {100 * rows.test_accuracy[1]:.2f} %, '
-        f"{rows.neurons_on[1]} of {rows.neurons[1]} neurons on</span>"
+        '<span role="status"><strong>Time machine</strong> <b>epoch 2 of 4</b> '
+        f"· test {100 * rows.test_accuracy[1]:.2f} %, "
+        f"{rows.neurons_on[1]} of {rows.neurons[1]} neurons on. "
+        "<i>Play goes on from now; from here it takes a fork.</i></span>"
     )
     machine.made.go(0)
     machine.show()
-    assert "<b>the start</b></span>" in machine.made.readout.value
+    assert "<b>the start</b>. <i>Play goes on" in machine.made.readout.value
     machine.made.go(None)
     machine.step("batch")  # the switcher's, which ends the last round
     machine.step("batch")

@@ -82,7 +82,7 @@ def test_the_buttons_do_the_same(panel: NeuronPanel) -> None:
     panel.buttons["off"].click()  # nothing selected: nothing happens
     show(panel)
     assert panel.session.status.trial is None
-    assert panel.buttons["keep"].disabled
+    assert all(panel.buttons[name].disabled for name in ("off", "on", "keep"))
     panel.grid.selected = [5, 6]
     panel.buttons["off"].click()
     show(panel)
@@ -118,6 +118,29 @@ def test_an_opened_neuron_gets_its_page(panel: NeuronPanel) -> None:
     show(panel)
     assert panel.grid.page == {}
     assert panel.session.status.page is None
+
+
+def test_a_refusal_is_said_beside_the_neurons(panel: NeuronPanel) -> None:
+    first, n = next(iter(panel.session.trainer.history.groups.items()))
+    wish(panel, "off", list(range(n)))
+    wish(panel, "keep", [0])
+    why = f"Refused: {first} would be wholly off, and training would stop."
+    assert f'<div role="alert">{why}' in panel.result.value
+    wish(panel, "let go", [0])
+    assert "Refused" not in panel.result.value
+
+
+def test_the_past_cannot_be_tried(panel: NeuronPanel) -> None:
+    wish(panel, "off", [3])
+    show(panel, moment=1)
+    assert all(button.disabled for button in panel.buttons.values())
+    assert not marks(panel).any()
+    assert "To try neurons on and off, press Now" in panel.result.value
+    wish_in_the_past = {"do": "keep", "neurons": [3]}
+    panel.grid._handle_custom_msg(wish_in_the_past, [])
+    show(panel)
+    assert panel.session.status.pins == {}
+    assert marks(panel)[3] == TRIED_OFF
 
 
 def test_nothing_new_writes_nothing(panel: NeuronPanel) -> None:

@@ -138,6 +138,6 @@ def wait_for(file: Path) -> None:
 
 
 def test_a_version_that_is_missing(tmp_path: Path) -> None:
-    said = "ipykernel 0.0.0 is not installed for the tests. Run: make setup"
+    said = "ipykernel 0.0.0 is not installed for the tests. Run: make test"
     with pytest.raises(FileNotFoundError, match=f"^{re.escape(said)}$"):
         surroundings("0.0.0", tmp_path)

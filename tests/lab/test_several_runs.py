@@ -191,7 +191,28 @@ def test_a_lab_whose_cell_shows_another_one_is_closed() -> None:
         _IN_CELL.clear()
 
 
+def test_a_reset_that_deletes_epochs_asks_first(tmp_path: Path) -> None:
+    with make(tmp_path / "first") as made:
+        made.run(1, progress=False)
+        lab = Lab(made)
+        reset = find(lab, "reset")
+        reset.click()
+        until(lambda: reset.description == "Delete saved epochs?")
+        lab.wait(timeout=TIMEOUT)
+        assert made.history.n_epochs == 1
+        reset.click()
+        lab.wait(timeout=TIMEOUT)
+        assert made.history.n_epochs == 0
+        until(lambda: reset.description == "Reset")
+        reset.click()  # nothing to delete: at once
+        lab.wait(timeout=TIMEOUT)
+        until(lambda: reset.description == "Reset")
+        lab.close()
+
+
 def test_showing_a_past_epoch_in_a_cell(lab: Lab) -> None:
+    message = message_of(lambda: lab.show_epoch(9))
+    assert message == "epoch must be from 0 to 3, the epochs finished, got 9."
     lab.show_epoch(1)
     until(lambda: "epoch 1 of 3" in text(lab, "moment-readout"))
     until(lambda: find(lab, "neurons").moment == "epoch 1")

@@ -94,7 +94,7 @@ def in_a_sentence(plan: Schedule) -> str:
     bands = planned(plan, 0, 1)
     if not any(band.kind == "alternating" for band in bands):
         if not plan.switcher_steps:
-            return f"{counted(plan.epochs, 'epoch')} of the dense network, with no switcher phase."
+            return f"{counted(plan.epochs, 'epoch')} without a switcher phase: the factors stay."
         return "Warm-up and freeze leave no epoch between them: no switcher phase will come."
     parts = []
     for band in bands:

@@ -293,6 +293,8 @@ class ScheduleEditor:
             settled = self._session.status is status and self._session.caught_up
             if settled:
                 self._sent = {}
+            planned = self._session.status.planned
+            self._offer = {k: v for k, v in self._offer.items() if getattr(planned, k) != v}
             plan = self.draft
             errors, note, edits = dict(self._errors), self._words(plan), self._now
             undo = [edits.done[-1:], edits.undone[-1:]]
