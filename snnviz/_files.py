@@ -193,7 +193,10 @@ def parse_json(file: Path, data: bytes) -> dict[str, Any]:
         Damaged: it is not that.
     """
     try:
-        content = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        text = data.decode("utf-8")
+        content = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text.lower():  # half a character, which no file can hold again
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # nesting without end is a recursion
         raise Damaged(file, _first_line(error)) from error
     if not isinstance(content, dict):

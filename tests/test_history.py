@@ -546,8 +546,12 @@ def test_descriptions_that_do_not_fit_the_tables(
         ("[" * 100_000, "maximum recursion depth exceeded while decoding a JSON array from a"),
         ('{"epochs": ' + "9" * 5000 + "}", "Exceeds the limit (4300 digits) for integer string"),
         ("\xff", "Expecting value: line 1 column 1 (char 0)"),
+        (
+            '{"groups": {"\\uD800": 3}}',
+            "'utf-8' codec can't encode character '\\ud800' in position",
+        ),
     ],
-    ids=["empty", "NaN", "list", "deep", "long number", "no JSON"],
+    ids=["empty", "NaN", "list", "deep", "long number", "no JSON", "half a character"],
 )
 def test_descriptions_that_are_none(text: str, why: str, saved: Path) -> None:
     path = saved / "history.json"

@@ -186,7 +186,8 @@ def bomb(rng: random.Random, at: Place) -> str:
     elif rng.random() < 0.5:
         alter_pointer(at.run, lambda c: c.update(groups={"1": n}))
     if rng.random() < 0.3:
-        word = pa.array(["x" * n] * len(found)).dictionary_encode()
+        codes = pa.array(np.zeros(len(found), np.int32))
+        word = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * n]))
         name = "group" if file.name.startswith("factors") else "phase"
         found = found.set_column(found.column_names.index(name), name, word)
     else:
