@@ -173,6 +173,16 @@ class Kernel:
                 return
         raise AssertionError(f"no reply after {TIMEOUT:g} s")
 
+    def wait_for(self, file: Path) -> None:
+        """Until a cell that was started has made a file."""
+        deadline, silent = time.monotonic() + TIMEOUT, time.monotonic() + 1
+        while not file.exists():
+            assert time.monotonic() < deadline, "the cell has not begun"
+            if time.monotonic() > silent:
+                self._knock()
+                silent = time.monotonic() + 1
+            time.sleep(0.01)
+
     def _knock(self) -> None:
         """Connects anew, as a page does that is loaded again.
 

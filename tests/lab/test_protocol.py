@@ -60,7 +60,7 @@ def test_each_click_is_carried_out_once(
     cell = kernel.start(
         CELL.format(begun=str(begun), busy=busy, done=str(done), lab="lab", calls=calls)
     )
-    wait_for(begun)
+    kernel.wait_for(begun)
     for _ in range(clicks):
         front_end.click("step-batch")
     front_end.move("task_steps", 5)
@@ -89,7 +89,7 @@ def test_a_click_while_a_cell_waits_for_the_lab(
     kernel.run("lab.lab.set_schedule(epochs=100_000)")
     seconds = 30 if front_end.subshells else 2
     cell = kernel.start(f"print(lab.play_and_wait({str(begun)!r}, {seconds}))")
-    wait_for(begun)
+    kernel.wait_for(begun)
     front_end.click("pause")
     assert kernel.finish(cell).strip() == ("done" if front_end.subshells else "gave up")
     front_end.settle()
@@ -128,13 +128,6 @@ def use_all(page: FrontEnd) -> int:
     for name in buttons:
         page.click(name)
     return len(buttons) + 2 * len(values)
-
-
-def wait_for(file: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < deadline, "the cell has not begun"
-        time.sleep(0.01)
 
 
 def test_a_version_that_is_missing(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_planned_rates_are_those_of_the_schedule(phase: Phase) -> None:
             {"warmup_epochs": 0, "freeze_epochs": 3, "switcher_steps": 2},
             "5 epochs alternating in rounds of 4 task and 2 switcher steps, then 3 frozen.",
         ),
-        ({"switcher_steps": 0}, "8 epochs of the dense network, with no switcher phase."),
+        ({"switcher_steps": 0}, "8 epochs without a switcher phase: the factors stay."),
         (
             {"warmup_epochs": 5, "freeze_epochs": 4},
             "Warm-up and freeze leave no epoch between them: no switcher phase will come.",
