@@ -100,7 +100,7 @@ def _by_hand(before: Status, after: Status, _: Arguments) -> None:
 def _kept(before: Status, after: Status, arguments: Arguments) -> None:
     _by_hand(before, after, arguments)
     changes = before.trial.changes if before.trial else {}
-    if refused(after) and after.notice is not before.notice:
+    if after.refusal:
         assert after.pins == before.pins
         return
     assert after.trial is None
@@ -133,7 +133,7 @@ def _draw_wrong_neurons(rng: random.Random) -> Arguments:
 
 def _refused_by_hand(before: Status, after: Status, arguments: Arguments) -> None:
     _by_hand(before, after, arguments)
-    assert refused(after)
+    assert after.refusal.startswith("Refused: ")
     assert after.trial == before.trial
 
 
