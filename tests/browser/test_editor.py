@@ -116,6 +116,7 @@ def test_typing_and_sliding(editor: Page) -> None:
     text_of(editor, "switcher_lr").press("Enter")
     expect(slider).to_have_value("-20")  # tenths of a decade
     wait_for(editor, ".snnviz-undo:not([disabled])")
+    editor.wait_for_timeout(1000)  # till the session has come to it
     said = "print(session.status.planned.task_lr, session.status.planned.switcher_lr)"
     assert run_code(editor, said) == "0.01 1e-05"
     editor.locator(".snnviz-task_decay:visible select").select_option("constant")

@@ -59,6 +59,8 @@ class Observed:
     def play_and_wait(self, begun: str, seconds: float) -> str:
         """As a cell does that wants to see the end."""
         self.lab.play()
+        while not self.lab.session.status.position.step:
+            time.sleep(0.01)
         Path(begun).touch()
         try:
             self.lab.wait(timeout=seconds)
