@@ -429,7 +429,10 @@ class Trainer:
         self.learners.renew_optimizers(schedule)
 
     def _check_scores(self, example: Tensor) -> None:
-        scores, classes = self.learners.logits(example).shape[1], self.data.n_classes
+        groups = self.switches.groups.values()
+        all_on = {g.name: torch.ones(g.neurons, device=self.device) for g in groups}
+        scores = self.learners.logits(example, all_on).shape[1]
+        classes = self.data.n_classes
         if scores < classes:
             raise ValueError(
                 f"network gives {scores} class scores, and the data has {classes} classes. "
