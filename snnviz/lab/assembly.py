@@ -51,12 +51,11 @@ class Lab:
 
     def __new__(cls, trainer: Trainer) -> "Lab":
         """The trainer's lab, if it has one that is open."""
-        there = _LABS.get(trainer)
-        lab = there() if there else None
+        lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
     def __init__(self, trainer: Trainer) -> None:
-        if _LABS.get(trainer) is not None and _LABS[trainer]() is self:
+        if _lab_of(trainer) is self:
             return
         self._wake = threading.Event()
         self._lock = threading.Lock()  # of the runs, which callbacks may add to
@@ -400,6 +399,12 @@ class Lab:
         except Exception as error:  # without this thread the page would stand still for good
             self._messages.fail(error)
             return False
+
+
+def _lab_of(trainer: Trainer) -> Lab | None:
+    """The lab that this trainer had last."""
+    there = _LABS.get(trainer)
+    return there() if there else None
 
 
 def _name(trainer: Trainer) -> str:

@@ -145,15 +145,6 @@ def encode(groups: Mapping[str, int], factors: Mapping[str, Any]) -> bytes:
     return np.concatenate(parts).astype("<f4").tobytes() if parts else b""
 
 
-def flips(history: History, epoch: int | None = None) -> bytes:
-    """What `Flips` says of one history, worked out once.
-
-    Raises:
-        ValueError: see `Flips.at`.
-    """
-    return Flips().at(history, epoch)
-
-
 class Flips:
     """Since when each neuron is off or on; follows a history as it grows, or goes back.
 

@@ -29,7 +29,6 @@ class Hand:
         self.trial: Trial | None = None
         self.page: Page | None = None
         self._looking: tuple[str, int] | None = None
-        self._stale = False  # factors have moved since they were read
         self._read()
 
     def try_out(self, changes: Changes) -> None:
@@ -81,8 +80,7 @@ class Hand:
         self._look()
 
     def factors_moved(self) -> None:
-        """A switcher phase is over."""
-        self._stale = True
+        """A switcher phase is over; if it is too soon to read, `paused` or the next one does."""
         if time.monotonic() > self._read_at + FACTORS_EVERY:
             self._read()
 
@@ -92,8 +90,8 @@ class Hand:
         self._look()
 
     def paused(self) -> None:
-        """Nothing is to be done: time to bring up to date what was left."""
-        if self._stale or self._step != self._trainer.position.step:  # a cell may have trained
+        """Nothing is to be done: time to read what steps, or training in a cell, have moved."""
+        if self._step != self._trainer.position.step:
             self._read()
 
     def went_back(self) -> None:
@@ -111,8 +109,7 @@ class Hand:
             name: s.detach().cpu().numpy().copy() for name, s in self._trainer.factors.items()
         }
         self.pins = self._trainer.pins
-        self._stale, self._read_at = False, time.monotonic()
-        self._step = self._trainer.position.step
+        self._read_at, self._step = time.monotonic(), self._trainer.position.step
 
     def _look(self) -> None:
         if self._looking:

@@ -298,7 +298,7 @@ class Session:
             planned = now.replace(**self._pending | changes)
             self.trainer.check_schedule(planned)
         except (ValueError, TypeError) as error:
-            self._refuse(error, "The schedule stays as it was.")
+            self._refuse(error)
             return
         self._pending = {name: new for name, (_, new) in now.changes(planned).items()}
         self._notice = None
@@ -318,7 +318,7 @@ class Session:
         try:
             trainer.schedule = planned
         except (ValueError, TypeError) as error:
-            self._refuse(error, "The schedule stays as it was.")
+            self._refuse(error)
         except Exception:  # training stopped, say: what is not in force yet goes on waiting
             left = trainer.schedule.changes(planned)
             self._pending = {name: new for name, (_, new) in left.items()}
@@ -350,8 +350,8 @@ class Session:
         else:
             then(made)
 
-    def _refuse(self, error: Exception, after: str = "") -> None:
-        self._notice = Notice("refused", f"Refused: {error} {after}".strip())
+    def _refuse(self, error: Exception) -> None:
+        self._notice = Notice("refused", f"Refused: {error} The schedule stays as it was.")
 
     def _say_finished(self) -> None:
         epochs = self.trainer.schedule.epochs

@@ -15,7 +15,6 @@ from snnviz.lab.grid import (
     Grid,
     Name,
     encode,
-    flips,
     index_of,
     names,
     wish,
@@ -98,17 +97,17 @@ def test_wrong_names_are_refused() -> None:
 
 def test_since_when_neurons_are_off_or_on() -> None:
     history = History(GROUPS)
-    assert numbers(flips(history)) == [0, 0, 0, 0, 0]
+    assert numbers(Flips().at(history)) == [0, 0, 0, 0, 0]
     add(history, [1, 0, 1, 0, 1], [1, 0, 0, 0.5, 1], [1, 0, 0, 0.5, 0])
-    assert numbers(flips(history)) == [0, -1, -2, 2, -3]
-    assert numbers(flips(history, 1)) == [0, -1, 0, -1, 0]
-    assert numbers(flips(history, 0)) == [0, 0, 0, 0, 0]
+    assert numbers(Flips().at(history)) == [0, -1, -2, 2, -3]
+    assert numbers(Flips().at(history, 1)) == [0, -1, 0, -1, 0]
+    assert numbers(Flips().at(history, 0)) == [0, 0, 0, 0, 0]
     for epoch in (-1, 4):
         with pytest.raises(
             ValueError,
             match=rf"^epoch must be from 0 to 3, the epochs finished, got {epoch}\.$",
         ):
-            flips(history, epoch)
+            Flips().at(history, epoch)
 
 
 @settings(deadline=None, max_examples=30)
