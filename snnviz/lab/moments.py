@@ -37,7 +37,11 @@ class TimeMachine:
         )
         self.speed.add_class("snnviz-speed").observe(self._restart, "value")
         self.readout = widgets.HTML().add_class("snnviz-moment-readout")
-        self.name = widgets.Text(placeholder="name of the fork (may be left out)")
+        # Handed on whole, when the focus leaves it: letters that wait for a busy kernel would be
+        # overtaken by the click that follows them.
+        self.name = widgets.Text(
+            placeholder="name of the fork (may be left out)", continuous_update=False
+        )
         self.name.add_class("snnviz-fork-name")
         self.button = _button("Fork from here", "code-fork", "", self._ask, "fork")
         parts = [self.slider, self.now, self.replay, self.speed, self.readout, self.name]

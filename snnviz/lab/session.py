@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from snnviz.lab import cores
 from snnviz.lab.hand import Hand, Past
 from snnviz.lab.status import Activity, Notice, Problem, Status, in_words
 from snnviz.lab.whatif import Changes
@@ -368,6 +369,8 @@ class Session:
     # What others see --------------------------------------------------------------------------
 
     def _send(self, command: Callable[[], None]) -> None:
+        if threading.current_thread() is not self._thread:
+            cores.let_go()
         with self._changed:
             if self._closing:
                 raise RuntimeError("This lab is closed. Make another one with Lab(trainer).")

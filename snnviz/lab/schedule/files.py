@@ -32,7 +32,7 @@ class ScheduleFiles:
         self._stale = True  # the list of names
         self._uploaded = False
         self._name = widgets.Text(
-            description="name", placeholder="for example: freeze early"
+            description="name", placeholder="for example: freeze early", continuous_update=False
         ).add_class("snnviz-schedule-name")
         self._save = button(
             "Save", "save-schedule", "Save this schedule as JSON", self._on_save, "download"

@@ -29,9 +29,9 @@ HEIGHTS = {WIDTH: 2.6, WIDE: 3.0}  # at least, so that the cards of a row are al
 DPI = {WIDTH: 270, WIDE: 240}  # about twice the pixels of the place that a card has
 
 # Drawing takes Python from the training thread, so it gets this share of the time that training
-# takes, of which it may save up so many seconds: then an epoch's figures come at once.
-DRAWING_SHARE = 0.025
-DRAWING_SAVED = 0.5
+# takes, of which it may save up so many seconds: then figures of an epoch come together.
+DRAWING_SHARE = 0.015
+DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training
 
 OWN = "inches"
