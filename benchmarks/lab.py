@@ -90,7 +90,10 @@ def pace(pairs: int, run: Run, show: Callable[[], None], clear: Callable[[], Non
 
     def with_lab() -> float:
         show()
-        rate = float(run("print(rate_with(lab))"))
+        run("lab.play()")
+        while run("print(timed(lab))") == "not yet":  # between these the kernel is free, as it is
+            time.sleep(2)
+        rate = float(run("lab.close(); print(rate(lab.trainer))"))
         clear()
         return rate
 

@@ -28,6 +28,7 @@ from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
+PLAYING_EVERY = 0.5  # while it plays, for a page on the same machine takes cores from training
 Folder = str | os.PathLike[str]
 
 
@@ -374,7 +375,8 @@ class Lab:
             self._wake.clear()
             open_ = not self.closed
             more = self._show()
-            time.sleep(REFRESH_EVERY)
+            playing = self.session.status.activity == "playing"
+            time.sleep(PLAYING_EVERY if playing else REFRESH_EVERY)
 
     def _show(self) -> bool:
         """Brings the page up to date with the newest state; whether something still waits."""

@@ -1,6 +1,7 @@
 """The schedule editor: a timeline, a field for each setting, presets, undo, and files."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -30,6 +31,7 @@ from snnviz.lab.status import Status
 from snnviz.schedule import Schedule
 
 Changes = dict[str, Any]  # {field: new value}
+STEPS_EVERY = 1.0  # seconds until the timeline follows steps that are all that is new
 NO_HOLDOUT = "The data has no held-out split: load it with one, load_data(name, holdout=5000)."
 
 
@@ -72,6 +74,8 @@ class ScheduleEditor:
         self._news = ""  # HTML
         self._writer: threading.Thread | None = None
         self._shown: tuple | None = None
+        self._calm: tuple | None = None
+        self._drawn_at = 0.0
         self._kept: tuple | None = None
         self._version = 0
         self._build(folder)
@@ -286,7 +290,7 @@ class ScheduleEditor:
         with self._lock:
             self._turn_to(moment)
             seen = (id(status), id(history), moment, self._version)
-            if seen == self._shown:
+            if seen == self._shown or self._only_moves_on(status, moment):
                 return
             # Kept, so that no other status comes to have the same id.
             self._shown, self._kept = seen, (status, history)
@@ -322,6 +326,16 @@ class ScheduleEditor:
             self.files.show(closed)
         finally:
             self._writer = None
+
+    def _only_moves_on(self, status: Status, moment: int | None) -> bool:
+        """Whether nothing is new but steps, and those were drawn a moment ago."""
+        calm = (status.activity, status.generation, status.position.epoch, status.handled)
+        calm = (*calm, status.schedule, status.planned, status.notice, moment, self._version)
+        now = time.monotonic()
+        if status.running and calm == self._calm and now < self._drawn_at + STEPS_EVERY:
+            return True
+        self._calm, self._drawn_at = calm, now
+        return False
 
     def _turn_to(self, moment: int | None) -> None:
         if moment is None and self._moment is not None:
