@@ -91,7 +91,7 @@ def pace(pairs: int, run: Run, show: Callable[[], None], clear: Callable[[], Non
     def with_lab() -> float:
         show()
         run("lab.play()")
-        while run("print(timed(lab))") == "not yet":  # between these the kernel is free, as it is
+        while "not yet" in run("print(timed(lab))"):  # between these the kernel is free, as it is
             time.sleep(2)
         rate = float(run("lab.close(); print(rate(lab.trainer))"))
         clear()
