@@ -14,14 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from snnviz.free import FreeFactors
 from snnviz.schedule import Phase, Schedule
-from snnviz.switcher import Readings, Switcher, SwitcherConfig
-from snnviz.switches import (
-    NeuronWeights,
-    Switches,
-    neuron_weights,
-    scaled_parameters,
-)
+from snnviz.switcher import Switcher, SwitcherConfig
+from snnviz.switches import Switches, neuron_weights, outgoing_lengths, scaled_parameters
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -52,12 +48,11 @@ class Learners:
         self.network, self.device, self.precision = network, device, precision
         self.switches = switches
         self.groups = tuple(switches.groups.values())
-        fan_in = {g.name: neuron_weights(network, g).incoming.shape[1] for g in self.groups}
-        self.switcher = Switcher(fan_in, config, seed).to(device)
+        self.switcher = self._make_switcher(config or SwitcherConfig(), seed).to(device)
         # {group: (neurons,) on the CPU}: factors held fast by hand; below 0: free.
         self.pins = {g.name: torch.full((g.neurons,), -1.0) for g in self.groups}
         self._pinned: dict[str, Tensor] = {}  # those of groups that have any, on the device
-        self._readings: Readings | None = None  # None: the task network has moved since
+        self._readings: Any = None  # None: the task network has moved since
         self._in_force: _InForce | None = None  # None: the switcher has moved since
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
         self.renew_optimizers(schedule)
@@ -73,7 +68,7 @@ class Learners:
         self.network.train()
         if through_switcher:
             factors = self._pinned_over(self.switcher.factors(self._read()))
-            on = _neurons_on(factors)
+            on = neurons_on(factors)
             self._in_force = None  # they move with the weights
         else:
             _, factors, on = self._factors_in_force()
@@ -81,11 +76,15 @@ class Learners:
         with self._autocast():
             scores = functional_call(self.network, parameters, (images,))
         loss = F.cross_entropy(scores.float(), labels)
-        self.task_optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=_trainable(self.network))
-        _update(self.task_optimizer, lr)
+        self._learn(loss, lr)
         self._scaled = self._readings = None
-        return _measured(loss, scores, labels, on)
+        return measured(loss, scores, labels, on)
+
+    def _learn(self, loss: Tensor, lr: float) -> None:
+        """The task network's update; `rivals` do otherwise here."""
+        self.task_optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=trainable(self.network))
+        update(self.task_optimizer, lr)
 
     def switcher_step(self, images: Tensor, labels: Tensor, lr: float, clip: float) -> Tensor:
         """Updates the switcher; the task network's parameters and norm statistics stay.
@@ -104,9 +103,9 @@ class Learners:
         self.switcher_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.switcher.parameters(), clip)
-        _update(self.switcher_optimizer, lr)
+        update(self.switcher_optimizer, lr)
         self._in_force = self._scaled = None
-        return _measured(loss, scores, labels, _neurons_on(factors))
+        return measured(loss, scores, labels, neurons_on(factors))
 
     @property
     def factors(self) -> dict[str, Tensor]:
@@ -141,8 +140,8 @@ class Learners:
 
     def renew_optimizers(self, schedule: Schedule) -> None:
         """Takes the optimizers' settings from the schedule, and new optimizers where it says so."""
-        task = _optimizer(schedule, "task", _trainable(self.network))
-        switcher = _optimizer(schedule, "switcher", _trainable(self.switcher))
+        task = _optimizer(schedule, "task", trainable(self.network))
+        switcher = _optimizer(schedule, "switcher", trainable(self.switcher))
         self.task_optimizer = _adjusted(getattr(self, "task_optimizer", None), task)
         self.switcher_optimizer = _adjusted(getattr(self, "switcher_optimizer", None), switcher)
 
@@ -171,17 +170,25 @@ class Learners:
         if factors:
             self._put_in_force(factors)
 
-    def _read(self, constant: bool = False) -> Readings:
-        """What the switcher reads; `constant` cuts the gradient into the task network."""
-        weights = {group.name: neuron_weights(self.network, group) for group in self.groups}
-        if constant:
-            weights = {k: NeuronWeights(*(w.detach() for w in v)) for k, v in weights.items()}
-        return self.switcher.read(weights)
+    def _make_switcher(self, config: SwitcherConfig, seed: int) -> Any:
+        if config.reads == "nothing":
+            return FreeFactors({g.name: g.neurons for g in self.groups}, config)
+        fan_in = {g.name: neuron_weights(self.network, g).incoming.shape[1] for g in self.groups}
+        return Switcher(fan_in, config, seed)
 
-    def _constant_readings(self) -> Readings:
+    def _read(self) -> Any:
+        """What the switcher reads."""
+        config, net = self.switcher.config, self.network
+        if config.reads == "nothing":
+            return None
+        lengths = {g.name: outgoing_lengths(net, g) for g in self.groups if config.outgoing}
+        return self.switcher.read({g.name: neuron_weights(net, g) for g in self.groups}, lengths)
+
+    def _constant_readings(self) -> Any:
         """Read once while the task network stays as it is: for a phase, and the factors after."""
         if self._readings is None:
-            self._readings = self._read(constant=True)
+            with torch.no_grad():  # the gradient is not to reach the task network
+                self._readings = self._read()
         return self._readings
 
     def _pinned_over(self, free: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -191,7 +198,7 @@ class Learners:
 
     def _put_in_force(self, free: dict[str, Tensor]) -> None:
         factors = self._pinned_over(free)
-        self._in_force, self._scaled = _InForce(free, factors, _neurons_on(factors)), None
+        self._in_force, self._scaled = _InForce(free, factors, neurons_on(factors)), None
 
     def _factors_in_force(self) -> "_InForce":
         if self._in_force is None:
@@ -270,22 +277,22 @@ def _adjusted(
     return old
 
 
-def _update(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def update(optimizer: torch.optim.Optimizer, lr: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
 
 
-def _trainable(network: nn.Module) -> list[nn.Parameter]:
+def trainable(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
+def neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
     """(groups,): counted on the device, where NaN counts as off."""
     return torch.stack([(s > 0).sum() for s in factors.values()])
 
 
-def _measured(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
+def measured(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
     """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
     accuracy = (scores.detach().argmax(1) == labels).float().mean()
     return torch.cat([torch.stack([loss.detach(), accuracy]), on])

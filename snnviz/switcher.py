@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from snnviz.switches import NeuronWeights
 
+READS = ("weights", "shuffled", "random", "nothing")
 MOST_INPUTS = 1024  # numbers that a reader takes from a neuron's incoming weights
 
 
@@ -85,12 +86,20 @@ class SwitcherConfig:
         gain: multiplies the scores; it decides how fast a group parts into on and off.
         gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
             "fixed" (the same in every group).
+        reads: "weights"; or, to find out what reading them is good for, "shuffled" (those of
+            another neuron of the group), "random" (fixed random numbers in their place), or
+            "nothing" (there is no network; each neuron has a score of its own).
+        outgoing: read also how long the weights are by which others read a neuron.
+        attention: neurons of a group look at one another, besides at their mean.
     """
 
     activation: str = "unit_mean"
     hidden: int = 32
     gain: float = 0.06
     gain_rule: str = "per_neuron"
+    reads: str = "weights"
+    outgoing: bool = False
+    attention: bool = False
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -109,6 +118,17 @@ class SwitcherConfig:
             raise ValueError(
                 f"switcher.gain_rule must be 'per_neuron' or 'fixed', got {self.gain_rule!r}."
             )
+        if self.reads not in READS:
+            allowed = ", ".join(map(repr, READS))
+            raise ValueError(f"switcher.reads must be one of {allowed}, got {self.reads!r}.")
+        for name in ("outgoing", "attention"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ValueError(f"switcher.{name} must be True or False, got {value!r}.")
+            if value and self.reads == "nothing":
+                raise ValueError(
+                    f"switcher.{name} must be False where switcher.reads is 'nothing'."
+                )
 
     def gain_of(self, neurons: int) -> float:
         """The gain in a group of so many neurons."""
@@ -133,18 +153,20 @@ class Switcher(nn.Module):
         self, fan_in: Mapping[str, int], config: SwitcherConfig | None = None, seed: int = 0
     ) -> None:
         super().__init__()
-        self.config = config or SwitcherConfig()
+        self.config, self.seed = config or SwitcherConfig(), seed
         self.groups = tuple(fan_in)
         hidden = self.config.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             inputs = [min(n, MOST_INPUTS) for n in fan_in.values()]
             self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in inputs)
-            self.measures = nn.Linear(3, hidden, bias=False)
+            self.measures = nn.Linear(3 + self.config.outgoing, hidden, bias=False)
             self.fellows = nn.Linear(hidden, hidden, bias=False)
             self.norm = nn.LayerNorm(hidden)
             self.middle = nn.Linear(hidden, hidden)
             self.score = nn.Linear(hidden, 1)
+            if self.config.attention:
+                self.looks = nn.Linear(hidden, 3 * hidden, bias=False)  # query, key, value
         for i, n in enumerate(fan_in.values()):
             # Drawn anew from the same seed whenever a switcher is made, so never saved.
             self.register_buffer(f"signs{i}", _signs(n) if n > MOST_INPUTS else None, False)
@@ -152,30 +174,43 @@ class Switcher(nn.Module):
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
-    def forward(self, weights: Mapping[str, NeuronWeights]) -> dict[str, Tensor]:
+    def forward(
+        self, weights: Mapping[str, NeuronWeights], outgoing: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """{group: what `neuron_weights` gives} -> {group: factors (neurons,)}."""
-        return self.factors(self.read(weights))
+        return self.factors(self.read(weights, outgoing))
 
-    def read(self, weights: Mapping[str, NeuronWeights]) -> "Readings":
-        """What `factors` needs to know of the weights; it stays as long as they stay."""
+    def read(
+        self, weights: Mapping[str, NeuronWeights], outgoing: Mapping[str, Tensor] | None = None
+    ) -> "Readings":
+        """What `factors` needs to know of the weights; it stays as long as they stay.
+
+        `outgoing` is {group: what `outgoing_lengths` gives}, if the switcher reads that.
+        """
         own = self.score.weight.dtype  # the switcher's, whatever the task network's is
         parts = [[w.to(own) for w in weights[name]] for name in self.groups]
-        lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, _, _ in parts]
+        if self.config.outgoing:
+            assert outgoing is not None
+            for name, part in zip(self.groups, parts, strict=True):
+                part.append(outgoing[name].to(own).clamp_min(1e-12).log())
+        if self.config.reads != "weights":
+            parts = [self._instead(i, part) for i, part in enumerate(parts)]
+        lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, *_ in parts]
         layout = self._layout(tuple(len(length) for length in lengths), lengths[0])
         length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)
         measures = [length.log(), *(torch.cat(each) for each in list(zip(*parts, strict=True))[1:])]
-        centred = layout.centred(torch.stack(measures, 1))  # (neurons, 3)
+        centred = layout.centred(torch.stack(measures, 1))  # (neurons, 3 or 4)
         variance = layout.means(centred.square()).clamp_min(
             1e-30
         )  # a root's slope at 0 is infinite
         rows = []
-        for i, (incoming, _, _) in enumerate(parts):
+        for i, (incoming, *_) in enumerate(parts):
             signs = getattr(self, f"signs{i}")
             incoming = incoming if signs is None else _hashed(incoming, signs)
             rows.append(incoming)  # (neurons of a group, at most MOST_INPUTS)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
-        roots = [math.sqrt(incoming.shape[1]) for incoming, _, _ in parts]
+        roots = [math.sqrt(incoming.shape[1]) for incoming, *_ in parts]
         unit = (layout.members @ length.new_tensor(roots) / length).unsqueeze(1)
         spread = layout.members @ variance.sqrt()
         return Readings(tuple(rows), unit, centred / (spread + 1e-5), layout)
@@ -192,7 +227,10 @@ class Switcher(nn.Module):
         h = h + self.measures(readings.measures)
         # Each group has one shift: its reader's, and what its neurons have in common.
         means = layout.means(h) + shifts  # (groups, hidden)
-        h = self.norm(h + layout.members @ (shifts + self.fellows(means)))
+        h = h + layout.members @ (shifts + self.fellows(means))
+        if self.config.attention:
+            h = h + self._attended(self.norm(h), layout.counts)
+        h = self.norm(h)
         z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
         z = z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
         activation = ACTIVATIONS[self.config.activation]
@@ -202,6 +240,22 @@ class Switcher(nn.Module):
             name: activation(score)
             for name, score in zip(self.groups, z.split(layout.counts), strict=True)
         }
+
+    def _attended(self, h: Tensor, counts: tuple[int, ...]) -> Tensor:
+        """What the neurons of each group see in one another: (neurons, hidden)."""
+        seen = [
+            F.scaled_dot_product_attention(*part.unsqueeze(0).chunk(3, 2)).squeeze(0)
+            for part in self.looks(h).split(counts)
+        ]
+        return torch.cat(seen)
+
+    def _instead(self, group: int, part: list[Tensor]) -> list[Tensor]:
+        """What is read in the weights' place; drawn anew from the same seed, so never saved."""
+        generator = torch.Generator().manual_seed(self.seed * 1009 + group)
+        if self.config.reads == "shuffled":
+            order = torch.randperm(len(part[0]), generator=generator).to(part[0].device)
+            return [each.index_select(0, order) for each in part]
+        return [torch.randn(each.shape, generator=generator).to(each) for each in part]
 
     def _layout(self, counts: tuple[int, ...], like: Tensor) -> "_Layout":
         kept: _Layout | None = getattr(self, "_kept_layout", None)

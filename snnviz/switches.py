@@ -193,6 +193,26 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
     )
 
 
+def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
+    """(neurons,): length of all weights by which other layers read each neuron, attached."""
+    squares: list[Tensor] = []
+    for member in group.read_as:
+        layer: Any = network.get_submodule(member.layer)
+        weight = layer.weight
+        if weight.ndim < 2:
+            continue  # a norm that reads: its scale is no connection
+        parts = getattr(layer, "groups", 1)
+        split = weight.reshape(parts, -1, *weight.shape[1:]).movedim(2, 1)  # (parts, in, out, …)
+        channels = split.flatten(2).square().sum(2).flatten()  # (inputs,)
+        index = torch.from_numpy(member.neurons).to(weight.device)
+        chosen = channels[torch.from_numpy(member.channels).to(weight.device)]
+        squares.append(chosen.new_zeros(group.neurons).index_add(0, index, chosen))
+    if not squares:
+        return next(network.parameters()).new_ones(group.neurons)
+    # A root's slope at 0 is infinite.
+    return torch.stack(squares).sum(0).clamp_min(1e-30).sqrt()
+
+
 def _by_neuron(
     member: Member, neurons: int, rows: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

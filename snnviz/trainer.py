@@ -83,6 +83,7 @@ class Trainer:
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
             well. In float32 the same seed repeats a run bit for bit on the same machine.
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
+        learners: how the two take their steps; `snnviz.rivals` have others.
 
     Raises:
         ValueError: an argument is not allowed, or the network has nothing to switch.
@@ -98,6 +99,8 @@ class Trainer:
         device: str | torch.device = "auto",
         precision: str = "auto",
         exclude: Sequence[str] = (),
+        *,
+        learners: type[Learners] = Learners,
     ) -> None:
         _checks.whole("seed", seed, 0)
         self._schedule = _checked(schedule or Schedule(), data)
@@ -109,7 +112,7 @@ class Trainer:
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
         network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.learners = Learners(
+        self.learners = learners(
             network, self.switches, switcher, self.schedule, seed, self.device, self.precision
         )
         self._check_scores(example.to(self.device))
@@ -360,6 +363,7 @@ class Trainer:
             self.device,
             self.precision,
             self.exclude,
+            learners=type(self.learners),
         )
         other._initial = self._initial
         other.load_state_dict(state)

@@ -10,12 +10,13 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 from snnviz.data import ImageData
-from snnviz.networks import NETWORKS, Shape, network
+from snnviz.networks import NETWORKS, network, recipe
+from snnviz.networks.small import Shape
 
 NAMES = (
-    "mlp, lenet5, vgg_small, vgg11, vgg16, vgg19, resnet20, resnet56, resnet18, resnet34, "
-    "resnet50, resnet18_imagenet, resnet34_imagenet, resnet50_imagenet, resnext50, mobilenet_v2, "
-    "densenet121, squeezenet, efficientnet_b0, convnext_tiny, vit_tiny"
+    "mlp, lenet5, vgg_small, vgg11, vgg16, vgg19, resnet8, resnet20, resnet56, resnet18, "
+    "resnet34, resnet50, resnet18_imagenet, resnet34_imagenet, resnet50_imagenet, resnext50, "
+    "mobilenet_v2, densenet121, squeezenet, efficientnet_b0, convnext_tiny, vit_tiny"
 )
 
 
@@ -305,3 +306,49 @@ def test_dropout_is_torchvisions(name: str) -> None:
 def test_errors(name: str, size: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         network(name, images(1, *size))
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("mlp", {"fc1": 150, "fc2": 50, "scores": 3}),
+        ("lenet5", {"conv1": 10, "conv2": 25, "fc1": 250, "scores": 3}),
+        ("vgg_small", {"conv1": 16, "conv4": 32, "fc1": 128, "scores": 3}),
+        ("resnet8", {"conv1": 8, "layer2.0.conv1": 16, "layer3.0.downsample.0": 32, "fc": 3}),
+    ],
+)
+def test_half_as_wide(name: str, widths: dict[str, int]) -> None:
+    made = network(name, images(), width=0.5)
+    assert {layer: len(made.get_submodule(layer).weight) for layer in widths} == widths  # type: ignore[arg-type]
+    assert made(torch.randn(2, 1, 16, 16)).shape == (2, 3)
+    assert recipe(made) == (name, 0, 0.5)
+
+
+def test_a_layer_has_at_least_one_neuron() -> None:
+    assert [len(p) for p in network("mlp", images(), width=0.001).parameters()] == [
+        1,
+        1,
+        1,
+        1,
+        3,
+        3,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "message"),
+    [
+        ("mlp", 0, "width must be a number above 0, and at most 64, got 0."),
+        ("mlp", "2", "width must be a number above 0, and at most 64, got '2'."),
+        ("mlp", 65, "width must be a number above 0, and at most 64, got 65."),
+        (
+            "resnet18",
+            0.5,
+            "width must be 1 for resnet18, got 0.5. Networks that can be made wider and narrower: "
+            "mlp, lenet5, vgg_small, resnet8, resnet20, resnet56.",
+        ),
+    ],
+)
+def test_widths_that_are_not_allowed(name: str, width: float, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        network(name, images(), width=width)

@@ -1,6 +1,7 @@
 """The switcher: its activations against a reference projection, its laws, its config."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -351,3 +352,87 @@ def test_config_errors(fields: dict[str, Any], message: str) -> None:
 def test_config_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SwitcherConfig().gain = 2.0  # type: ignore[misc]
+
+
+# --- what is read ---------------------------------------------------------------------------------
+
+
+def lengths(weights: dict[str, NeuronWeights]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {k: torch.rand(len(w.scale), generator=generator) + 0.1 for k, w in weights.items()}
+
+
+def test_with_outgoing_weights_and_attention_it_is_equivariant_too() -> None:
+    config = SwitcherConfig(outgoing=True, attention=True, hidden=8)
+    switcher = awake({"a": 5, "b": 3}, config)
+    weights = {"a": neurons(9, 5), "b": neurons(4, 3, 1)}
+    outgoing = lengths(weights)
+    order = torch.randperm(9)
+    permuted = {**weights, "a": NeuronWeights(*(x[order] for x in weights["a"]))}
+    factors = switcher(weights, outgoing)
+    others = switcher(permuted, {**outgoing, "a": outgoing["a"][order]})
+    assert len(factors["a"].unique()) > 2
+    torch.testing.assert_close(others["a"], factors["a"][order], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(others["b"], factors["b"])
+
+
+@pytest.mark.parametrize("config", [{"outgoing": True}, {"attention": True}])
+def test_what_else_is_read_matters(config: dict) -> None:
+    switcher = awake({"a": 5}, SwitcherConfig(**config))
+    weights = {"a": neurons(9, 5)}
+    outgoing = lengths(weights)
+    factors = switcher(weights, outgoing)["a"]
+    if "outgoing" in config:
+        others = switcher(weights, {"a": outgoing["a"].flip(0)})["a"]
+    else:
+        weighing = switcher.looks.weight.data
+        switcher.looks.weight.data = torch.zeros_like(weighing)
+        others = switcher(weights, outgoing)["a"]
+    assert not torch.allclose(factors, others)
+
+
+def test_attention_by_hand() -> None:
+    switcher = awake({"a": 5, "b": 3}, SwitcherConfig(attention=True, hidden=4))
+    h = torch.randn(7, 4)
+    query, key, value = switcher.looks(h[:5]).chunk(3, 1)
+    wanted = torch.softmax(query @ key.T / 2, 1) @ value
+    torch.testing.assert_close(switcher._attended(h, (5, 2))[:5], wanted)
+
+
+def test_shuffled_it_reads_another_neurons_weights() -> None:
+    config = SwitcherConfig(reads="shuffled")
+    switcher, plain = awake({"a": 5}, config), awake({"a": 5})
+    weights = neurons(40, 5)
+    factors, others = switcher({"a": weights})["a"], plain({"a": weights})["a"]
+    assert not torch.allclose(factors, others)
+    # The same factors, each given to another neuron, and always to the same one.
+    torch.testing.assert_close(factors.sort().values, others.sort().values, rtol=1e-3, atol=1e-4)
+    assert torch.equal(factors, switcher({"a": weights})["a"])
+    assert not torch.allclose(factors, awake({"a": 5}, config, seed=1)({"a": weights})["a"])
+
+
+def test_random_it_reads_nothing_of_the_weights() -> None:
+    switcher = awake({"a": 5}, SwitcherConfig(reads="random"))
+    factors = switcher({"a": neurons(40, 5)})["a"]
+    assert torch.equal(factors, switcher({"a": neurons(40, 5, seed=7)})["a"])
+    assert len(factors.unique()) > 5
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"reads": "minds"},
+            "switcher.reads must be one of 'weights', 'shuffled', 'random', 'nothing', "
+            "got 'minds'.",
+        ),
+        ({"outgoing": 1}, "switcher.outgoing must be True or False, got 1."),
+        (
+            {"attention": True, "reads": "nothing"},
+            "switcher.attention must be False where switcher.reads is 'nothing'.",
+        ),
+    ],
+)
+def test_what_cannot_be_read(config: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SwitcherConfig(**config)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from snnviz.networks import lenet5, mlp, vgg_small
-from snnviz.switches import Switches, neuron_weights, scaled_parameters
+from snnviz.switches import Switches, neuron_weights, outgoing_lengths, scaled_parameters
 from snnviz.tracing import find_switches
 from tests import reference
 from tests.reference import LAYERS, Residual, hooked
@@ -260,3 +260,38 @@ def test_factors_for_some_of_the_groups() -> None:
     values[2:] = 0
     smaller = places([2, 6])
     assert switches.size({first: values}).parameters == sum(p.numel() for p in smaller.parameters())
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "residual"])
+def test_lengths_of_outgoing_weights_against_a_slow_loop(name: str) -> None:
+    net, shape = BUILD[name]
+    network = net()
+    switches = find_switches(network, torch.randn(2, *shape))
+    for group in switches.groups.values():
+        squares = np.zeros(group.neurons)
+        for member in group.read_as:
+            weight = network.get_submodule(member.layer).weight.detach().double().numpy()
+            for channel, neuron in zip(member.channels, member.neurons, strict=True):
+                squares[neuron] += (weight[:, channel] ** 2).sum()
+        found = outgoing_lengths(network, group).detach()
+        np.testing.assert_allclose(found, np.sqrt(squares), rtol=1e-5)
+        assert (squares > 0).all()
+
+
+def test_outgoing_weights_of_a_grouped_convolution() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 6, 1, groups=2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(24, 3),
+    )  # fmt: skip
+    group = next(iter(find_switches(network, torch.randn(2, 1, 2, 2)).groups.values()))
+    weight = network.get_submodule("2").weight.detach().double().numpy()  # (6, 2, 1, 1)
+    by_channel = np.array(
+        [(weight[3 * (c // 2) : 3 * (c // 2) + 3, c % 2] ** 2).sum() for c in range(4)]
+    )
+    wanted = np.zeros(group.neurons)
+    for member in group.read_as:
+        if member.layer == "2":
+            np.add.at(wanted, member.neurons, by_channel[member.channels])
+    np.testing.assert_allclose(
+        outgoing_lengths(network, group).detach(), np.sqrt(wanted), rtol=1e-5
+    )

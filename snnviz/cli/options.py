@@ -41,6 +41,8 @@ class RunOptions:
 
     Attributes:
         network: task network: mlp, lenet5, vgg_small, resnet20 or another one that snnviz knows.
+        width: multiplies the neurons of each hidden layer of mlp, lenet5, vgg_small and the
+            narrow resnets.
         network_seed: of the task network's first weights; the run's seed if left out.
         data: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn, looked for in $SNNVIZ_DATA;
             or folder:PATH for images of your own in PATH/train/<class>/ and PATH/test/<class>/.
@@ -60,6 +62,7 @@ class RunOptions:
     """
 
     network: str = "lenet5"
+    width: float = 1.0
     network_seed: int | None = None
     data: str = "fashion-mnist"
     size: int | None = None
@@ -270,6 +273,7 @@ def _of_run(file: Path) -> dict[str, Any]:
     }
     recipe, data = config.network, config.data
     options["network"] = recipe.name if recipe else YOUR_OWN
+    options["width"] = recipe.width if recipe else 1.0
     if recipe and recipe.seed != config.seed:
         options["network_seed"] = recipe.seed
     if data:

@@ -35,7 +35,7 @@ def train(*layers: dict[str, Any]) -> Answer:
     seed = asked.seed if asked.network_seed is None else asked.network_seed
     with _keeping(folder):
         trainer = Trainer(
-            network(asked.network, data, seed),
+            network(asked.network, data, seed, asked.width),
             data,
             asked.schedule,
             asked.switcher,

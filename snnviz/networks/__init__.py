@@ -21,16 +21,17 @@ from snnviz.networks.known import (
     vgg,
     vit_tiny,
 )
-from snnviz.networks.small import Shape, lenet5, mlp, vgg_small
+from snnviz.networks.small import lenet5, mlp, vgg_small
 
 # The smallest height and width that the network can take stands beside it.
-NETWORKS: dict[str, tuple[Callable[[Shape, int], nn.Module], int]] = {
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
     "mlp": (mlp, 1),
     "lenet5": (lenet5, 16),
     "vgg_small": (vgg_small, 4),
     "vgg11": (partial(vgg, "A"), 16),
     "vgg16": (partial(vgg, "D"), 16),
     "vgg19": (partial(vgg, "E"), 16),
+    "resnet8": (partial(resnet_cifar, 1), 1),
     "resnet20": (partial(resnet_cifar, 3), 1),
     "resnet56": (partial(resnet_cifar, 9), 1),
     "resnet18": (partial(resnet, "resnet18"), 1),
@@ -49,11 +50,17 @@ NETWORKS: dict[str, tuple[Callable[[Shape, int], nn.Module], int]] = {
 }
 
 
+MOST_WIDTH = 64
+# Networks that can be made wider and narrower.
+SCALABLE = ("mlp", "lenet5", "vgg_small", "resnet8", "resnet20", "resnet56")
+
+
 class Recipe(NamedTuple):
     """What `network` was asked for: enough to make another such network, before training."""
 
     name: str
     seed: int
+    width: float = 1.0
 
 
 # Kept beside the modules, which stay the user's own.
@@ -65,21 +72,24 @@ def recipe(module: nn.Module) -> Recipe | None:
     return _RECIPES.get(module)
 
 
-def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
+def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn.Module:
     """A task network for these images and classes, with weights drawn from `seed`.
 
     Args:
         name: one of `mlp`, `lenet5`, `vgg_small`; `vgg11`, `vgg16`, `vgg19` with batch norm in
-            their CIFAR form; `resnet20`, `resnet56`; with a CIFAR stem `resnet18`, `resnet34`,
-            `resnet50`, `resnext50`, `densenet121`; as torchvision has them `resnet18_imagenet`,
-            `resnet34_imagenet`, `resnet50_imagenet`; and, with strides for small images,
-            `mobilenet_v2`, `squeezenet`, `efficientnet_b0`, `convnext_tiny`, `vit_tiny`.
+            their CIFAR form; `resnet8`, `resnet20`, `resnet56`; with a CIFAR stem `resnet18`,
+            `resnet34`, `resnet50`, `resnext50`, `densenet121`; as torchvision has them
+            `resnet18_imagenet`, `resnet34_imagenet`, `resnet50_imagenet`; and, with strides for
+            small images, `mobilenet_v2`, `squeezenet`, `efficientnet_b0`, `convnext_tiny`,
+            `vit_tiny`.
         data: gives the images' shape and the number of classes.
         seed: of the initial weights; torch's own random state is left as it was.
+        width: multiplies the neurons of each hidden layer; other than 1 only for `mlp`, `lenet5`,
+            `vgg_small`, `resnet8`, `resnet20` and `resnet56`.
 
     Raises:
-        ValueError: no network has that name, or the images are too small for it, or
-            cannot be cut into patches (`vit_tiny`).
+        ValueError: no network has that name, it has no such width, or the images are too small
+            for it, or cannot be cut into patches (`vit_tiny`).
     """
     if name not in NETWORKS:
         raise ValueError(
@@ -92,8 +102,28 @@ def network(name: str, data: ImageData, seed: int = 0) -> nn.Module:
             f"{name} needs images of at least {smallest} x {smallest} pixels, "
             f"got {data.shape[1]} x {data.shape[2]}. Resize them, or use 'mlp'."
         )
+    check_width(name, width)
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, the same everywhere
         torch.manual_seed(seed)
-        made = build(data.shape, data.n_classes)
-    _RECIPES[made] = Recipe(name, seed)
+        scale = {} if width == 1 else {"width": width}
+        made = build(data.shape, data.n_classes, **scale)
+    _RECIPES[made] = Recipe(name, seed, float(width))
     return made
+
+
+def check_width(name: str, width: float) -> None:
+    """Whether the network of that name can be made so many times as wide.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    number = isinstance(width, int | float) and not isinstance(width, bool)
+    if not number or not 0 < width <= MOST_WIDTH:
+        raise ValueError(
+            f"width must be a number above 0, and at most {MOST_WIDTH}, got {width!r}."
+        )
+    if width != 1 and name not in SCALABLE:
+        raise ValueError(
+            f"width must be 1 for {name}, got {width!r}. "
+            f"Networks that can be made wider and narrower: {', '.join(SCALABLE)}."
+        )

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snnviz.networks.small import Shape, sequential
+from snnviz.networks.small import Shape, scaled, sequential
 
 
 def vgg(layers: str, shape: Shape, classes: int) -> nn.Module:
@@ -51,7 +51,7 @@ def resnet_imagenet(name: str, shape: Shape, classes: int) -> nn.Module:
     return network
 
 
-def resnet_cifar(blocks: int, shape: Shape, classes: int) -> nn.Module:
+def resnet_cifar(blocks: int, shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
     """The narrow ResNet for CIFAR (He et al. 2016, section 4.2): 16, 32 and 64 channels.
 
     It is made of torchvision's `BasicBlock`, `blocks` for each width, 6 `blocks` + 2 layers in all.
@@ -61,19 +61,22 @@ def resnet_cifar(blocks: int, shape: Shape, classes: int) -> nn.Module:
     """
     from torchvision.models.resnet import BasicBlock, conv1x1
 
+    first, *others = scaled(width, 16, 32, 64)
     layers: dict[str, nn.Module] = {
-        "conv1": nn.Conv2d(shape[0], 16, 3, padding=1, bias=False),
-        "bn1": nn.BatchNorm2d(16),
+        "conv1": nn.Conv2d(shape[0], first, 3, padding=1, bias=False),
+        "bn1": nn.BatchNorm2d(first),
         "relu": nn.ReLU(inplace=True),
-        "layer1": nn.Sequential(*(BasicBlock(16, 16) for _ in range(blocks))),
+        "layer1": nn.Sequential(*(BasicBlock(first, first) for _ in range(blocks))),
     }
-    for i, width in enumerate((32, 64), start=2):
-        shortcut = nn.Sequential(conv1x1(width // 2, width, stride=2), nn.BatchNorm2d(width))
-        first = BasicBlock(width // 2, width, stride=2, downsample=shortcut)
-        others = (BasicBlock(width, width) for _ in range(blocks - 1))
-        layers[f"layer{i}"] = nn.Sequential(first, *others)
+    before = first
+    for i, channels in enumerate(others, start=2):
+        shortcut = nn.Sequential(conv1x1(before, channels, stride=2), nn.BatchNorm2d(channels))
+        narrowing = BasicBlock(before, channels, stride=2, downsample=shortcut)
+        rest = (BasicBlock(channels, channels) for _ in range(blocks - 1))
+        layers[f"layer{i}"] = nn.Sequential(narrowing, *rest)
+        before = channels
     layers |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
-    network = sequential(**layers, fc=nn.Linear(64, classes))
+    network = sequential(**layers, fc=nn.Linear(before, classes))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             _he_normal(module.weight)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from snnviz import _files
 from snnviz._checks import AUGMENTS
 from snnviz.data import NAMES, ImageData, Source, load_data
-from snnviz.networks import NETWORKS, Recipe, network, recipe
+from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
 from snnviz.trainer import Trainer
@@ -173,7 +173,7 @@ class RunConfig:
         if given is None:
             if self.network is None:
                 raise ValueError(f"this run was made with a network of your own. {how}")
-            given = network(self.network.name, data, self.network.seed)
+            given = network(self.network.name, data, self.network.seed, self.network.width)
         if not isinstance(given, nn.Module):
             raise TypeError(f"network must be a torch.nn.Module, got {type(given).__name__}. {how}")
         for name, (mine, its) in _differing(self.tensors, tensors_of(given)).items():
@@ -294,7 +294,9 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:
-    return Recipe(_one_of("network.name", values["name"], NETWORKS), _whole(values["seed"], 0))
+    name = _one_of("network.name", values["name"], NETWORKS)
+    check_width(name, values["width"])
+    return Recipe(name, _whole(values["seed"], 0), float(values["width"]))
 
 
 def _source(values: dict[str, Any]) -> Source:

@@ -20,6 +20,7 @@ from snnviz.networks import network
 from snnviz.runs import Trainer
 from snnviz.runs.folder import Lock
 from snnviz.schedule import Schedule
+from snnviz.switcher import SwitcherConfig
 from tests.runs.conftest import (
     DATA,
     PLAN,
@@ -46,6 +47,9 @@ KINDS: dict[str, dict[str, Any]] = {
         ),
     },
     "no momentum": {"schedule": PLAN.replace(task_momentum=0.0)},
+    "free factors": {"switcher": SwitcherConfig(reads="nothing")},
+    "another neuron's weights": {"switcher": SwitcherConfig(reads="shuffled", outgoing=True)},
+    "random numbers, attention": {"switcher": SwitcherConfig(reads="random", attention=True)},
 }
 
 

@@ -1,0 +1,58 @@
+"""Squeeze and excitation (Hu et al. 2018): neurons weighted by activations, image by image.
+
+It stands where a factor would: after the norm, before the activation. It turns nothing off.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from snnviz.rivals.start import Start, number
+from snnviz.tracing import find_switches
+from snnviz.trainer import Trainer
+
+
+def se(start: Start, reduction: float = 8) -> Trainer:
+    """Trains the network with a gate behind each of its layers of switch groups.
+
+    Args:
+        start: what to train.
+        reduction: the gate's hidden units are so many times fewer than the neurons.
+    """
+    divisor = number("reduction", reduction, 1)
+    example = start.data.batch("train", torch.arange(2))[0].cpu()
+    network = excited(start.network, example, divisor, start.seed)
+    trainer = start.trainer(network, start.alone)
+    trainer.run(progress=False)
+    return trainer
+
+
+class Excited(nn.Module):
+    """A layer whose channels are weighted by what they say of the whole image."""
+
+    def __init__(self, layer: nn.Module, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)  # (n, channels, …)
+        mean = y.flatten(2).mean(2) if y.ndim > 2 else y
+        gate = self.excite(torch.relu(self.squeeze(mean))).sigmoid()  # (n, channels)
+        return y * gate.view(*gate.shape, *(1,) * (y.ndim - 2))
+
+
+def excited(network: nn.Module, example: Tensor, reduction: float, seed: int) -> nn.Module:
+    """A copy with gates; the weights of the network stay as they are."""
+    copy = deepcopy(network)
+    switches = find_switches(network, example)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in dict.fromkeys(n for g in switches.groups.values() for n in g.scaled):
+            layer = copy.get_submodule(name)
+            channels = len(layer.weight)  # type: ignore[arg-type]
+            hidden = max(1, round(channels / reduction))
+            copy.set_submodule(name, Excited(layer, channels, hidden))
+    return copy

@@ -1,0 +1,113 @@
+"""Network slimming (Liu et al. 2017): an L1 penalty on the norms' scales; the smallest go.
+
+Where a group has no norm there is no such scale. It gets one, which is learned with the weights
+and multiplies them, as a batch norm's scale would.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snnviz.learners import Learners
+from snnviz.rivals.joint import JointLearners
+from snnviz.rivals.pruning import Scores, pruned
+from snnviz.rivals.start import Start, number
+from snnviz.switcher import SwitcherConfig
+from snnviz.switches import Factors
+from snnviz.trainer import Trainer
+
+
+def slimming(
+    start: Start, strength: float = 1e-4, size: float | None = None, prune_at: float = 0.5
+) -> Trainer:
+    """Trains under the penalty, prunes by scale, and trains on without it.
+
+    Args:
+        start: what to train.
+        strength: of the penalty; 1e-4 for VGG and 1e-5 for ResNet in the paper.
+        size: share of the parameters that is left; None: as in the reference.
+        prune_at: the share of the epochs after which neurons go.
+    """
+    weight = number("strength", strength, 0)
+
+    class Slimming(SlimmingLearners):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.strength = weight
+
+    return pruned(start, scales, size, prune_at, Slimming)
+
+
+class Scales(nn.Module):
+    """One scale for each neuron of a group without norms; groups with norms have theirs."""
+
+    config = SwitcherConfig(reads="nothing")
+
+    def __init__(self, neurons: dict[str, int], without_norm: set[str]) -> None:
+        super().__init__()
+        self.none = nn.Parameter(
+            torch.zeros(0)
+        )  # an optimizer needs one, and there may be no other
+        self.names = [name for name in neurons if name in without_norm]
+        self.scales = nn.ParameterList(torch.ones(neurons[name]) for name in self.names)
+        for i, (name, n) in enumerate(neurons.items()):
+            self.register_buffer(
+                f"one{i}", torch.ones(n) if name not in without_norm else None, False
+            )
+        self.groups = tuple(neurons)
+
+    def factors(self, readings: None = None) -> dict[str, Tensor]:
+        own = dict(zip(self.names, self.scales, strict=True))
+        # A scale may become negative; as a factor it is what it weighs.
+        return {
+            name: own[name].abs() if name in own else getattr(self, f"one{i}")
+            for i, name in enumerate(self.groups)
+        }
+
+
+class SlimmingLearners(JointLearners):
+    """Adds the penalty's slope to the gradients of all scales."""
+
+    strength = 0.0
+
+    def make_gates(self) -> Scales:
+        without = {g.name for g in self.groups if not any(g.norms)}
+        return Scales({g.name: g.neurons for g in self.groups}, without)
+
+    def gates(self) -> Factors:
+        return self.switcher.factors()
+
+    def shrink(self) -> None:
+        for scale in _norm_scales(self):
+            if scale.grad is not None:
+                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
+        for scale in self.switcher.parameters():
+            if scale.grad is not None:
+                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
+
+    def stop_shrinking(self) -> None:
+        self.strength = 0.0
+
+
+def scales(trainer: Trainer) -> Scores:
+    """How large the scale of each neuron is; of a neuron with several norms the mean."""
+    found = {}
+    for group in trainer.switches.groups.values():
+        total, count = np.zeros(group.neurons), np.zeros(group.neurons)
+        for member, norm in zip(group.written_as, group.norms, strict=True):
+            if norm:
+                weight: Any = trainer.network.get_submodule(norm).weight
+                np.add.at(
+                    total, member.neurons, weight.detach().abs().cpu().numpy()[member.channels]
+                )
+                np.add.at(count, member.neurons, 1)
+        own = trainer.factors[group.name].detach().cpu().numpy()
+        found[group.name] = np.where(count > 0, total / np.maximum(count, 1), own)
+    return found
+
+
+def _norm_scales(learners: Learners) -> list[Tensor]:
+    names = dict.fromkeys(norm for g in learners.groups for norm in g.norms if norm)
+    return [learners.network.get_submodule(name).weight for name in names]  # type: ignore[misc]

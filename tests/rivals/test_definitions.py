@@ -1,0 +1,256 @@
+"""Each rival against its own definition."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import snnviz as sv
+from snnviz.rivals.group_sparse import GroupSparseLearners
+from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, L0Learners, hard_concrete
+from snnviz.rivals.pruning import _l1, lowest
+from snnviz.rivals.scratch import shaped
+from snnviz.rivals.se import excited
+from snnviz.rivals.slimming import SlimmingLearners, scales
+from snnviz.rivals.start import Start
+
+MakeStart = Callable[..., Start]
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def parameters(trainer: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+
+
+# --- slimming -----------------------------------------------------------------------------------
+
+
+def test_slimming_shrinks_every_scale_of_a_norm(start: MakeStart, batch: Batch) -> None:
+    """One step of SGD: lr * strength * sign(gamma) more than the task loss alone."""
+    plain = start("vgg_small").trainer()
+    slim = start("vgg_small").trainer(learners=SlimmingLearners)
+    slim.learners.strength = 0.3  # type: ignore[attr-defined]
+    for trainer in (plain, slim):
+        norm = trainer.network.get_submodule("norm2")
+        with torch.no_grad():
+            norm.weight[:2] = -norm.weight[:2]  # type: ignore[index,operator]
+    before = parameters(plain)
+    plain.learners.task_step(*batch, lr=0.1)
+    slim.learners.task_step(*batch, lr=0.1)
+    wanted = parameters(plain)
+    for i in range(1, 5):
+        gamma = before[f"norm{i}.weight"]
+        wanted[f"norm{i}.weight"] -= 0.1 * 0.3 * gamma.sign()
+        assert (gamma.abs() > 0).all()
+    for name, value in parameters(slim).items():
+        torch.testing.assert_close(value, wanted[name])
+
+
+def test_slimming_gives_layers_without_norm_scales_of_their_own(
+    start: MakeStart, batch: Batch
+) -> None:
+    slim = start("mlp").trainer(learners=SlimmingLearners)
+    slim.learners.strength = 0.3  # type: ignore[attr-defined]
+    slim.learners.renew_optimizers(
+        slim.schedule.replace(switcher_optimizer="sgd", switcher_momentum=0.0, switcher_lr=0.1)
+    )
+    with torch.no_grad():
+        for own in slim.learners.switcher.scales:
+            own.uniform_(0.5, 1.5)
+    own = [p.detach().clone().requires_grad_() for p in slim.learners.switcher.scales]
+    h = batch[0].flatten(1)
+    for name, scale in zip(("fc1", "fc2"), own, strict=True):
+        h = F.relu(slim.network.get_submodule(name)(h) * scale)
+    F.cross_entropy(slim.network.get_submodule("scores")(h), batch[1]).backward()
+    slim.learners.task_step(*batch, lr=slim.schedule.task_lr)
+    for scale, moved in zip(own, slim.learners.switcher.scales, strict=True):
+        assert scale.grad is not None
+        torch.testing.assert_close(moved.detach(), scale.detach() - 0.1 * (scale.grad + 0.3))
+
+
+def test_slimming_prunes_by_scale(start: MakeStart) -> None:
+    trainer = start("vgg_small").trainer(learners=SlimmingLearners)
+    with torch.no_grad():
+        trainer.network.get_submodule("norm1").weight.copy_(  # type: ignore[operator]
+            torch.tensor([0.5, -3.0, 0.1])
+        )
+    found = scales(trainer)
+    np.testing.assert_allclose(found["conv1"], [0.5, 3.0, 0.1])
+    np.testing.assert_allclose(found["fc1"], np.ones(26))
+
+
+# --- L0 -----------------------------------------------------------------------------------------
+
+
+def test_gates_are_on_as_often_as_the_closed_form_says() -> None:
+    log_alpha = torch.tensor([-3.0, -0.5, 0.0, 1.0, 4.0])
+    gates = Gates({"a": 5}, 0.5)
+    gates.log_alpha[0].data = log_alpha
+    u = torch.rand(200_000, 5, generator=torch.Generator().manual_seed(0))
+    drawn = hard_concrete(log_alpha, u)
+    often = (drawn > 0).double().mean(0)
+    chance = 1 / (1 + torch.exp(-(log_alpha - BETA * np.log(-GAMMA / ZETA))))
+    torch.testing.assert_close(gates.chances()["a"].detach(), chance)
+    np.testing.assert_allclose(often, chance, atol=0.004)
+    assert drawn.min() == 0
+    assert drawn.max() == 1
+
+
+def test_gates_without_noise() -> None:
+    gates = Gates({"a": 3}, 0.5)
+    gates.log_alpha[0].data = torch.tensor([-9.0, 0.0, 9.0])
+    values = gates.factors()["a"].tolist()
+    assert values[0] == 0
+    assert values[1] == pytest.approx(0.5)
+    assert values[2] == 1
+
+
+def test_the_price_of_weights_that_are_on(start: MakeStart, batch: Batch) -> None:
+    trainer = start("mlp").trainer(learners=L0Learners)
+    learners: Any = trainer.learners
+    learners.price = 1e-3
+    chance = 1 / (1 + np.exp(BETA * np.log(-GAMMA / ZETA)))  # of log alpha = 0
+    weights = 30 * (16 * 16 + 1) + 10 * (30 + 1)
+    assert learners.penalty().item() == pytest.approx(1e-3 * chance * weights, rel=1e-5)
+    record = learners.task_step(*batch, lr=0.0)
+    assert record[2:].tolist() == [30, 10]
+
+
+def test_a_price_turns_gates_off(start: MakeStart, batch: Batch) -> None:
+    """At the price the gates close, without it they are drawn open by the task loss or stay."""
+    plan = sv.Schedule(switcher_steps=0, switcher_optimizer="adam", switcher_lr=0.05)
+    on = []
+    for price in (0.0, 1e-3):
+        learners: Any = start("mlp").trainer(schedule=plan, learners=L0Learners).learners
+        learners.price = price
+        for _ in range(60):
+            torch.manual_seed(0)
+            record = learners.task_step(*batch, lr=plan.task_lr)
+        on.append(record[2:].sum().item())
+    assert on[0] > 35
+    assert on[1] < 25
+
+
+# --- pruning ------------------------------------------------------------------------------------
+
+
+def test_magnitude_is_the_l1_norm_in_and_out_over_its_mean(start: MakeStart) -> None:
+    trainer = start("mlp").trainer()
+    weight = {name: p.detach().numpy() for name, p in trainer.network.named_parameters()}
+    found = _l1(trainer)
+    for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
+        incoming = np.abs(weight[f"{group}.weight"]).sum(1)
+        outgoing = np.abs(weight[f"{reader}.weight"]).sum(0)
+        wanted = (incoming + outgoing) / 2
+        np.testing.assert_allclose(found[group], wanted / wanted.mean(), rtol=1e-5)
+
+
+def test_magnitude_finds_the_channels_of_a_convolution(start: MakeStart) -> None:
+    trainer = start("vgg_small").trainer()
+    with torch.no_grad():
+        for name in ("conv2.weight", "norm2.weight"):
+            trainer.network.get_parameter(name)[1] = 0
+        trainer.network.get_parameter("conv3.weight")[:, 1] = 0
+    assert _l1(trainer)["conv2"].argmin() == 1
+    assert _l1(trainer)["conv2"][1] == 0
+
+
+def test_the_lowest_go_and_one_of_each_group_stays(start: MakeStart) -> None:
+    switches = start("mlp").trainer().switches
+    scores = {"fc1": np.arange(30.0), "fc2": 100 + np.arange(10.0)}
+    for target in (0, 2000, 5000, switches.parameters):
+        off = lowest(switches, scores, target)
+        gone = off.get("fc1", [])
+        assert gone == list(range(len(gone)))
+        if off.get("fc2"):
+            assert len(gone) == 29
+        left = {g: ~np.isin(np.arange(len(s)), off.get(g, [])) for g, s in scores.items()}
+        assert all(values.any() for values in left.values())
+        # Against trying every number of neurons.
+        order = [("fc1", i) for i in range(29)] + [("fc2", i) for i in range(9)]
+        sizes = []
+        for k in range(len(order) + 1):
+            on = {g: np.ones(len(s)) for g, s in scores.items()}
+            for g, i in order[:k]:
+                on[g][i] = 0
+            sizes.append(abs(switches.size(on).parameters - target))
+        assert abs(switches.size(left).parameters - target) == min(sizes)
+    assert lowest(switches, scores, switches.parameters) == {}
+
+
+def test_group_sparse_pulls_weak_neurons_harder(start: MakeStart, batch: Batch) -> None:
+    """reg * 16^((max - norm) / (max - min)) * weight is added to the gradient (Fang et al. 2023).
+
+    The norm is the root of the mean over layers of squared L2 norms, divided by its mean.
+    """
+    plain, sparse = start("mlp").trainer(), start("mlp").trainer(learners=GroupSparseLearners)
+    sparse.learners.prepare(batch[0][:2], 0.01)  # type: ignore[attr-defined]
+    before = {name: p.double().numpy() for name, p in parameters(plain).items()}
+    for trainer in (plain, sparse):
+        trainer.learners.task_step(*batch, lr=0.1)
+    wanted = {name: p.double().numpy() for name, p in parameters(plain).items()}
+    for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
+        w, r = before[f"{group}.weight"], before[f"{reader}.weight"]
+        norm = ((w**2).sum(1) + (r**2).sum(0)) / 2
+        norm = np.sqrt(norm / norm.mean())
+        pull = 16 ** ((norm.max() - norm) / (norm.max() - norm.min()))
+        wanted[f"{group}.weight"] -= 0.1 * 0.01 * pull[:, None] * w
+        wanted[f"{reader}.weight"] -= 0.1 * 0.01 * pull[None] * r
+    for name, value in parameters(sparse).items():
+        np.testing.assert_allclose(value, wanted[name], rtol=1e-4, atol=1e-6)
+
+
+# --- scratch and SE -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lenet5", "vgg_small"])
+def test_scratch_has_the_shape_and_other_weights(
+    name: str, start: MakeStart, halves: Callable[[str], dict[str, np.ndarray]]
+) -> None:
+    begun = start(name, width=1.0)
+    groups = begun.trainer().history.groups
+    reference = {group: np.arange(n) % 2 * 2.0 for group, n in groups.items()}
+    small = shaped(begun.network, begun.data, reference, 0)
+    for group, n in groups.items():
+        assert len(small.get_submodule(group).weight) == n // 2  # type: ignore[arg-type]
+    for module_name, module in small.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            # As PyTorch draws them for such a layer: uniform up to the root of 1 / fan-in.
+            fan_in = module.weight[0].numel()
+            spread = module.weight.std().item() * (3 * fan_in) ** 0.5
+            assert spread == pytest.approx(1, rel=0.15), module_name
+    kept = begun.network.get_submodule(next(iter(groups))).weight[1::2]  # type: ignore[index]
+    assert not torch.allclose(small.get_submodule(next(iter(groups))).weight, kept)  # type: ignore[arg-type]
+
+
+def test_a_network_of_ones_own_is_drawn_anew(data: sv.ImageData) -> None:
+    own = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.ReLU(), nn.Linear(8, 3))
+    small = shaped(own, data, {"1": np.array([1, 0] * 4)}, 0)
+    assert small.get_submodule("1").weight.shape == (4, 256)
+    assert not torch.allclose(small.get_submodule("1").weight, own[1].weight[::2])  # type: ignore[arg-type,index]
+
+
+def test_excitation_weighs_what_the_layer_says(data: sv.ImageData) -> None:
+    network = sv.network("vgg_small", data, width=0.25)
+    images = data.batch("test", torch.arange(4))[0]
+    gated = excited(network, images, 4, seed=0)
+    names = [name for name, _ in gated.named_children()]
+    assert names == [name for name, _ in network.named_children()]
+    gate: Any = gated.get_submodule("norm1")
+    assert gate.squeeze.weight.shape == (2, 8)
+    network.eval()
+    gated.eval()
+    y = network.get_submodule("norm1")(network.get_submodule("conv1")(images))
+    mean = y.mean((2, 3))
+    hidden = torch.relu(mean @ gate.squeeze.weight.T + gate.squeeze.bias)
+    weights = torch.sigmoid(hidden @ gate.excite.weight.T + gate.excite.bias)
+    found = gate(network.get_submodule("conv1")(images))
+    torch.testing.assert_close(found, y * weights[:, :, None, None])
+    for name, value in network.state_dict().items():
+        layer, last = name.rsplit(".", 1)
+        inner = f"{layer}.layer" if layer in ("norm1", "norm2", "norm3", "norm4", "fc1") else layer
+        assert torch.equal(gated.state_dict()[f"{inner}.{last}"], value)

@@ -1,0 +1,179 @@
+"""All methods: equal compute, sizes from one counter, settings that are checked."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch_pruning as tp
+
+import snnviz as sv
+from snnviz import rivals
+from snnviz.rivals.dense import all_steps
+from snnviz.rivals.start import Start
+from tests.rivals.conftest import PLAN
+
+PRUNED = ("slimming", "magnitude", "random", "group_sparse")
+Halves = Callable[[str], dict[str, np.ndarray]]
+
+
+def trained(method: str, data: sv.ImageData, name: str = "mlp", **settings: Any) -> Any:
+    network = sv.network(name, data, width=0.1)
+    return rivals.train(method, network, data, PLAN, device="cpu", precision="float32", **settings)
+
+
+def task_batches(trainer: Any) -> int:
+    return int((trainer.history.steps.phase == "task").sum())
+
+
+@pytest.mark.parametrize("name", ["mlp", "vgg_small"])
+@pytest.mark.parametrize("method", rivals.METHODS)
+def test_every_method_sees_as_many_examples(
+    method: str, name: str, data: sv.ImageData, halves: Halves
+) -> None:
+    trainer = trained(method, data, name, reference=halves(name))
+    batches = 5 * (4 if method == "dense_longer" else 3)  # 15 task and 4 switcher steps: 19
+    assert task_batches(trainer) == batches
+    losses = trainer.history.epochs.train_loss
+    assert losses[1] < losses[0]
+    switching = int((trainer.history.steps.phase == "switcher").sum())
+    reads = ("switched", "free", "shuffled", "random_features")
+    assert switching == (4 if method in reads else 0)
+
+
+def test_steps_of_a_whole_run(data: sv.ImageData) -> None:
+    trainer = trained("switched", data)
+    assert all_steps(PLAN, trainer.batches_per_epoch) == trainer.position.step == 19
+
+
+def test_the_same_network_and_batches_for_all(data: sv.ImageData, halves: Halves) -> None:
+    """Before anything differs, the first loss is the same."""
+    first = {
+        method: trained(method, data, reference=halves("mlp")).history.steps.loss.iloc[0]
+        for method in rivals.METHODS
+        if method not in ("l0", "se", "scratch")
+    }
+    assert len(set(first.values())) == 1, first
+
+
+@pytest.mark.parametrize("name", ["mlp", "vgg_small", "resnet8"])
+@pytest.mark.parametrize("method", PRUNED)
+def test_pruned_to_the_references_size_by_one_counter(
+    method: str, name: str, data: sv.ImageData, halves: Halves
+) -> None:
+    trainer = trained(method, data, name, reference=halves(name))
+    wanted = trainer.switches.size(halves(name)).parameters
+    last = trainer.history.epochs.iloc[-1]
+    # A neuron more or less is the nearest that there is.
+    steps = [
+        trainer.switches.parameters
+        - trainer.switches.size({g: np.arange(n) != 0 for g, n in {group: n}.items()}).parameters
+        for group, n in trainer.history.groups.items()
+    ]
+    assert abs(last.parameters - wanted) <= max(steps)
+    small, _ = sv.compact(trainer, latency=False)
+    example = trainer.data.batch("test", torch.arange(2))[0]
+    _, parameters = tp.utils.count_ops_and_params(small, example)
+    assert parameters == last.parameters == sum(p.numel() for p in small.parameters())
+
+
+@pytest.mark.parametrize("method", PRUNED)
+def test_what_goes_is_off_from_then_on(method: str, data: sv.ImageData) -> None:
+    trainer = trained(method, data, size=0.5, prune_at=0.34)
+    factors = trainer.history.factors
+    on = [{g: v[e] != 0 for g, v in factors.items()} for e in range(3)]
+    assert all(every.all() for every in on[0].values())
+    assert any(not some.all() for some in on[1].values())
+    assert all(np.array_equal(on[1][g], on[2][g]) for g in on[1])
+    assert "pin" in set(trainer.history.events.event)
+
+
+@pytest.mark.parametrize("method", PRUNED)
+def test_a_size_of_its_own(method: str, data: sv.ImageData) -> None:
+    sizes = [
+        trained(method, data, size=size).history.epochs.parameters.iloc[-1]
+        for size in (0.0, 0.3, 1.0)
+    ]
+    whole = trained("dense", data).switches.parameters
+    assert sizes[0] < 0.15 * whole
+    assert abs(sizes[1] / whole - 0.3) < 0.05
+    assert sizes[2] == whole
+
+
+def test_dense_turns_nothing_off(data: sv.ImageData) -> None:
+    for method in ("dense", "dense_longer", "se"):
+        epochs = trained(method, data).history.epochs
+        assert (epochs.neurons_on == epochs.neurons).all()
+
+
+def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
+    for name, method in rivals.METHODS.items():
+        if not method.needs_reference:
+            continue
+        with pytest.raises(ValueError, match=r"reference|switched run"):
+            trained(name, data)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        (
+            "magnitud",
+            {},
+            "method must be one of dense, dense_longer, switched, free, shuffled, random_features, "
+            "slimming, magnitude, random, group_sparse, l0, se, scratch, got 'magnitud'.",
+        ),
+        (
+            "magnitude",
+            {"share": 0.5},
+            "method 'magnitude' has no setting 'share'; it has size, prune_at.",
+        ),
+        ("dense", {"size": 0.5}, "method 'dense' has no setting 'size'; it has none."),
+        (
+            "magnitude",
+            {"size": 1.5},
+            "settings.size must be a number from 0 to 1, got 1.5.",
+        ),
+        (
+            "random",
+            {"size": 0.5, "prune_at": 1.0},
+            "settings.prune_at must leave at least one of 3 epochs to train on, got 1.",
+        ),
+        (
+            "slimming",
+            {"size": 0.5, "strength": "much"},
+            "settings.strength must be a number of at least 0, got 'much'.",
+        ),
+        ("l0", {"dropout": 1.0}, "settings.dropout must be a number from 0.001 to 0.999, got 1.0."),
+        ("se", {"reduction": 0}, "settings.reduction must be a number of at least 1, got 0."),
+        ("free", {"lr": -1}, "settings.lr must be a number of at least 0, got -1."),
+        (
+            "random",
+            {},
+            "settings.size must say which share of the parameters is to be left (0 to 1), "
+            "where there is no switched run to be as small as.",
+        ),
+        (
+            "scratch",
+            {},
+            "scratch needs the switched run whose shape it is to have: reference=...",
+        ),
+    ],
+)
+def test_errors(method: str, settings: dict, message: str, data: sv.ImageData) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        trained(method, data, **settings)
+
+
+def test_controls_read_something_else(start: Callable[..., Start], data: sv.ImageData) -> None:
+    """All else equal, what is read decides the factors."""
+    ends = {
+        method: trained(method, data).history.factors["fc1"][-1]
+        for method in ("switched", "shuffled", "random_features", "free")
+    }
+    for a in ends:
+        assert not np.array_equal(ends[a], np.ones_like(ends[a]))
+        for b in ends:
+            assert a == b or not np.array_equal(ends[a], ends[b])
