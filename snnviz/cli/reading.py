@@ -131,7 +131,7 @@ def compact(
 
 
 def figures(run: Path, out: Path | None, formats: tuple[str, ...], width: str) -> Answer:
-    """Draws every figure that `snnviz.plots` has."""
+    """Draws every figure that `snnviz.plots` has of a run."""
     from snnviz import plots
     from snnviz.figures import save
 
@@ -139,7 +139,7 @@ def figures(run: Path, out: Path | None, formats: tuple[str, ...], width: str) -
     folder = Path("figures") / run.resolve().name if out is None else out
     size: Any = width if not _is_number(width) else float(width)
     files = []
-    for name in (name for name in plots.__all__ if name.islower()):
+    for name in plots.OF_A_RUN:
         axes = getattr(plots, name)(history)
         files += save(axes, name, formats or KINDS, size, folder)
     document = {"folder": str(folder), "files": [str(file) for file in files]}

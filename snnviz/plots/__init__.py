@@ -1,4 +1,4 @@
-"""One function a figure: a `History` in, matplotlib `Axes` out.
+"""One function a figure: a `History`, or the rows of a study, in, matplotlib `Axes` out.
 
 With `ax=None` a function draws into a figure of its own at the width of a paper's column, so that
 what is seen is what is printed. That figure is not one of pyplot's: it may be made in any thread,
@@ -10,7 +10,9 @@ Names and scales stand to the right of the Axes, so give Axes of a figure with
 
 from snnviz.plots.curves import compare_curves, learning_curves
 from snnviz.plots.distributions import factor_distribution
+from snnviz.plots.forest import differences
 from snnviz.plots.maps import switch_map
+from snnviz.plots.overlaps import overlap_map
 from snnviz.plots.paper import (
     DARK,
     DENSE,
@@ -30,6 +32,7 @@ from snnviz.plots.paper import (
 )
 from snnviz.plots.shares import neurons_on
 from snnviz.plots.sizes import size_accuracy
+from snnviz.plots.studies import accuracy_vs_size, compression_trend
 
 __all__ = [
     "DARK",
@@ -47,10 +50,24 @@ __all__ = [
     "TICK_SIZE",
     "PaperAxes",
     "PaperFigure",
+    "accuracy_vs_size",
+    "compare_curves",
+    "compression_trend",
+    "differences",
+    "factor_distribution",
+    "learning_curves",
+    "neurons_on",
+    "overlap_map",
+    "size_accuracy",
+    "switch_map",
+]
+
+# Figures of a `History`; the other functions draw the rows of a study.
+OF_A_RUN = (
     "compare_curves",
     "factor_distribution",
     "learning_curves",
     "neurons_on",
     "size_accuracy",
     "switch_map",
-]
+)

@@ -1,0 +1,21 @@
+"""What the runs of a study say, in numbers: rows of `snnviz.sweep.read` in, tables out.
+
+Every function takes a DataFrame with a row a run. Failed runs are left out and counted, a run that
+stands in several studies counts once, and what too few runs cannot tell is NaN.
+"""
+
+from snnviz.evidence.overlaps import overlap
+from snnviz.evidence.pairs import at_equal_size, interval, paired, verdict
+from snnviz.evidence.rows import CELL, DOSES
+from snnviz.evidence.trends import trend
+
+__all__ = [
+    "CELL",
+    "DOSES",
+    "at_equal_size",
+    "interval",
+    "overlap",
+    "paired",
+    "trend",
+    "verdict",
+]

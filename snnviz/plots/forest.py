@@ -1,0 +1,120 @@
+"""Paired differences with their intervals: a row a method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
+
+from snnviz.evidence.rows import cells, varied
+from snnviz.plots.methods import in_words, method_looks, setting_in_words
+from snnviz.plots.paper import DARK, paper_axes, write
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Line = tuple[str, dict[str, Any] | None]  # a method and its row, or a setting's name alone
+NEEDED = ("method", "kind", "against", "against_kind", "pairs", "difference", "low", "high")
+
+
+def differences(
+    table: DataFrame,
+    ax: Axes | None = None,
+    *,
+    unit: str = "points",
+    within: DataFrame | None = None,
+) -> Axes:
+    """Mean differences in paired seeds and their intervals, with a line at 0 and the pairs counted.
+
+    Takes the table of `evidence.paired`, a row a method, or of `evidence.at_equal_size`, a row a
+    rival. Where it holds several settings they stand below one another, each under its name.
+
+    Args:
+        unit: "points" writes shares (accuracies) times 100; anything else is written as the unit
+            of the values as they are.
+        within: another such table, whose limits the axis takes too, so that figures compare.
+
+    Raises:
+        TypeError: `table` is no DataFrame.
+        ValueError: it is empty, or a column is missing.
+    """
+    _check(table)
+    rivals = len(set(table["method"])) == 1 and len(set(table["against"])) > 1
+    who = ("against", "against_kind") if rivals else ("method", "kind")
+    looks = method_looks(zip(*(table[name] for name in who), strict=True))
+    lines = list(_lines(table, who[0], list(looks)))
+    axes = paper_axes(ax, height=min(0.75 + 0.15 * (len(lines) + 1), 9))
+    others = [in_words(name) for name in set(table["method" if rivals else "against"])]
+    other = others[0] if len(others) == 1 else "the other"
+    axes.set_xlabel(f"{other} minus rival, {unit}" if rivals else f"difference to {other}, {unit}")
+    times = 100 if unit == "points" else 1
+    axes.axvline(0, color=DARK, lw=0.6, zorder=0, label="_zero")
+    _draw_rows(axes, lines, looks, times)
+    _name_rows(axes, lines)
+    axes.set_xlim(*_limits([table] if within is None else [table, within], times))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    return axes
+
+
+def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], times: float) -> None:
+    """From y = 0 downwards: a mark and a bar each, and at the right the number of pairs."""
+    beside = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=12, units="points")
+    place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center", "color": DARK}
+    write(ax, 1, 1, "pairs", **place)
+    for i, (name, row) in enumerate(lines):
+        if row is not None:
+            look = looks[name]
+            low, middle, high = (times * row[key] for key in ("low", "difference", "high"))
+            if np.isfinite(low):
+                bar: dict[str, Any] = {"color": look["color"], "lw": 1.1}
+                ax.hlines([-i], low, high, label=f"_interval of {name}", **bar)
+            ax.plot([middle], [-i], **look, ls="", label=name, zorder=3)
+            write(ax, 1, -i, f"{row['pairs']}", **place)
+
+
+def _name_rows(ax: Axes, lines: list[Line]) -> None:
+    """Methods, and in bold the settings that they stand under."""
+    names = [name if row is None else in_words(name) for name, row in lines]
+    ax.set_yticks(-np.arange(len(lines)), names, parse_math=False)
+    for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if row is None else "normal")
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_ylim(0.6 - len(lines), 0.6)
+
+
+def _check(table: DataFrame) -> None:
+    import pandas as pd
+
+    advice = "Give the table that evidence.paired(rows) returns."
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"table must be a pandas DataFrame, got {type(table).__name__}. {advice}")
+    if missing := [name for name in NEEDED if name not in table.columns]:
+        some = ", ".join(map(repr, missing))
+        raise ValueError(f"table must have paired differences, got no column {some}. {advice}")
+    if len(table) == 0:
+        raise ValueError(f"table must have at least one row, got none. {advice}")
+
+
+def _lines(table: DataFrame, who: str, order: list[str]) -> Iterator[Line]:
+    """From the top: (method, its row), and before each of several settings (its name, None)."""
+    for setting, part in cells(table, varied(table)):
+        if setting:
+            yield setting_in_words(setting), None
+        rows = part.sort_values(who, key=lambda names: names.map(order.index), kind="stable")
+        for row in rows.to_dict("records"):
+            yield row[who], row
+
+
+def _limits(tables: list[DataFrame], times: float) -> tuple[float, float]:
+    """Around all intervals and 0."""
+    columns = ["low", "difference", "high"]
+    ends = [table[columns].to_numpy(float).ravel() for table in tables]
+    values = times * np.concatenate([[0.0], *ends])
+    values = values[np.isfinite(values)]
+    room = 0.05 * float(np.ptp(values)) or 1.0
+    return float(values.min()) - room, float(values.max()) + room

@@ -1,0 +1,81 @@
+"""How each method of a study looks and what it is called, the same in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from snnviz.plots.paper import DENSE, MARKERS, RIVALS, SWITCHER
+
+# In the order of every legend. Colours repeat, markers do not: apart in grey print too.
+LOOKS: dict[str, tuple[str, str]] = {
+    "dense": (DENSE, "_"),
+    "dense_longer": (DENSE, "d"),
+    "switched": (SWITCHER, "o"),
+    "free": (RIVALS[0], "s"),
+    "shuffled": (RIVALS[1], "^"),
+    "random_features": (RIVALS[2], "D"),
+    "slimming": (RIVALS[3], "v"),
+    "magnitude": (RIVALS[0], "P"),
+    "random": (RIVALS[1], "X"),
+    "group_sparse": (RIVALS[2], "<"),
+    "l0": (RIVALS[3], ">"),
+    "se": (RIVALS[0], "p"),
+    "scratch": (RIVALS[1], "h"),
+}
+FILLS = ("full", "none", "left", "top", "right", "bottom")  # of variants of one kind
+
+METHODS = {
+    "dense_longer": "dense, longer",
+    "free": "free factors",
+    "shuffled": "shuffled weights",
+    "random_features": "random features",
+    "slimming": "network slimming",
+    "magnitude": "L1 magnitude",
+    "group_sparse": "group sparse",
+    "l0": "L0",
+    "se": "SE",
+}
+SETTINGS = {
+    "width": "width ×{:g}",
+    "classes": "{} classes",
+    "noise": "noise {:g}",
+    "share": "{:.3g} of the images",
+}
+
+
+def method_looks(methods: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """{method: how its points look} in the fixed order, from pairs (method, kind).
+
+    A method called like its kind comes first; variants of it differ in how their mark is filled.
+    """
+    pairs = set(methods)
+    order = [*LOOKS, *sorted({kind for _, kind in pairs} - LOOKS.keys())]
+    looks: dict[str, dict[str, Any]] = {}
+    variants = dict.fromkeys(order, 0)
+    for method, kind in sorted(pairs, key=lambda p: (order.index(p[1]), p[0] != p[1], p[0])):
+        i = order.index(kind)
+        colour, marker = LOOKS.get(kind, (RIVALS[i % len(RIVALS)], MARKERS[i % len(MARKERS)]))
+        fill = FILLS[variants[kind] % len(FILLS)]
+        variants[kind] += 1
+        look = {"color": colour, "marker": marker, "fillstyle": fill, "ms": 4, "mew": 0.8}
+        looks[method] = look | {"markerfacecoloralt": "white"}
+    return looks
+
+
+def in_words(method: str) -> str:
+    """A method's name as it is written in figures."""
+    return METHODS.get(method, method.replace("_", " "))
+
+
+def setting_in_words(setting: Mapping[str, Any]) -> str:
+    """What makes a setting or a group: "lenet5, width ×0.5, 5 classes, shuffled weights"."""
+    words = []
+    for name, value in setting.items():
+        if name == "method":
+            words.append(in_words(value))
+        elif (name, value) == ("classes", 0):
+            words.append("all classes")
+        else:
+            words.append(SETTINGS.get(name, "{}").format(value))
+    return ", ".join(words)

@@ -1,0 +1,125 @@
+"""Who keeps which neurons: how far methods agree, beside what chance would give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.transforms import offset_copy
+
+from snnviz.evidence.overlaps import ALL
+from snnviz.evidence.rows import varied
+from snnviz.plots.methods import in_words, method_looks
+from snnviz.plots.paper import DARK, OFF, paper_axes, write
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SIDES = (("method", "kind", "on"), ("other", "other_kind", "other_on"))
+NEEDED = ("group", "neurons", "jaccard", "chance", *SIDES[0], *SIDES[1])
+SMALL = 5.5  # points
+KEY = "neurons on in both runs,\n% of those on in either\n(small: by chance; diagonal: two seeds)"
+
+
+def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -> Axes:
+    """How far methods keep the same neurons, in %: neurons on in both runs of those on in either.
+
+    Takes the table of `evidence.overlap`, of one setting. Below the diagonal stands the mean over
+    seeds of two methods with one seed; on the diagonal that of two seeds of one method. The small
+    number is what chance would give, and a field is the darker the further its number is above
+    that: white at chance or below, darkest where the sets are equal. A method that keeps every
+    neuron in all runs is left out, for its overlap says nothing.
+
+    Args:
+        group: one of the table's groups, or "all together".
+
+    Raises:
+        TypeError: `table` is no DataFrame.
+        ValueError: there is no such group, the table is of several settings, a column is missing,
+            or no method turns any neuron off.
+    """
+    part = _checked(table, group)
+    methods = _methods(part)
+    axes = paper_axes(ax, height=min(1.75 + 0.24 * len(methods), 6.5))
+    shade = np.full((len(methods), len(methods)), np.nan)
+    for i, method in enumerate(methods):
+        for j, other in enumerate(methods[: i + 1]):
+            pairs = _between(part, method, other)
+            if len(pairs):
+                jaccard, chance = (
+                    float(pairs[name].to_numpy(float).mean()) for name in ("jaccard", "chance")
+                )
+                shade[i, j] = max(jaccard - chance, 0) / (1 - chance) if chance < 1 else 0
+                _write_numbers(axes, j, i, jaccard, chance, bool(shade[i, j] > 0.6))
+    look: dict[str, Any] = {"cmap": matplotlib.colormaps["Greys"], "vmin": 0, "vmax": 1}
+    look |= {"aspect": "auto", "interpolation": "nearest"}
+    axes.imshow(np.ma.masked_invalid(0.9 * shade), **look)
+    _frame(axes, np.isfinite(shade))
+    names = [in_words(method) for method in methods]
+    axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(KEY)
+    return axes
+
+
+def _checked(table: DataFrame, group: str) -> DataFrame:
+    """The rows of one group."""
+    import pandas as pd
+
+    advice = "Give the table that evidence.overlap(rows) returns."
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"table must be a pandas DataFrame, got {type(table).__name__}. {advice}")
+    if missing := [name for name in NEEDED if name not in table.columns]:
+        some = ", ".join(map(repr, missing))
+        raise ValueError(f"table must have overlaps, got no column {some}. {advice}")
+    if several := varied(table):
+        raise ValueError(
+            f"table must be of one setting, got several values of {', '.join(several)}. "
+            f"Select one first: table[table[{several[0]!r}] == {table[several[0]].tolist()[0]!r}]."
+        )
+    groups = list(dict.fromkeys(table["group"]))
+    if group not in groups:
+        raise ValueError(f"group must be one of {', '.join(map(repr, groups))}, got {group!r}.")
+    return cast("DataFrame", table[(table["group"] == group).to_numpy()])
+
+
+def _methods(table: DataFrame) -> list[str]:
+    """Those that turn a neuron off in any run, in the fixed order."""
+    pairs, some_off = set(), set()
+    for name, kind, on in SIDES:
+        pairs |= set(zip(table[name], table[kind], strict=True))
+        some_off |= set(table.loc[table[on] < table["neurons"], name])
+    methods = [method for method in method_looks(pairs) if method in some_off]
+    if not methods:
+        raise ValueError(
+            "table must hold a method that turns neurons off, got none. "
+            "Where all neurons are on, every overlap is 100 %."
+        )
+    return methods
+
+
+def _between(table: DataFrame, method: str, other: str) -> DataFrame:
+    """The pairs of runs of these two, in either order."""
+    one = (table["method"] == method) & (table["other"] == other)
+    way = (table["method"] == other) & (table["other"] == method)
+    return cast("DataFrame", table[(one | way).to_numpy()])
+
+
+def _write_numbers(ax: Axes, x: int, y: int, jaccard: float, chance: float, dark: bool) -> None:
+    figure = ax.get_figure(root=True)
+    style: dict[str, Any] = {"ha": "center", "color": "white" if dark else DARK}
+    for value, points, look in ((jaccard, 0.5, {"va": "bottom"}), (chance, -1.5, {"va": "top"})):
+        size = {} if look["va"] == "bottom" else {"fontsize": SMALL}
+        place = offset_copy(ax.transData, figure, y=points, units="points")
+        write(ax, x, y, f"{100 * value:.0f}", transform=place, **style, **look, **size)
+
+
+def _frame(ax: Axes, fields: np.ndarray) -> None:
+    """A thin line around each field, so that white ones are seen."""
+    for y, x in zip(*np.nonzero(fields), strict=True):
+        corners = np.array([(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1), (x, y)]) - 0.5
+        ax.plot(*corners.T, color=OFF, lw=0.6, label="_frame", clip_on=False)

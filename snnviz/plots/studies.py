@@ -1,0 +1,221 @@
+"""What studies say: accuracy against size, compression against a dose.
+
+These take the rows of `snnviz.sweep.read`. Bars are 95 % intervals of
+a mean over seeds from Student's t; of one seed there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from snnviz.evidence.pairs import interval
+from snnviz.evidence.rows import CELL, checked, done, measured, of, varied
+from snnviz.evidence.trends import dose_groups, with_response
+from snnviz.plots.curves import limits_around, run_look
+from snnviz.plots.ends import End, label_ends
+from snnviz.plots.methods import in_words, method_looks, setting_in_words
+from snnviz.plots.paper import DARK, paper_axes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SIZES = {"parameters": "parameters left, %", "macs": "MACs left, %"}
+DOSES = {
+    "width": "width of the network",
+    "classes": "classes",
+    "noise": "noise, standard deviation in units of white",
+    "share": "share of the training images, %",
+}
+RESPONSES = {
+    "off": "neurons off, %",
+    "parameters_left": "parameters left, %",
+    "macs_left": "MACs left, %",
+}
+DOT: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.8, "mew": 0, "alpha": 0.4}
+
+
+def accuracy_vs_size(
+    rows: DataFrame,
+    ax: Axes | None = None,
+    *,
+    size: Literal["parameters", "macs"] = "parameters",
+    within: DataFrame | None = None,
+) -> Axes:
+    """Test accuracy (%) against what is left of the network (%): a mark a method, of one setting.
+
+    A mark is the mean over seeds, thin bars are 95 % intervals both ways, faint dots are runs. The
+    dense network is a horizontal band: its mean and interval. Where a method has several runs of
+    one seed, its smallest ones make one mark, the next ones another, and a line joins them.
+    Methods are named at the right, the most accurate on top.
+
+    Args:
+        size: "parameters" or "macs" of the network without the neurons that are off.
+        within: more rows, whose limits the axes take, so that figures compare.
+
+    Raises:
+        TypeError: `rows` is no DataFrame.
+        ValueError: no run ended well, a column is missing, there is no such size, or `rows` hold
+            several settings.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size must be 'parameters' or 'macs', got {size!r}.")
+    columns = [*CELL, "method", "kind", "seed", size, f"{size}_before", "test_accuracy"]
+    rows = _one_setting(done(checked(rows, columns)))
+    points = _points(rows, size)
+    looks = method_looks(zip(points["method"], points["kind"], strict=True))
+    axes = paper_axes(ax, height=max(2.3, 0.7 + 0.135 * len(looks)))
+    axes.set_xlabel(SIZES[size])
+    axes.set_ylabel("test accuracy, %")
+    ends = []
+    for method, look in looks.items():
+        runs = of(points, method)
+        draw = _draw_band if runs["kind"].iloc[0] == "dense" else _draw_sizes
+        ends.append(End(draw(axes, runs, method, look), in_words(method), DARK, look))
+    shown = points if within is None else _points(done(checked(within, columns)), size)
+    axes.set_xlim(*_around(shown["_x"].to_numpy()))
+    axes.set_ylim(*limits_around([shown["_y"].to_numpy()], 100))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    label_ends(axes, ends, marked=True)
+    return axes
+
+
+def _one_setting(rows: DataFrame) -> DataFrame:
+    if several := varied(rows):
+        raise ValueError(
+            f"rows must be of one setting, got several values of {', '.join(several)}. "
+            f"Select one first: rows[rows[{several[0]!r}] == {rows[several[0]].tolist()[0]!r}]."
+        )
+    return rows
+
+
+def _points(rows: DataFrame, size: str) -> DataFrame:
+    """The runs that have an accuracy, with _x and _y in %."""
+    x, y = 100 * measured(rows, f"{size}_left", "size"), 100 * rows["test_accuracy"]
+    return cast("DataFrame", rows.assign(_x=x, _y=y)[np.isfinite(y.to_numpy(float))])
+
+
+def _draw_band(ax: Axes, runs: DataFrame, method: str, look: dict[str, Any]) -> float:
+    """A mean and its interval across the whole width; returns the mean."""
+    mean, low, high = interval(runs["_y"])
+    if np.isfinite(low):
+        ax.axhspan(low, high, color=look["color"], alpha=0.2, lw=0, label=f"_interval of {method}")
+    ax.axhline(mean, color=look["color"], lw=0.9, label=method, zorder=1)
+    return mean
+
+
+def _draw_sizes(ax: Axes, runs: DataFrame, method: str, look: dict[str, Any]) -> float:
+    """Dots, and a mark with bars for the runs of each size; returns the mean at the largest."""
+    runs = runs.sort_values("_x", kind="stable")
+    ax.plot(runs["_x"], runs["_y"], color=look["color"], label=f"_runs of {method}", **DOT)
+    nth = runs.groupby("seed").cumcount()  # of the sizes with one seed
+    x, y = (
+        np.array([interval(runs.loc[nth == i, name]) for i in range(nth.max() + 1)]).T
+        for name in ("_x", "_y")
+    )  # (mean, low and high, sizes)
+    bar: dict[str, Any] = {"color": look["color"], "lw": 0.7, "label": f"_interval of {method}"}
+    for draw, at, (_, low, high) in ((ax.vlines, x[0], y), (ax.hlines, y[0], x)):
+        known = np.isfinite(low)
+        draw(at[known], low[known], high[known], **bar)
+    ax.plot(x[0], y[0], lw=0.7, label=method, zorder=3, **look)
+    return float(y[0][-1])
+
+
+def _around(values: np.ndarray) -> tuple[float, float]:
+    low, high = values.min(), values.max()
+    room = max(0.05 * (high - low), 1)
+    return max(low - room, 0), high + room
+
+
+def compression_trend(
+    rows: DataFrame,
+    dose: str,
+    ax: Axes | None = None,
+    *,
+    response: str = "off",
+    by: Sequence[str] | None = None,
+    within: DataFrame | None = None,
+) -> Axes:
+    """Neurons off (%) against the width of the network or the difficulty of the task.
+
+    A line a group, named at its end: means over seeds with 95 % intervals; faint dots are runs.
+    The doses stand at equal distances in their order, which is all that a rank correlation
+    (`evidence.trend`) asks for. Groups with a single dose are left out.
+
+    Args:
+        dose: "width", "classes", "noise" or "share".
+        response: "off", "parameters_left", "macs_left" (as %), or a column as it is.
+        by: the columns that make a group; the setting without the dose, and the method, if left
+            out.
+        within: more rows, whose limits the axes take, so that figures compare.
+
+    Raises:
+        TypeError: `rows` is no DataFrame.
+        ValueError: as `evidence.trend`.
+    """
+    groups = dose_groups(rows, dose, response, by)
+    names = _group_names([group for group, _ in groups])
+    axes = paper_axes(ax, height=max(2.2, 0.8 + 0.14 * len(groups)))
+    axes.set_xlabel(DOSES[dose])
+    axes.set_ylabel(RESPONSES.get(response, response.replace("_", " ")))
+    unit = 100 if response in RESPONSES else 1
+    runs = [with_response(part) for _, part in groups]
+    shown = runs
+    if within is not None:
+        shown = [with_response(part) for _, part in dose_groups(within, dose, response, by)]
+    doses = np.unique(np.concatenate([part["_dose"].to_numpy() for part in [*runs, *shown]]))
+    looks = _group_looks(groups)
+    ends = []
+    for i, (name, part, look) in enumerate(zip(names, runs, looks, strict=True)):
+        aside = 0.04 * (i - (len(groups) - 1) / 2)  # so that bars do not lie on one another
+        part = part.assign(_x=np.searchsorted(doses, part["_dose"]) + aside)
+        part = part.assign(_y=unit * part["_response"]).sort_values("_x", kind="stable")
+        ends.append(End(_draw_line(axes, part, name, look), name, DARK, look))
+    axes.set_xticks(range(len(doses)), [_dose_written(dose, value) for value in doses])
+    axes.set_xlim(-0.3, len(doses) - 0.7)
+    values = unit * np.concatenate([part["_response"].to_numpy() for part in shown])
+    low, high = limits_around([values], 100 if unit == 100 else np.inf)
+    axes.set_ylim(0 if response == "off" else low, high)
+    label_ends(axes, ends, marked=len(groups) > 1)
+    return axes
+
+
+def _group_names(groups: list[dict[str, Any]]) -> list[str]:
+    """Each group by what tells it from the others; the method alone if there is but one."""
+    varied = [key for key in groups[0] if len({str(group[key]) for group in groups}) > 1]
+    varied = varied or [key for key in ("method", *groups[0]) if key in groups[0]][:1]
+    return [setting_in_words({key: group[key] for key in varied}) for group in groups]
+
+
+def _group_looks(groups: list[tuple[dict[str, Any], DataFrame]]) -> list[dict[str, Any]]:
+    """The methods' own looks where groups are methods; else one after the other."""
+    methods = [group.get("method") for group, _ in groups]
+    if None in methods or len(set(methods)) < len(methods):
+        return [run_look(i) for i in range(len(groups))]
+    kinds = [(str(group["method"]), str(runs["kind"].iloc[0])) for group, runs in groups]
+    looks = method_looks(kinds)
+    return [{**looks[method], "ls": "-", "lw": 1.1} for method, _ in kinds]
+
+
+def _draw_line(ax: Axes, runs: DataFrame, name: str, look: dict[str, Any]) -> float:
+    """Dots of runs, and their means with bars; returns the last mean."""
+    ax.plot(runs["_x"], runs["_y"], color=look["color"], label=f"_runs of {name}", **DOT)
+    x = np.unique(runs["_x"])
+    y = np.array([interval(runs.loc[runs["_x"] == each, "_y"]) for each in x]).T
+    bar: dict[str, Any] = {"color": look["color"], "lw": 0.7, "label": f"_interval of {name}"}
+    known = np.isfinite(y[1])
+    ax.vlines(x[known], y[1][known], y[2][known], **bar)
+    ax.plot(x, y[0], label=name, zorder=3, **look)
+    return float(y[0][-1])
+
+
+def _dose_written(dose: str, value: float) -> str:
+    if dose == "width":
+        return f"×{value:g}"
+    if dose == "share":
+        return f"{100 * value:g}"
+    return f"{value:g}" if np.isfinite(value) else "all"
