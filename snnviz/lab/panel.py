@@ -39,6 +39,7 @@ class NeuronPanel:
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
         self._flips = Flips()
+        self._away = False  # closed, or looking at the past
         self._shown: dict[str, Any] = {}
 
     def turn_to(self, session: Session) -> None:
@@ -64,10 +65,11 @@ class NeuronPanel:
         # What is pinned and tried is of now.
         self._put("marks", self._marks(status).tobytes() if moment is None else bytes(self._n))
         self._show_page(status, history)
-        away = status.activity == "closed" or moment is not None
+        self._away = status.activity == "closed" or moment is not None
+        held = status.trial or status.pins or status.refusal
         for name, button in self.buttons.items():
-            needs = {"keep": status.trial, "let go": True}.get(name, self.grid.selected)
-            button.disabled = away or not needs
+            needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
+            button.disabled = self._away or not needs
         html = _result(status.trial, moment) + _refused(status.refusal)
         if self.result.value != html:
             self.result.value = html
@@ -122,7 +124,7 @@ class NeuronPanel:
         return button
 
     def _do(self, deed: str, neurons: Iterable[int]) -> None:
-        if self.buttons["let go"].disabled:  # closed, or in the past
+        if self._away:
             return
         chosen: dict[str, list[int]] = {}
         for k in neurons:

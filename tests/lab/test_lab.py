@@ -248,6 +248,7 @@ def test_one_thread_writes_to_the_page(open_lab: Open) -> None:
         click(lab, name)
     lab.set_schedule(task_steps=2, switcher_steps=2, epochs=4)
     lab.wait(timeout=TIMEOUT)
+    until(lambda: {"Grid.moment", "IntSlider.value"} <= writers.keys())
     click(lab, "reset")
     lab.close()
     assert {

@@ -353,8 +353,8 @@ def test_an_undo_that_is_not_allowed_any_more(editing: Editing) -> None:
 
 
 def test_edits_for_a_fork(editing: Editing) -> None:
-    editing.session.step("epoch", 3)
     editing.put("task_steps", 6)
+    editing.session.step("epoch", 3)
     before = editing.planned
     editing.at(2)
     assert "For a fork from epoch 2: Edits made now are kept for it." in editing.note
