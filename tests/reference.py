@@ -107,7 +107,9 @@ def unit_mean(z: np.ndarray) -> np.ndarray:
     return np.maximum(z - high, 0)
 
 
-def scores(switcher: Switcher, group: str, weights: NeuronWeights) -> np.ndarray:
+def scores(
+    switcher: Switcher, group: str, weights: NeuronWeights, outgoing: Tensor | None = None
+) -> np.ndarray:
     """What the switcher thinks of each neuron before gain and activation, in float64."""
     state = {k: v.detach().double().numpy() for k, v in switcher.state_dict().items()}
     incoming, scale, shift = (w.detach().double().numpy() for w in weights)
@@ -116,6 +118,9 @@ def scores(switcher: Switcher, group: str, weights: NeuronWeights) -> np.ndarray
     for row, gamma, beta in zip(incoming, scale, shift, strict=True):
         measured.append([math.log(max(math.sqrt((row**2).sum()), 1e-12)), gamma, beta])
     measures = np.array(measured)
+    if outgoing is not None:
+        lengths = outgoing.detach().double().numpy()
+        measures = np.column_stack([measures, [math.log(max(x, 1e-12)) for x in lengths]])
     measures = (measures - measures.mean(0)) / (measures.std(0) + 1e-5)
     hidden = []
     for row, measure in zip(incoming, measures, strict=True):

@@ -167,6 +167,11 @@ def neurons(n: int, fan_in: int, seed: int = 0) -> NeuronWeights:
     return NeuronWeights(wide, scale[:, 0], shift[:, 0])
 
 
+def lengths(weights: dict[str, NeuronWeights]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {k: torch.rand(len(w.scale), generator=generator) + 0.1 for k, w in weights.items()}
+
+
 def awake(fan_in: dict[str, int], config: SwitcherConfig | None = None, seed: int = 0) -> Switcher:
     """A switcher as after some training: its last layer is not 0 any more."""
     switcher = Switcher(fan_in, config, seed)
@@ -216,16 +221,18 @@ def test_permuting_a_layers_units_in_a_network_permutes_their_factors() -> None:
     torch.testing.assert_close(after["conv1"], before["conv1"])
 
 
+@pytest.mark.parametrize("outgoing", [False, True])
 @pytest.mark.parametrize("rule", ["per_neuron", "fixed"])
 @pytest.mark.parametrize("n", [1, 2, 15])
-def test_factors_against_the_reference(n: int, rule: str) -> None:
-    config = SwitcherConfig(gain=0.3, gain_rule=rule, hidden=6)
+def test_factors_against_the_reference(n: int, rule: str, outgoing: bool) -> None:
+    config = SwitcherConfig(gain=0.3, gain_rule=rule, hidden=6, outgoing=outgoing)
     switcher = awake({"a": 5, "b.c": 3}, config)
     weights = {"a": neurons(n, 5), "b.c": neurons(4, 3, 1)}
-    for group, factors in switcher(weights).items():
+    read = lengths(weights) if outgoing else {}
+    for group, factors in switcher(weights, read).items():
         count = len(weights[group].scale)
         gain = 0.3 * count if rule == "per_neuron" else 0.3
-        z = reference.scores(switcher, group, weights[group]) * gain
+        z = reference.scores(switcher, group, weights[group], read.get(group)) * gain
         np.testing.assert_allclose(
             factors.detach(), reference.unit_mean(z), rtol=1e-3, atol=1e-4 * gain + 1e-5
         )
@@ -355,11 +362,6 @@ def test_config_is_frozen() -> None:
 
 
 # --- what is read ---------------------------------------------------------------------------------
-
-
-def lengths(weights: dict[str, NeuronWeights]) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    return {k: torch.rand(len(w.scale), generator=generator) + 0.1 for k, w in weights.items()}
 
 
 def test_with_outgoing_weights_and_attention_it_is_equivariant_too() -> None:
