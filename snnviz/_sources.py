@@ -7,6 +7,8 @@ import math
 import operator
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,6 +117,24 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
     return torch.frombuffer(content, dtype=torch.uint8, offset=header).reshape(shape)
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: several that download into one folder would spoil it."""
+    import filelock
+
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:  # it may only be read, so nothing is downloaded either
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def torchvision_sets(name: str, folder: Path) -> tuple[Any, Any, tuple[str, ...]]:
     """Train set, test set, class names; downloaded into folder/name if they are not there."""
     kind, files, classes, splits = TORCHVISION[name]
@@ -131,7 +151,8 @@ def torchvision_sets(name: str, folder: Path) -> tuple[Any, Any, tuple[str, ...]
         ) from error
     make, root = getattr(torchvision.datasets, kind), folder / name
     try:
-        train, test = (make(root, download=True, **split) for split in splits)
+        with _alone(root):
+            train, test = (make(root, download=True, **split) for split in splits)
     except (RuntimeError, OSError, HTTPException, AssertionError, ValueError) as error:
         raise FileNotFoundError(
             f'load_data("{name}") needs the files {", ".join(files)} in the folder {root}. '

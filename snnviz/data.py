@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnviz import _checks, _pixels, _sources
+from snnviz import _checks, _pixels, _sources, distributed
 
 NAMES = ("fashion-mnist", *_sources.TORCHVISION)
 SplitName = Literal["train", "test", "holdout"]
@@ -90,12 +90,17 @@ class ImageData:
         return f"ImageData({self.name!r}: {counts} {kind})"
 
     def batch(
-        self, split: SplitName, index: Tensor, generator: torch.Generator | None = None
+        self,
+        split: SplitName,
+        index: Tensor,
+        generator: torch.Generator | None = None,
+        part: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
         """Normalised float32 images (b, c, h, w) and labels (b,) of the rows `index` (b,).
 
         Batches of the training split are augmented if `augment` says so and a CPU generator is
         given. Random numbers are drawn on the CPU, so that all devices see the same images.
+        With `part` only those of the rows come, as they are in the whole batch.
         Never waits for the device. Raises ValueError for a split that is not there.
         """
         rows = self._split(split)
@@ -105,10 +110,10 @@ class ImageData:
                 f"{tuple(index.shape)}. Use torch.arange, or BatchOrder.next()."
             )
         # Index and draws are so small that the copies are staged at once, without a wait.
-        index = index.to(self.device, non_blocking=True)
+        drawn, index = len(index), index[part].to(self.device, non_blocking=True)
         images = rows.images.index_select(0, index)
         if generator is not None and split == "train" and self.augment != "none":
-            draws = _pixels.draw(len(images), self.augment, generator)  # (3, b)
+            draws = _pixels.draw(drawn, self.augment, generator)[:, part]  # (3, b)
             images = _pixels.augmented(images, draws.to(self.device, non_blocking=True))
         return self.normalise(images), rows.labels.index_select(0, index)
 
@@ -294,11 +299,15 @@ def load_data(
 def pick_device(device: str | torch.device = "auto") -> torch.device:
     """The device of that name, with its number; "auto" is cuda, else mps, else cpu.
 
+    Under torchrun "cuda" is the process's own GPU, and "auto" is never mps.
+
     Raises ValueError for a device that this machine does not have.
     """
     if device == "auto":
-        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        mps = "mps" if torch.backends.mps.is_available() and not distributed.several() else "cpu"
         device = "cuda" if torch.cuda.is_available() else mps
+    if str(device) == "cuda":
+        device = distributed.own_gpu()
     try:
         return torch.empty(0, device=torch.device(device)).device
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from snnviz import distributed
 from snnviz.free import FreeFactors
 from snnviz.schedule import Phase, Schedule
 from snnviz.switcher import Switcher, SwitcherConfig
@@ -55,6 +56,10 @@ class Learners:
         self._readings: Any = None  # None: the task network has moved since
         self._in_force: _InForce | None = None  # None: the switcher has moved since
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
+        # Where several processes train: what they do together, and how much the images that this
+        # one sees of a batch weigh in the mean over processes.
+        self.together: distributed.Together | None = None
+        self.weight = 1.0
         self.renew_optimizers(schedule)
 
     def task_step(
@@ -73,10 +78,11 @@ class Learners:
         else:
             _, factors, on = self._factors_in_force()
         parameters = scaled_parameters(self.network, self.switches, factors)
-        with self._autocast():
-            scores = functional_call(self.network, parameters, (images,))
+        scores = self._run("task", parameters, images)
         loss = F.cross_entropy(scores.float(), labels)
-        self._learn(loss, lr)
+        self._learn(self._weighed(loss), lr)
+        if self.together:
+            self.together.settle()
         self._scaled = self._readings = None
         return measured(loss, scores, labels, on)
 
@@ -97,15 +103,28 @@ class Learners:
         parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        with self._autocast():
-            scores = functional_call(self.network, {**parameters, **statistics}, (images,))
+        scores = self._run("switcher", {**parameters, **statistics}, images)
         loss = F.cross_entropy(scores.float(), labels)
         self.switcher_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self._weighed(loss).backward()
         nn.utils.clip_grad_norm_(self.switcher.parameters(), clip)
         update(self.switcher_optimizer, lr)
         self._in_force = self._scaled = None
         return measured(loss, scores, labels, neurons_on(factors))
+
+    def join(self) -> None:
+        """From now on several processes take the same steps, each with its share of a batch."""
+        self.together = distributed.Together(self.network, self.switcher)
+
+    def _run(self, phase: Phase, parameters: dict[str, Tensor], images: Tensor) -> Tensor:
+        """Class scores of the task network, to learn from."""
+        with self._autocast():
+            if self.together:
+                return self.together.scores(phase, parameters, images)
+            return functional_call(self.network, parameters, (images,))
+
+    def _weighed(self, loss: Tensor) -> Tensor:
+        return loss if self.weight == 1 else loss * self.weight
 
     @property
     def factors(self) -> dict[str, Tensor]:
@@ -234,11 +253,12 @@ def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
     """Torch's own random state is ours within, seeded by the step, and the user's again after.
 
     Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
-    anywhere.
+    anywhere. Of several processes each draws for itself.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed * 1_000_003 + step)
+        # The ranks' seeds lie far apart in 32 bits, for the CPU's generator looks at no more.
+        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
         yield
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snnviz import _checks, _pins
+from snnviz import _checks, _pins, distributed
 from snnviz.data import BatchOrder, ImageData, SplitName, pick_device
 from snnviz.history import History
 from snnviz.learners import Learners, pick_precision, random_state
@@ -141,6 +141,7 @@ class Trainer:
         """
         if self._stopped:
             raise self._stopped
+        self._join()
         self._close_epoch()
         began = time.perf_counter()
         at, phase, plan = self.position, self.phase, self.schedule
@@ -154,6 +155,9 @@ class Trainer:
                     measured = self.learners.task_step(images, labels, lr, through)
                 else:
                     measured = self.learners.switcher_step(images, labels, lr, plan.switcher_clip)
+                if distributed.several():
+                    measured[:2] *= self.learners.weight
+                    measured = distributed.total(measured) / distributed.processes()
         except BaseException:  # out of memory, say: the step has not been, so its batch comes again
             self._task_order.load_state_dict(drawn[0])
             self._switcher_order.load_state_dict(drawn[1])
@@ -182,7 +186,8 @@ class Trainer:
         steps = self.schedule.replace(epochs=target).steps_left(
             self.position, self.batches_per_epoch
         )
-        with tqdm(total=steps, unit="step", disable=not progress) as bar:
+        quiet = not (progress and distributed.first())
+        with tqdm(total=steps, unit="step", disable=quiet) as bar:
             while self.position.epoch < target:
                 epoch = self.position.epoch
                 self.step()
@@ -302,21 +307,28 @@ class Trainer:
         """Class scores (n, classes) of normalised images, with the factors in force."""
         return self.learners.logits(images)
 
-    @torch.no_grad()
     def evaluate(self, split: SplitName = "test") -> Evaluation:
         """Loss and accuracy on a split, with the factors in force."""
+        return self._evaluate(split)
+
+    @torch.no_grad()
+    def _evaluate(self, split: SplitName, own: int = 0, processes: int = 1) -> Evaluation:
+        """Each of the processes looks at some of the images, and all get the whole's result."""
         images = getattr(self.data, split, None) if split in _SPLITS else None
         if images is None:
             raise ValueError(
                 f"split must be 'train', 'test' or 'holdout' (if the data has one), got {split!r}."
             )
         sums = []
-        for index in torch.arange(len(images)).split(_EVALUATION_BATCH):
+        for index in torch.arange(len(images))[own::processes].split(_EVALUATION_BATCH):
             batch, labels = self.data.batch(split, index)
             scores = self.logits(batch)
             right = (scores.argmax(1) == labels).sum().float()
             sums.append(torch.stack([F.cross_entropy(scores, labels, reduction="sum"), right]))
-        loss, accuracy = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
+        whole = torch.stack(sums).cpu().double().sum(0)  # (2,)
+        if processes > 1:
+            whole = distributed.total(whole)
+        loss, accuracy = (whole / len(images)).tolist()
         return Evaluation(loss, accuracy)
 
     # State ------------------------------------------------------------------------------------
@@ -445,6 +457,22 @@ class Trainer:
 
     # Within a step ----------------------------------------------------------------------------
 
+    def _join(self) -> None:
+        """Before their first step, several processes see whether they hold the same."""
+        if not distributed.several() or self.learners.together:
+            return
+        train = self.data.train
+        distributed.check_alike(
+            {
+                "network": self.network.state_dict().values(),
+                "switcher": self.switcher.state_dict().values(),
+                "data": (torch.tensor(train.images.shape), train.labels),
+                "schedule": repr(self.schedule),
+                "seed": str(self.seed),
+            },
+        )
+        self.learners.join()
+
     def _orders(self) -> tuple[BatchOrder, BatchOrder]:
         """The order of task batches from the position on, and one of switcher batches.
 
@@ -462,7 +490,9 @@ class Trainer:
             split, order = "train", self._task_order
         else:
             split, order = self.schedule.switcher_data, self._switcher_order
-        images, labels = self.data.batch(split, *order.next())  # type: ignore[arg-type]
+        index, generator = order.next()
+        part, self.learners.weight = distributed.share(len(index))
+        images, labels = self.data.batch(split, index, generator, part)  # type: ignore[arg-type]
         return images.contiguous(memory_format=torch.channels_last), labels
 
     def flush(self) -> None:
@@ -517,7 +547,8 @@ class Trainer:
                 self._finish_epoch()
 
     def _finish_epoch(self) -> None:
-        test, epoch = self.evaluate(), self._running
+        test = self._evaluate("test", distributed.rank(), distributed.processes())
+        epoch = self._running
         factors = {name: s.cpu().numpy() for name, s in self.factors.items()}
         # The last step's own update has not been seen by any step: what is kept must be sound.
         where = f"after step {self.position.step} (at the end of epoch {self.position.epoch})"

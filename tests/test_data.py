@@ -8,10 +8,13 @@ import re
 import shutil
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -22,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from snnviz import _pixels
+from snnviz import _pixels, _sources
 from snnviz.data import BatchOrder, ImageData, load_data, pick_device
 
 FASHION = Path(__file__).parents[1] / "data"
@@ -274,6 +277,25 @@ def test_torchvision_sets_are_read(
     digits = tuple("0123456789")
     assert data.classes == (digits if name in ("mnist", "svhn") else ("zero", "one"))
     assert data.test.images[3, :, 0, 0].tolist() == [3, 100, 200]
+
+
+def test_processes_that_load_the_same_set_download_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = threading.Event()
+
+    def fake(root: Path, download: bool, **split: Any) -> Any:
+        began.set()
+        return SimpleNamespace(classes=("a", "b"))
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fake)
+    (tmp_path / "cifar10").mkdir()
+    other = threading.Thread(target=_sources.torchvision_sets, args=("cifar10", tmp_path))
+    with filelock.FileLock(tmp_path / "cifar10" / ".lock"):
+        other.start()
+        assert not began.wait(0.3)
+    other.join()
+    assert began.is_set()
 
 
 def test_svhn_without_scipy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,16 @@ ORDER = (
     "_checks",
     "_pixels",
     "_sources",
+    "distributed",
     "data",
+    "difficulty",
     "networks",
     "switches",
     "_probe",
     "_graph",
     "tracing",
     "switcher",
+    "free",
     "schedule",
     "_files",
     "_plans",
@@ -49,6 +52,7 @@ ORDER = (
     "export",
     "rivals",
     "sweep",
+    "evidence",
     "plots",
     "figures",
     "lab",
@@ -58,7 +62,7 @@ ORDER = (
 )
 
 # What conda-forge calls a package that the Python package index has under another name.
-CONDA_NAMES = {"torch": "pytorch"}
+CONDA_NAMES = {"torch": "pytorch", "ray": "ray-core"}
 
 # They come when they are used, so that a script that needs none of them starts at once.
 LATE = ("pandas", "seaborn", "matplotlib", "ipywidgets", "anywidget", "ray", "torchvision")
@@ -163,7 +167,7 @@ def _bounds(lines: list[str]) -> dict[str, str]:
 def test_conda_and_pip_ask_for_the_same() -> None:
     project = _project()
     extras = project["optional-dependencies"]
-    assert extras.keys() == {"lab", "onnx", "dev"}
+    assert extras.keys() == {"lab", "onnx", "sweep", "dev"}
     wanted = _bounds([*project["dependencies"], *itertools.chain(*extras.values())])
 
     conda = yaml.safe_load(_read("environment.yml"))["dependencies"]

@@ -709,7 +709,7 @@ def test_an_interrupt_at_an_epochs_end_loses_no_epoch(
 
     while made.position.epoch < epoch - 1:
         made.step()
-    monkeypatch.setattr(made, "evaluate", stop)
+    monkeypatch.setattr(made, "_evaluate", stop)
     with pytest.raises(KeyboardInterrupt):
         made.run(progress=False)
     monkeypatch.undo()

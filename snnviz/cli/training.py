@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from snnviz import distributed
 from snnviz.cli import sources
-from snnviz.cli.answers import DONE, INTERRUPTED, Answer
+from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, Answer
 from snnviz.cli.options import RunOptions, checked_name, filled
 from snnviz.cli.sources import OwnImages
 from snnviz.history import EPOCH_COLUMNS
@@ -25,8 +26,10 @@ from snnviz.runs.folder import pointer_of
 from snnviz.schedule import Schedule
 from snnviz.trainer import TrainingStopped
 
+_AGREE_EVERY = 16  # steps after which several processes agree whether to stop
 
-def train(*layers: dict[str, Any]) -> Answer:
+
+def train(*layers: dict[str, Any]) -> Answer | int:
     """Trains a new run by options, the later ones before the earlier ones."""
     asked = filled(RunOptions, *layers)
     folder = Path(asked.folder) / (asked.name or _free_name(asked))
@@ -49,7 +52,7 @@ def train(*layers: dict[str, Any]) -> Answer:
     return _finish(trainer, own)
 
 
-def resume(run: Path, epoch: int | None, data: str | None, device: str | None) -> Answer:
+def resume(run: Path, epoch: int | None, data: str | None, device: str | None) -> Answer | int:
     own = sources.of_run(run, data)
     images = own and own.load(device or "auto")
     with _keeping(run):
@@ -68,7 +71,7 @@ def fork(
     name: str | None,
     data: str | None,
     device: str | None,
-) -> Answer:
+) -> Answer | int:
     """Trains a new run, from an epoch of another, with some fields of its schedule changed."""
     if name is not None:
         _check_new(run.parent / checked_name(name))
@@ -106,7 +109,7 @@ def _free_name(asked: RunOptions) -> str:
 
 
 def _check_new(folder: Path) -> None:
-    if (folder / CONFIG).exists():
+    if distributed.first() and (folder / CONFIG).exists():
         words = shlex.quote(str(folder))
         raise FileExistsError(
             f"folder {str(folder)!r} already holds a run. Go on with it: snnviz resume {words}; "
@@ -117,11 +120,9 @@ def _check_new(folder: Path) -> None:
 # --- the loop -----------------------------------------------------------------------------------
 
 
-def _finish(trainer: Trainer, own: OwnImages | None) -> Answer:
+def _finish(trainer: Trainer, own: OwnImages | None) -> Answer | int:
     """Trains to the schedule's end, or until somebody interrupts."""
-    folder = trainer.folder
-    assert folder is not None
-    _say(f"{folder}: epoch {trainer.position.epoch} of {trainer.schedule.epochs} done")
+    _say(f"{trainer.folder}: epoch {trainer.position.epoch} of {trainer.schedule.epochs} done")
     with trainer, Interruptions(lambda: _command("resume", trainer, own)) as interruptions:
         try:
             _train(trainer, own, interruptions)
@@ -129,9 +130,12 @@ def _finish(trainer: Trainer, own: OwnImages | None) -> Answer:
             if interrupted:
                 _persistently(trainer, own, trainer.save)
         except TrainingStopped as error:
+            if not distributed.first():  # it is the same for all, and the first one tells
+                return FAILED
             raise _in_words(error, trainer, own) from error
         command = None if trainer.finished else _command("resume", trainer, own)
-        return _answer(trainer, command, INTERRUPTED if interrupted else DONE)
+        code = INTERRUPTED if interrupted else DONE
+        return _answer(trainer, command, code) if distributed.first() else code
 
 
 def _train(trainer: Trainer, own: OwnImages | None, interruptions: "Interruptions") -> None:
@@ -139,9 +143,9 @@ def _train(trainer: Trainer, own: OwnImages | None, interruptions: "Interruption
     with tqdm(
         total=trainer.schedule.steps_left(at, trainer.batches_per_epoch),
         unit="step",
-        disable=not sys.stderr.isatty(),
+        disable=not (sys.stderr.isatty() and distributed.first()),
     ) as bar:
-        while not (trainer.finished or interruptions.asked):
+        while not (trainer.finished or interruptions.agreed(trainer)):
             epoch = trainer.position.epoch
             _persistently(trainer, own, trainer.step)
             bar.update()
@@ -209,8 +213,20 @@ class Interruptions:
         self.asked = True
         self._tell("Finishing the step and saving … (Ctrl-C again leaves at once)")
 
+    def agreed(self, trainer: Trainer) -> bool:
+        """Whether to stop here: all of several processes, or none, wherever each hears of it."""
+        if not distributed.several():
+            return self.asked
+        if trainer.position.step % _AGREE_EVERY:  # it takes time, for they wait for one another
+            return False
+        agreed = distributed.any_of(self.asked)
+        self.asked = self.asked or agreed
+        return agreed
+
     @staticmethod
     def _tell(text: str) -> None:
+        if not distributed.first():
+            return
         # Not `print`: the signal may have come in the middle of another one.
         os.write(2, f"\n{text}\n".encode())
 
@@ -270,4 +286,5 @@ def _epoch(trainer: Trainer) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    if distributed.first():
+        print(text, file=sys.stderr, flush=True)

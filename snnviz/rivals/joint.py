@@ -59,6 +59,12 @@ class JointLearners(Learners):
             on = neurons_on(self._pinned_over(self.switcher.factors()))
         return measured(loss, scores, labels, on)
 
+    def join(self) -> None:
+        raise ValueError(
+            "this method trains in one process, and torchrun started several. Start it without "
+            "torchrun."
+        )
+
     def renew_optimizers(self, schedule: Schedule) -> None:
         self._ratio = schedule.switcher_lr / schedule.task_lr if schedule.task_lr else 0.0
         super().renew_optimizers(schedule)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnviz import _checks, _files
+from snnviz import _checks, _files, distributed
 from snnviz import trainer as base
 from snnviz.data import ImageData
 from snnviz.history import EPOCH_COLUMNS
@@ -40,6 +40,8 @@ Folder = str | os.PathLike[str]
 
 class Trainer(base.Trainer):
     """Trains a task network and its switcher, and keeps the run in a folder if one is named.
+
+    Of several processes that train one run (`torchrun`) only the first keeps it.
 
     Args:
         network: from images to class scores; trained in place.
@@ -79,6 +81,8 @@ class Trainer(base.Trainer):
         keep_every: int = 1,
     ) -> None:
         _checks.whole("keep_every", keep_every, 1)
+        if not distributed.first():
+            folder = None
         if folder is not None:
             check_new(Path(folder))
         self._record: Record | None = None
@@ -113,7 +117,7 @@ class Trainer(base.Trainer):
             NotSaved: the folder cannot be written.
             TrainingStopped: the state is not sound; `rollback()` first.
         """
-        if self._record is None and not self._closed:
+        if self._record is None and not self._closed and distributed.first():
             raise RuntimeError(
                 "this trainer keeps no run: it was made without a folder. Use save_to(folder)."
             )
@@ -131,6 +135,8 @@ class Trainer(base.Trainer):
             NotSaved: the folder cannot be written.
             TrainingStopped: the state is not sound; `rollback()` first.
         """
+        if not distributed.first():
+            return self._settle_down()
         check_new(Path(folder))
         old, self._record = self._record, None
         closed, self._closed = self._closed, False
@@ -188,6 +194,9 @@ class Trainer(base.Trainer):
             InUse: another trainer writes the folder.
         """
         path = Path(folder)
+        _wait_for_the_first()
+        if not distributed.first():
+            return cls.at(path, epoch, network=network, data=data, device=device)
         RunConfig.read(path)  # before anything is written, a lock included
         lock = Lock(path)
         try:
@@ -270,7 +279,8 @@ class Trainer(base.Trainer):
             NotSaved: the new folder cannot be written.
         """
         parent = Path(folder)
-        if name is not None:
+        _wait_for_the_first()
+        if name is not None and distributed.first():
             check_new(parent.parent / plain_name("name", name))
         RunConfig.read(parent)
         if epoch is None:
@@ -279,6 +289,8 @@ class Trainer(base.Trainer):
         trainer: Trainer = loaded.trainer._follow(loaded)
         if schedule is not None:
             trainer.schedule = schedule
+        if not distributed.first():
+            return trainer
         target = parent.parent / (name or free_name(parent, epoch))
         config = replace(
             loaded.past.config,
@@ -415,3 +427,9 @@ class Trainer(base.Trainer):
         if self._record:
             with suppress(OSError):  # a line for people must not hide what it tells of
                 append(self._record.folder, event, {"step": self.position.step, **values})
+
+
+def _wait_for_the_first() -> None:
+    """Of several processes: it may still be writing what all are going to read."""
+    if distributed.several():
+        distributed.any_of(False)
