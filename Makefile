@@ -51,7 +51,7 @@ setup:
 	  "$(PYTHON)" -m venv "$(VENV)"; \
 	fi; \
 	echo 'Installing snnviz and what it needs (the first time takes some minutes) …'; \
-	$(PY) -m pip install --disable-pip-version-check --editable '.[lab,dev,onnx]'; \
+	$(PY) -m pip install --disable-pip-version-check --editable '.[lab,dev,onnx,sweep]'; \
 	printf '%s\n' "$$wanted" > "$(STAMP)"
 
 # BROWSER may also come from the surroundings, as the name of a program; then Jupyter opens that one.

@@ -165,7 +165,7 @@ def test_the_help_names_exit_codes_and_commands(run: Any) -> None:
         "2 wrong usage; 130 interrupted." in text
     )
     commands = re.findall(r"│ (\w+) {3,}", shown.out)
-    assert commands == ["train", "resume", "fork", "show", "compact", "figures", "lab"]
+    assert commands == ["train", "resume", "fork", "show", "compact", "figures", "lab", "sweep"]
 
 
 def test_what_is_left_out_is_not_given() -> None:
@@ -219,7 +219,8 @@ NETWORKS = ", ".join(sv.networks.NETWORKS)  # type: ignore[attr-defined]
         ({"schedule": {"epochs": "3"}}, "schedule.epochs must be a whole number, got '3'."),
         (
             {"switcher": {"width": 3}},
-            "switcher: there is no option 'width'; there are activation, hidden, gain, gain_rule.",
+            "switcher: there is no option 'width'; there are activation, hidden, gain, gain_rule, "
+            "reads, outgoing, attention.",
         ),
     ],
 )
@@ -279,7 +280,7 @@ def test_a_file_of_options_that_is_none(
         (
             "trian",
             'Unknown command "trian". Did you mean "train"? Available commands: train, resume, '
-            "fork, show, compact, figures, lab. See: snnviz --help",
+            "fork, show, compact, figures, lab, sweep. See: snnviz --help",
         ),
         (
             "train --schedule.epochs 2.5",
@@ -515,7 +516,7 @@ def test_options_come_before_the_file(run: Any, first: Path) -> None:
         json.loads(Path(f"runs/{name}/config.json").read_text()) for name in ("more", "first")
     )
     assert mine["schedule"] == {**its["schedule"], "epochs": 1}
-    assert mine["network"] == {"name": "mlp", "seed": 7}
+    assert mine["network"] == {"name": "mlp", "seed": 7, "width": 1.0}
     assert (mine["seed"], mine["images"]) == (its["seed"], its["images"])
 
 
@@ -862,8 +863,8 @@ def test_compact(run: Any, first: Path) -> None:
 
 def test_figures(run: Any, first: Path) -> None:
     names = ["learning_curves", "neurons_on", "switch_map"]
-    assert set(names) <= {name for name in plots.__all__ if name.islower()}
-    drawn = sorted(name for name in plots.__all__ if name.islower())
+    assert set(names) <= set(plots.OF_A_RUN)
+    drawn = sorted(plots.OF_A_RUN)
     done = run("figures", "runs/first", "--formats", "png", "svg", "--width", "2.5", "--json")
     assert done.code == 0
     files = [f"figures/first/{name}.{kind}" for name in drawn for kind in ("png", "svg")]
@@ -873,7 +874,7 @@ def test_figures(run: Any, first: Path) -> None:
         with Image.open(file) as picture:
             assert picture.width == 2.5 * 600
     assert run("figures", "runs/first", "--formats", "svg", "--out", "there").out.splitlines() == [
-        f"there/{name}.svg" for name in (n for n in plots.__all__ if n.islower())
+        f"there/{name}.svg" for name in plots.OF_A_RUN
     ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `snnviz train`, `resume`, `fork`, `show`, `compact`, `figures` and `lab`."""
+"""The command line: `snnviz train`, `resume`, `fork`, `show`, `compact` and the others."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from snnviz.cli import notebook, reading, training
+from snnviz.cli import notebook, reading, sweeping, training
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, WRONG_USAGE, Answer
 from snnviz.cli.options import RunOptions, WrongUsage, asked, from_file, given, group_of, whole
 from snnviz.compact import OutputsDiffer
@@ -73,7 +73,7 @@ def train(
     ] = None,
     options: Annotated[AskedRun, Parameter(name="*")] = _ALL_LEFT_OUT,  # type: ignore
     json: Json = False,
-) -> Answer:
+) -> Answer | int:
     """Train a new run.
 
     It is saved at each epoch's end, and can be resumed from there whatever happens.
@@ -94,7 +94,7 @@ def resume(
     data: Data = None,
     device: Device = None,
     json: Json = False,
-) -> Answer:
+) -> Answer | int:
     """Go on with a run as if it had never stopped."""
     return training.resume(run, epoch, data, device)
 
@@ -119,7 +119,7 @@ def fork(
     data: Data = None,
     device: Device = None,
     json: Json = False,
-) -> Answer:
+) -> Answer | int:
     """Train a new run that branches off from another one.
 
     Its schedule is that of the other run at that epoch, but for what is given here.
@@ -191,6 +191,42 @@ def lab(
 ) -> int:
     """Open JupyterLab on a notebook, beside the run, that goes on with it by hand."""
     return notebook.lab(run, data, browser, port)
+
+
+@app.command(sort_key=8)
+def sweep(
+    study: Annotated[Path, Parameter(help="A .toml file; docs/sweeps.md says what stands there.")],
+    /,
+    *,
+    dry_run: Annotated[
+        bool, Parameter(negative=(), help="Only tell how many runs there are, and how long.")
+    ] = False,
+    part: Annotated[str | None, Parameter(help="Only the runs of this part.")] = None,
+    workers: Annotated[
+        int | None,
+        Whole,
+        Parameter(help="Runs at a time; else one a core. 0: one after the other, without Ray."),
+    ] = None,
+    address: Annotated[
+        str | None, Parameter(help="Of a Ray cluster to join; else this machine's cores and GPUs.")
+    ] = None,
+    gpus_per_run: Annotated[
+        float | None,
+        Parameter(help="Share of a GPU that a run takes, where there are any; else 1."),
+    ] = None,
+    results: Annotated[
+        Path | None, Parameter(help="File for the results; else the study's.")
+    ] = None,
+    json: Json = False,
+) -> Answer:
+    """Make the runs of a study, a grid of them, on Ray.
+
+    Each one's row stands in the results as soon as it ends. The same command, started again, makes
+    only what is not done yet; runs that failed are tried again. Exit code 1: some failed.
+    """
+    if dry_run:
+        return sweeping.dry_run(study, part, workers, results)
+    return sweeping.sweep(study, part, workers, address, gpus_per_run, results)
 
 
 # --- running ------------------------------------------------------------------------------------

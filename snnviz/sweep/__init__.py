@@ -1,0 +1,14 @@
+"""Sweeps: grids of runs on Ray, into one Parquet file, a row a run.
+
+from snnviz import sweep
+
+study = sweep.Study.read("study.toml")
+sweep.run(study)
+frame = sweep.read(study.results)
+"""
+
+from snnviz.sweep.results import read
+from snnviz.sweep.run import run
+from snnviz.sweep.study import Study
+
+__all__ = ["Study", "read", "run"]

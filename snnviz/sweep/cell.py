@@ -1,0 +1,274 @@
+"""One run of a study: from its settings to its row in the results."""
+
+import json
+import os
+import platform
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from snnviz import _files, rivals
+from snnviz.data import ImageData, load_data
+from snnviz.difficulty import choosing, harder
+from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.networks import network
+from snnviz.runs.config import now, surroundings
+from snnviz.schedule import Schedule
+from snnviz.switcher import SwitcherConfig
+from snnviz.switches import Switches
+from snnviz.tracing import find_switches
+from snnviz.trainer import Trainer, TrainingStopped
+
+Row = dict[str, Any]  # {column of the results: value}
+
+_MOST_WORDS = 1000  # letters of an error that are kept
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a run is made under.
+
+    Attributes:
+        device: "auto" or a torch device.
+        precision: "auto", "float32" or "bfloat16".
+        holdout: how many training images are set aside, or their share.
+        choose: judge by the images held out, which stand in the test images' place then.
+        augment: of training images.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    holdout: int | float = 0
+    choose: bool = False
+    augment: str = "none"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All settings of one run.
+
+    Attributes:
+        study: name of the study; no setting.
+        classes: 0 for all.
+        method: its label in the study.
+        kind: its name in `rivals.METHODS`.
+        settings: what else the method is told.
+        reference: the switched run that the method needs, if it does.
+    """
+
+    study: str
+    network: str
+    width: float
+    data: str
+    classes: int
+    noise: float
+    share: float
+    method: str
+    kind: str
+    seed: int
+    schedule: Schedule
+    switcher: SwitcherConfig
+    conditions: Conditions
+    settings: Mapping[str, Any]
+    reference: "Cell | None" = None
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """Everything that makes the run what it is, as JSON has it."""
+        values = {name: getattr(self, name) for name in AXES}
+        return _plain_numbers(
+            {
+                **values,
+                "kind": self.kind,
+                "schedule": asdict(self.schedule),
+                "switcher": asdict(self.switcher),
+                "run": asdict(self.conditions),
+                "settings": dict(self.settings),
+                "reference": self.reference and self.reference.key,
+            }
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of `resolved`: other settings are another run."""
+        return _files.digest(_files.canonical(self.resolved))[:20]
+
+    def __str__(self) -> str:
+        words = [self.network, f"width {self.width:g}", self.data]
+        words += [f"{self.classes} classes"] if self.classes else []
+        words += [f"noise {self.noise:g}"] if self.noise else []
+        words += [f"share {self.share:g}"] if self.share != 1 else []
+        return ", ".join([*words, self.method, f"seed {self.seed}"])
+
+
+AXES = ("network", "width", "data", "classes", "noise", "share", "method", "seed")
+
+
+def _plain_numbers(value: Any) -> Any:
+    """1.0 as 1, for both are the same setting."""
+    if isinstance(value, Mapping):
+        return {key: _plain_numbers(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# --- the run ------------------------------------------------------------------------------------
+
+
+def make(cell: Cell, reference: Row | None = None) -> Row:
+    """Makes the run. An error in it becomes a row as well.
+
+    Args:
+        reference: the row of `cell.reference`.
+    """
+    began = time.perf_counter()
+    try:
+        measured = _measured(cell, reference)
+    except Exception as error:
+        return failed(cell, in_words(error), time.perf_counter() - began)
+    took = time.perf_counter() - began
+    row = {"status": "done", "error": "", "wall_seconds": took, "ended": now()}
+    return {**_identity(cell), **measured, **row}
+
+
+def failed(cell: Cell, why: str, wall_seconds: float | None = None) -> Row:
+    """The row of a run that came to nothing."""
+    row = {"status": "failed", "error": why, "wall_seconds": wall_seconds, "ended": now()}
+    return {**_identity(cell), **row}
+
+
+def in_words(error: BaseException) -> str:
+    """An error in a line; where it was raised, too, if it is none that speaks to the user."""
+    text = " ".join(str(error).split()).partition(" trainer.rollback()")[0][:_MOST_WORDS]
+    if isinstance(error, ValueError | OSError | ImportError | TrainingStopped) and text:
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" ({Path(at.filename).name}, line {at.lineno})" for at in place)
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
+
+
+def _identity(cell: Cell) -> Row:
+    row = {name: getattr(cell, name) for name in ("study", "key", *AXES, "kind")}
+    return {**row, "settings": json.dumps(cell.resolved, sort_keys=True)}
+
+
+def _measured(cell: Cell, reference: Row | None) -> Row:
+    factors = None if reference is None else _factors_of(reference)
+    data, conditions = _data(cell), cell.conditions
+    made = network(cell.network, data, cell.seed, cell.width)
+    # Before the method may alter it.
+    whole = find_switches(made, data.batch("train", torch.arange(2))[0])
+    trainer = rivals.train(
+        cell.kind,
+        made,
+        data,
+        cell.schedule,
+        cell.switcher,
+        cell.seed,
+        conditions.device,
+        conditions.precision,
+        factors,
+        **cell.settings,
+    )
+    return {**_outcome(trainer), **_size(trainer.history, whole), **_where(trainer.device)}
+
+
+def _outcome(trainer: Trainer) -> Row:
+    history, plan = trainer.history, trainer.schedule
+    last = _last(history)
+    row = {k: last[k] for k in ("test_accuracy", "test_loss", "train_accuracy", "train_loss")}
+    phases = [phase for _, _, phase, *_ in history.step_rows()]
+    batches = {"train": len(trainer.data.train), "holdout": len(trainer.data.holdout or ())}
+    images = {"task": "train", "switcher": plan.switcher_data}
+    seen = {k: phases.count(k) * min(plan.batch_size, batches[v]) for k, v in images.items()}
+    seconds = EPOCH_COLUMNS.index("seconds")
+    return {
+        **row,
+        "examples": seen["task"],
+        "switcher_examples": seen["switcher"],
+        "seconds": sum(values[seconds] for values in history.epoch_rows()),
+        "epochs": history.n_epochs,
+        "precision": trainer.precision,
+    }
+
+
+def _size(history: History, whole: Switches) -> Row:
+    before, last = whole.size(), _last(history)
+    groups = {group.name: group.neurons for group in whole.groups.values()}
+    on = {name: s != 0 for name, s in history.factors_at(history.n_epochs).items()}
+    # A method that trains a smaller network has fewer neurons in its groups.
+    widths = {name: [int(s.sum()), groups.get(name, len(s))] for name, s in on.items()}
+    neurons = sum(groups.values())
+    return {
+        "neurons": neurons,
+        # Units of gates that a method adds are no neurons of the network.
+        "neurons_on": min(sum(int(s.sum()) for s in on.values()), neurons),
+        "parameters_before": before.parameters,
+        "parameters": last["parameters"],
+        "macs_before": before.macs,
+        "macs": last["macs"],
+        "on": json.dumps({name: np.packbits(s).tobytes().hex() for name, s in on.items()}),
+        "widths": json.dumps(widths),
+    }
+
+
+def _last(history: History) -> dict[str, Any]:
+    return dict(zip(EPOCH_COLUMNS, history.epoch_rows()[-1], strict=True))
+
+
+def _factors_of(reference: Row) -> dict[str, np.ndarray]:
+    """{group: (neurons,) of 0 and 1}: which neurons of the reference were on at its end."""
+    if reference["status"] != "done":
+        raise ValueError(
+            f"the run of method {reference['method']!r} that it needs failed: {reference['error']}"
+        )
+    widths = json.loads(reference["widths"])
+    bits = {k: np.frombuffer(bytes.fromhex(v), np.uint8) for k, v in _on(reference).items()}
+    return {k: np.unpackbits(v, count=widths[k][1]).astype(np.float32) for k, v in bits.items()}
+
+
+def _on(row: Row) -> dict[str, str]:
+    return json.loads(row["on"])
+
+
+# --- what several runs of a process share --------------------------------------------------------
+
+
+def _data(cell: Cell) -> ImageData:
+    conditions = cell.conditions
+    images = _images(cell.data, conditions.holdout, conditions.augment)
+    # Which classes and images are left depends on the seed, so that no result hangs on a choice.
+    data = harder(images, cell.classes or None, cell.noise, cell.share, cell.seed)
+    return choosing(data) if conditions.choose else data
+
+
+@lru_cache(maxsize=4)
+def _images(name: str, holdout: int | float, augment: str) -> ImageData:
+    return load_data(name, "cpu", holdout, augment=augment)
+
+
+def _where(device: torch.device) -> Row:
+    found = surroundings(device)
+    versions = [f"{name} {found[name]}" for name in ("snnviz", "torch", "numpy", "python")]
+    accelerator = [] if device.type == "cpu" else [str(found["device"])]
+    machine = [f"{_processor()} ({found['cpu']})", f"{os.cpu_count()} cores", *accelerator]
+    row = {"device": device.type, "machine": ", ".join(machine)}
+    return {**row, "versions": ", ".join(versions)}
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

@@ -1,0 +1,271 @@
+"""Sweeps: the same rows however they are made, failures, kills, and what is said of it all."""
+
+import io
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from snnviz import cli, sweep
+from snnviz.sweep import Study
+from snnviz.sweep.cell import Cell, Row
+from snnviz.sweep.cell import failed as sweep_failed
+from snnviz.sweep.on_ray import cores
+from snnviz.sweep.results import COLUMNS, Results
+from tests.sweep.conftest import SMALL, Write
+from tests.sweep.killing import check_gone, family, killed, started, wait_for_rows
+
+TIMES = ["seconds", "wall_seconds", "ended"]
+FEWER = (("classes = [3, 0]", "classes = [3]"), ("seed = [0, 1]", "seed = [0]"))
+
+
+def done_after(cell: Cell, hours: float) -> Row:
+    """The row of a run that is said to have taken so long."""
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= sweep_failed(cell, "", 3600 * hours)
+    return row | {"status": "done"}
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns=TIMES).sort_values("key", ignore_index=True)
+
+
+def test_workers_give_what_a_sequence_gives(small: Study, tmp_path: Path) -> None:
+    first = sweep.run(small, workers=0, progress=False)
+    assert first == (16, 0, 16, 0, small.results)
+    expected = sweep.read(small.results)
+    assert expected["error"].eq("").all(), expected["error"].to_list()
+    assert expected["key"].to_list() == list(small.cells())
+    assert expected["test_accuracy"].between(0.2, 1).all()
+
+    elsewhere = tmp_path / "ray.parquet"
+    again = sweep.run(small, workers=2, results=elsewhere, progress=False)
+    assert again == (16, 0, 16, 0, elsewhere)
+    pd.testing.assert_frame_equal(in_order(sweep.read(elsewhere)), in_order(expected))
+
+
+def test_what_is_done_is_not_made_again(write: Write, small: Study) -> None:
+    sweep.run(small, workers=0, progress=False)
+    before = small.results.read_bytes()
+    assert sweep.run(small, workers=0, progress=False) == (16, 16, 0, 0, small.results)
+    assert small.results.read_bytes() == before
+    more = Study.read(write(SMALL, ("seed = [0, 1]", "seed = [0, 1, 2]"), name="renamed.toml"))
+    assert sweep.run(more, workers=0, progress=False) == (24, 16, 8, 0, small.results)
+    rows = sweep.read(small.results)
+    pd.testing.assert_frame_equal(rows[:16], pd.read_parquet(io.BytesIO(before)))
+    assert set(rows["seed"][16:]) == {2}
+
+
+def test_one_part_and_what_it_needs(write: Write) -> None:
+    part = SMALL[SMALL.index("[[part]]") : SMALL.index("[method")]
+    other = part.replace('"one"', '"two"').replace('["dense", "magnitude", "strong"]', '["random"]')
+    study = Study.read(write(SMALL + other))
+    assert sweep.run(study, "two", workers=0, progress=False).runs == 8
+    assert set(sweep.read(study.results)["method"]) == {"switched", "random"}
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+BROKEN = (
+    *FEWER,
+    ("[method.strong]", "[method.switched]\nschedule = { task_lr = 1e30 }\n[method.strong]"),
+)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_fails_is_a_row_and_tried_again(write: Write, workers: int) -> None:
+    study = Study.read(write(SMALL, *BROKEN))
+    assert sweep.run(study, workers=workers, progress=False) == (4, 0, 2, 2, study.results)
+    before = sweep.read(study.results).set_index("method")
+    assert before["status"].to_dict() == {
+        "dense": "done",
+        "strong": "done",
+        "switched": "failed",
+        "magnitude": "failed",
+    }
+    why = before["error"]["switched"]
+    assert why.startswith("The loss became nan at step "), why
+    assert why.endswith("or a lower gain of the switcher."), why
+    assert before["error"]["magnitude"] == (
+        f"the run of method 'switched' that it needs failed: {why}"
+    )
+    assert before["test_accuracy"].isna().to_list() == before["status"].eq("failed").to_list()
+
+    assert sweep.run(study, workers=0, progress=False) == (4, 2, 0, 2, study.results)
+    after = sweep.read(study.results).set_index("method")
+    assert len(after) == 4
+    for method in ("dense", "strong"):
+        assert after.loc[method].equals(before.loc[method])
+
+
+def test_a_worker_that_is_killed_is_a_row_too(write: Write) -> None:
+    changes = (*FEWER[:1], ('["dense", "magnitude", "strong"]', '["dense", "long"]'))
+    long = '[method.long]\nkind = "dense"\nschedule = { epochs = 100_000 }\n[method.strong]'
+    file = write(SMALL, *changes, ("seed = [0, 1]", "seed = [0]"), ("[method.strong]", long))
+    study = Study.read(file)
+    with started(file) as process:
+        assert wait_for_rows(process, study.results, 1)
+        children = family(process)
+        (worker,) = [child for child in children if child.cmdline()[:1] == ["ray::_work"]]
+        worker.kill()
+        assert process.wait(timeout=300) == 1
+    found = sweep.read(study.results).set_index("method")
+    assert found["status"].to_dict() == {"dense": "done", "long": "failed"}
+    assert found["error"]["long"] == (
+        "its process died. If memory had run out, make fewer at a time: --workers."
+    )
+    check_gone(children)
+
+
+def test_a_sweep_that_is_killed_repeats_and_loses_nothing(write: Write) -> None:
+    kills = list(killed(write(SMALL, ("epochs = 2", "epochs = 10")), kills=2, seed=0))
+    assert len(kills) == 2
+    assert all(kill["processes"] for kill in kills)
+
+
+def test_ctrl_c_ends_the_runs_and_says_how_to_go_on(write: Write) -> None:
+    file = write(SMALL, *FEWER, ('"small.parquet"', '"c.parquet"'), ("epochs = 2", "epochs = 60"))
+    with started(file) as process:
+        assert wait_for_rows(process, file.with_name("c.parquet"), 1)
+        children = family(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=300) == 130
+    check_gone(children)
+    said = file.with_suffix(".log").read_text().splitlines()[-1]
+    done = len(sweep.read(file.with_name("c.parquet")))
+    assert said == f"Interrupted: {done} of 4 runs are done. The same command goes on."
+    assert 1 <= done < 4
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Any:
+    def command(*words: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main(["sweep", *map(str, words)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+def test_the_command_says_what_it_did(write: Write, command: Any) -> None:
+    file = write(SMALL, *BROKEN)
+    results = file.with_name("small.parquet")
+    code, out, err = command(file, "--workers", "0")
+    assert (code, out) == (
+        1,
+        f"{results}: 2 of 4 runs are done, 2 of them now.\n"
+        "2 failed: column `error` says why. The next start tries again.\n",
+    )
+    lines = err.splitlines()
+    assert len(lines) == 4
+    rows = sweep.read(results).set_index("method")
+    accuracy = rows["test_accuracy"]["dense"]
+    assert lines[0] == (
+        "1/4 mlp, width 0.05, fashion-mnist, 3 classes, share 0.005, dense, seed 0: "
+        f"test accuracy {accuracy:.2%}"
+    )
+    assert lines[1] == (
+        "2/4 mlp, width 0.05, fashion-mnist, 3 classes, share 0.005, switched, seed 0: "
+        f"failed: {rows['error']['switched']}"
+    )
+    other = file.with_name("other.parquet")
+    changed = write(SMALL, *FEWER, name="good.toml")
+    code, out, _ = command(changed, "--workers", "0", "--results", other, "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "study": "small",
+        "runs": 4,
+        "before": 0,
+        "done": 4,
+        "failed": 0,
+        "results": str(other),
+    }
+    assert len(sweep.read(results)) == 4
+
+
+def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
+    part = SMALL[SMALL.index("[[part]]") : SMALL.index("[method")]
+    lenet = part.replace('"one"', '"conv"').replace('"mlp"', '"mlp", "lenet5"')
+    file = write(SMALL + lenet)
+    results = file.with_name("small.parquet")
+    code, out, err = command(file, "--dry-run", "--workers", "2")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"small: 2 at a time, into {results}",
+        "part  runs  done  failed  left    hours",
+        "one     16     0       0    16  unknown",
+        "conv    32     0       0    32  unknown",
+        "all     32     0       0    32  unknown",
+        "Of 32 no earlier run of the same network and method tells how long they take: they are "
+        "not in the hours.",
+    ]
+    assert not results.exists()
+
+    study = Study.read(file)
+    cells = list(study.cells("one").values())
+    with Results(results) as kept:
+        for cell, hours in ((cells[0], 1.0), (cells[1], 3.0)):
+            assert cell.method == "dense"
+            kept.add(done_after(cell, hours))
+        kept.add(sweep_failed(cells[2], "no luck"))
+    code, out, _ = command(file, "--dry-run", "--workers", "2", "--json")
+    document = json.loads(out)
+    assert (document["study"], document["workers"]) == ("small", 2)
+    assert document["parts"] == [
+        # The two runs of dense that are left take 2 hours each, 2 at a time.
+        {"part": "one", "runs": 16, "done": 2, "failed": 1, "left": 14, "hours": 2.0,
+         "unknown": 12},
+        {"part": "conv", "runs": 32, "done": 2, "failed": 1, "left": 30, "hours": 2.0,
+         "unknown": 28},
+        {"part": "all", "runs": 32, "done": 2, "failed": 1, "left": 30, "hours": 2.0,
+         "unknown": 28},
+    ]  # fmt: skip
+    code, out, _ = command(file, "--dry-run", "--part", "one")
+    assert out.splitlines()[1:3] == [
+        "part  runs  done  failed  left          hours",
+        f"one     16     2       1    14  at least {4 / cores():.2f}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--workers -1", "workers must be a whole number of at least 0, got -1. Leave it out for "
+         "one a core."),
+        ("--workers 0 --address x", "workers must be at least 1 with an address or gpus_per_run, "
+         "got 0."),
+        ("--gpus-per-run 2", "gpus_per_run must be a number above 0 and at most 1, got 2.0."),
+        ("--part two", "part must be one of 'one', got 'two'."),
+        ("--dry-run --part two", "part must be one of 'one', got 'two'."),
+    ],
+)  # fmt: skip
+def test_options_that_are_wrong(write: Write, command: Any, words: str, message: str) -> None:
+    assert command(write(), *words.split()) == (1, "", f"snnviz: {message}\n")
+
+
+def test_without_ray(write: Write, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert command(write(SMALL, *FEWER)) == (
+        1,
+        "",
+        "snnviz: sweeps run on Ray, which is not installed. Install it: pip install "
+        "'snnviz[sweep]'; or make the runs one after the other in this process: workers=0.\n",
+    )
+    assert command(write(SMALL, *FEWER), "--workers", "0")[0] == 0
+
+
+def test_ray_is_not_taken_from_others(small: Study) -> None:
+    """Nothing of Ray is left in this process after a sweep."""
+    import ray
+
+    sweep.run(small, workers=1, progress=False)
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
