@@ -4,6 +4,7 @@ Where a group has no norm there is no such scale. It gets one, which is learned 
 and multiplies them, as a batch norm's scale would.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,10 @@ def slimming(
             super().__init__(*args)
             self.strength = weight
 
-    return pruned(start, scales, size, prune_at, Slimming)
+    plan = start.schedule  # scales learn as the weights do
+    alike = {"lr": plan.task_lr, "optimizer": plan.task_optimizer, "momentum": plan.task_momentum}
+    plan = plan.replace(**{f"switcher_{name}": value for name, value in alike.items()})
+    return pruned(replace(start, schedule=plan), scales, size, prune_at, Slimming)
 
 
 class Scales(nn.Module):

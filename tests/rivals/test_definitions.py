@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import snnviz as sv
+from snnviz import rivals
 from snnviz.rivals.group_sparse import GroupSparseLearners
 from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, L0Learners, hard_concrete
 from snnviz.rivals.pruning import _l1, lowest
@@ -70,6 +71,16 @@ def test_slimming_gives_layers_without_norm_scales_of_their_own(
     for scale, moved in zip(own, slim.learners.switcher.scales, strict=True):
         assert scale.grad is not None
         torch.testing.assert_close(moved.detach(), scale.detach() - 0.1 * (scale.grad + 0.3))
+
+
+def test_scales_learn_as_the_weights_do(data: sv.ImageData) -> None:
+    plan = sv.Schedule(epochs=2, batch_size=20, task_lr=0.02, task_momentum=0.5)
+    network = sv.network("mlp", data, width=0.1)
+    trainer = rivals.train("slimming", network, data, plan, device="cpu", size=0.5)
+    own, its = trainer.learners.switcher_optimizer, trainer.learners.task_optimizer
+    assert type(own) is type(its) is torch.optim.SGD
+    for name in ("lr", "momentum"):
+        assert own.param_groups[0][name] == pytest.approx(its.param_groups[0][name])
 
 
 def test_slimming_prunes_by_scale(start: MakeStart) -> None:
