@@ -9,14 +9,21 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from snnviz import sweep
 from snnviz.runs import compare
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+CLAIMS, CHOICE = (
+    str(NOTEBOOKS.parent / "benchmarks" / "studies" / f"{name}.parquet")
+    for name in ("claims", "choice")
+)
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
     "01_switches": {"NETWORK": "mlp", "EPOCHS": 1},
     "02_runs": {"NETWORK": "mlp", "HOLDOUT": 50_000},
     "03_lab_tour": {"NETWORK": "mlp", "EPOCHS": 4, "HOLDOUT": 55_000},
+    "04_claims": {"RESULTS": CLAIMS, "CHOICE": CHOICE},
+    "05_rivals": {"RESULTS": CLAIMS, "EPOCHS": 2},
 }
 
 
@@ -141,9 +148,33 @@ def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     assert table.run.tolist() == ["first"] * 4 + ["no-more-switching"] * 2
 
 
+def claims(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """Figures, and a verdict in words for each claim and network, from the committed rows."""
+    rows = sweep.read(CLAIMS)
+    said = "".join(output.get("text", "") for output in outputs)
+    for network in rows[rows.method == "magnitude"].network.unique():
+        for claim in ("More accurate than dense", "More accurate than dense for longer"):
+            verdict = rf"{network}: [+-][\d.]+ points .*{claim}: (holds|does not hold|undecided)\."
+            assert re.search(verdict, said), (network, claim)
+        assert re.search(rf"{network}: \d+% off .*Compressed: (holds|undecided)", said)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+
+
+def compared(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """For each network two figures of size and one of overlaps, and one of the run made here."""
+    rows = sweep.read(CLAIMS)
+    networks = rows[rows.method == "magnitude"].network.nunique()
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3 * networks + 1
+    said = "".join(output.get("text", "") for output in outputs)
+    (left,) = re.findall(r"with (\d+)% of the parameters", said)
+    assert abs(int(left) - 50) <= 2
+
+
 PROMISES: dict[str, Callable] = {
     "00_quickstart": quickstart,
     "01_switches": switches,
     "02_runs": runs,
     "03_lab_tour": lab_tour,
+    "04_claims": claims,
+    "05_rivals": compared,
 }

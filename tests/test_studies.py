@@ -1,0 +1,64 @@
+"""The committed studies: their files are in order, and a run of them can be made again."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from snnviz import sweep
+from snnviz.sweep.cell import make
+
+STUDIES = Path(__file__).parents[1] / "benchmarks" / "studies"
+ROWS = {name: sweep.read(STUDIES / f"{name}.parquet") for name in ("choice", "claims")}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_is_a_run_of_its_study(name: str) -> None:
+    """So each can be made again by the study's command."""
+    cells = sweep.Study.read(STUDIES / f"{name}.toml").cells()
+    assert set(ROWS[name].key) <= set(cells)
+    assert ROWS[name].key.is_unique
+    assert (ROWS[name].status == "done").all()
+
+
+def test_no_seed_was_both_chosen_by_and_tested_on() -> None:
+    assert not set(ROWS["choice"].seed) & set(ROWS["claims"].seed)
+
+
+def test_choices_never_saw_a_test_image() -> None:
+    cells = sweep.Study.read(STUDIES / "choice.toml").cells().values()
+    assert all(cell.conditions.choose for cell in cells)
+
+
+def test_the_part_for_gpus_is_in_order() -> None:
+    cells = sweep.Study.read(STUDIES / "claims.toml").cells("full").values()
+    assert {cell.network for cell in cells} == {"vgg16", "resnet18", "resnet34", "mobilenet_v2"}
+    assert {cell.data for cell in cells} == {"cifar10", "cifar100"}
+    assert all(cell.conditions.device == "cuda" for cell in cells)
+
+
+def test_a_run_made_again() -> None:
+    """Bit for bit on the same machine; elsewhere bfloat16 rounds in another order."""
+    claims = ROWS["claims"].set_index(["network", "method", "seed", "share", "width"])
+    key = claims.loc[("mlp", "switched", 0, 1.0, 1.0)].key
+    old = ROWS["claims"].set_index("key").loc[key]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a sweep: more of them add up in another order
+    new = pd.Series(make(sweep.Study.read(STUDIES / "claims.toml").cells()[key]))
+    torch.set_num_threads(threads)
+    assert new.status == "done", new.error
+    exact = [
+        "neurons",
+        "parameters_before",
+        "macs_before",
+        "examples",
+        "switcher_examples",
+        "epochs",
+    ]
+    assert new[exact].tolist() == old[exact].tolist()
+    if new[["machine", "versions"]].equals(old[["machine", "versions"]]):
+        assert new["test_accuracy"] == old["test_accuracy"]
+        assert new["on"] == old["on"]
+    assert new.test_accuracy == pytest.approx(old.test_accuracy, abs=0.01)
+    assert new.neurons_on == pytest.approx(old.neurons_on, rel=0.15)
