@@ -112,6 +112,7 @@ class Trainer:
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
         network = network.to(self.device).to(memory_format=torch.channels_last)
+        self._way = learners  # a branch learns in the same way
         self.learners = learners(
             network, self.switches, switcher, self.schedule, seed, self.device, self.precision
         )
@@ -375,7 +376,7 @@ class Trainer:
             self.device,
             self.precision,
             self.exclude,
-            learners=type(self.learners),
+            learners=self._way,
         )
         other._initial = self._initial
         other.load_state_dict(state)
