@@ -63,18 +63,37 @@ def harder(
     return made.to(data.device)
 
 
-def choosing(data: ImageData) -> ImageData:
+def choosing(data: ImageData, again: bool = False) -> ImageData:
     """The held-out images in the test images' place, so that choices never see those.
 
+    Args:
+        data: stays as it is.
+        again: hold out as many of the training images again, for switcher phases.
+
     Raises:
-        ValueError: nothing is held out.
+        ValueError: nothing is held out, or too little is left to hold out as many again.
     """
     if data.holdout is None:
         raise ValueError(
             "data must have a held-out split to choose by. "
             "Load it with one: load_data(name, holdout=5000)."
         )
-    return replace(data, test=data.holdout, holdout=None, source=None)
+    made = replace(data, test=data.holdout, holdout=None, source=None)
+    if not again:
+        return made
+    count, total = len(data.holdout), len(data.train)
+    if total - count < data.n_classes:
+        raise ValueError(
+            f"data must have training images left when {count} more of its {total} are held out. "
+            "Hold out fewer."
+        )
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
+    order = order.to(data.device)
+    held, kept = (
+        Split(data.train.images[rows], data.train.labels[rows])
+        for rows in (order[:count].sort().values, order[count:].sort().values)
+    )
+    return replace(made, train=kept, holdout=held)
 
 
 def _check(data: ImageData, classes: int | None, noise: float, share: float) -> None:

@@ -91,6 +91,19 @@ def test_choosing_hides_the_test_images() -> None:
         choosing(data())
 
 
+def test_choosing_may_hold_out_as_many_again() -> None:
+    held = data(10)
+    chosen = choosing(held, again=True)
+    assert held.holdout is not None
+    assert chosen.holdout is not None
+    assert torch.equal(chosen.test.images, held.holdout.images)
+    assert (len(chosen.train), len(chosen.holdout)) == (len(held.train) - 10, 10)
+    both = torch.cat([chosen.train.images, chosen.holdout.images]).flatten(1)
+    assert sorted(both.tolist()) == sorted(held.train.images.flatten(1).tolist())
+    with pytest.raises(ValueError, match="training images left when 20 more of its 20 are held"):
+        choosing(data(20), again=True)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -39,7 +39,8 @@ class Conditions:
         device: "auto" or a torch device.
         precision: "auto", "float32" or "bfloat16".
         holdout: how many training images are set aside, or their share.
-        choose: judge by the images held out, which stand in the test images' place then.
+        choose: judge by the images held out, which stand in the test images' place then. A method
+            whose switcher phases need held-out images gives up as many training images more.
         augment: of training images.
     """
 
@@ -247,7 +248,8 @@ def _data(cell: Cell) -> ImageData:
     images = _images(cell.data, conditions.holdout, conditions.augment)
     # Which classes and images are left depends on the seed, so that no result hangs on a choice.
     data = harder(images, cell.classes or None, cell.noise, cell.share, cell.seed)
-    return choosing(data) if conditions.choose else data
+    again = cell.schedule.switcher_data == "holdout"
+    return choosing(data, again) if conditions.choose else data
 
 
 @lru_cache(maxsize=4)

@@ -181,10 +181,10 @@ class _Part:
         )
 
     def _check_holdout(self) -> None:
-        if not self.conditions.holdout or self.conditions.choose:
+        if not self.conditions.holdout:
             raise ValueError(
-                f"{self.where}: schedule.switcher_data may be 'holdout' only with run.holdout "
-                "above 0 and run.choose = false, for the images held out have one use."
+                f"{self.where}: schedule.switcher_data may be 'holdout' only with images held out. "
+                "Set run.holdout = 5000."
             )
 
 

@@ -270,8 +270,7 @@ def more(text: str) -> tuple[str, str]:
         (more("switcher = { width = 3 }"), f"part 'only': switcher has no field 'width'; there "
          f"are {SWITCHER}."),
         (more("schedule.switcher_data = 'holdout'"), "part 'only': schedule.switcher_data may be "
-         "'holdout' only with run.holdout above 0 and run.choose = false, for the images held out "
-         "have one use."),
+         "'holdout' only with images held out. Set run.holdout = 5000."),
         (more("run = { devise = 'cpu' }"), "part 'only': run has no field 'devise'; there are "
          "device, precision, holdout, choose, augment."),
         (more("run = { device = 3 }"), "part 'only': run.device must be text, got 3."),
