@@ -1,6 +1,7 @@
 """Fixtures for every test: repeatable random numbers, figures that close themselves, devices."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -11,6 +12,11 @@ import torch
 
 # Before anything imports pyplot: no test opens a window.
 os.environ["MPLBACKEND"] = "Agg"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program
+# that they interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline, for tests do not judge wall-clock time; the same examples every time where a failure
 # must be repeatable by others.
