@@ -28,7 +28,9 @@ from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
-PLAYING_EVERY = 0.5  # while it plays, for a page on the same machine takes cores from training
+# While it plays, unless something is done by hand: a page on the same machine takes cores from
+# training.
+PLAYING_EVERY = 1.0
 Folder = str | os.PathLike[str]
 
 
@@ -58,10 +60,10 @@ class Lab:
     def __init__(self, trainer: Trainer) -> None:
         if _lab_of(trainer) is self:
             return
-        self._wake = threading.Event()
+        self._wake, self._hurry = threading.Event(), threading.Event()
         self._lock = threading.Lock()  # of the runs, which callbacks may add to
-        session = Session(trainer, on_change=self._wake.set)
-        self._sessions = {_name(trainer): session}
+        self._sessions: dict[str, Session] = {}
+        session = self._sessions[_name(trainer)] = Session(trainer, on_change=self._stepped)
         self._beside: dict[str, History] = {}
         self._active = _name(trainer)
         self._made: list[runs.Trainer] = []  # trainers that the lab made, and so closes
@@ -76,13 +78,13 @@ class Lab:
 
     def _build(self, session: Session) -> None:
         trainer = session.trainer
-        self._views = Views(wake=self._wake.set)
-        self._buttons = Buttons(session, self._views.save_all, self._wake.set)
+        self._views = Views(wake=self._touched)
+        self._buttons = Buttons(session, self._views.save_all, self._touched)
         self._choice = RunChoice(self._choose)
         self._messages = Messages(f"{trainer.device} · {trainer.precision}", self._buttons.rollback)
-        self._editor = ScheduleEditor(session, wake=self._wake.set)
-        self._panel = NeuronPanel(session, wake=self._wake.set)
-        self._machine = TimeMachine(self._ask_fork, self._wake.set)
+        self._editor = ScheduleEditor(session, wake=self._touched)
+        self._panel = NeuronPanel(session, wake=self._touched)
+        self._machine = TimeMachine(self._ask_fork, self._touched)
         self._editor.on_pick(self._machine.go)
         self._portrait = Portrait()
         middle = widgets.Box([self._panel.widget, self._views.widget]).add_class("snnviz-middle")
@@ -137,7 +139,7 @@ class Lab:
         lab._made.append(trainer)
         if news:
             lab._news = news
-            lab._wake.set()
+            lab._touched()
         for other in beside:
             lab.beside(other)
         return lab
@@ -267,19 +269,24 @@ class Lab:
             raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
         with self._lock:
             self._beside[name] = history
-        self._wake.set()
+        self._touched()
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
         """Blocks the cell until nothing is to be done, or until so many epochs are done in all.
 
-        Interrupting the cell ends the waiting, not the training.
+        Interrupting the cell ends the waiting, not the training. Where nothing is left to be
+        done, the lab's picture in the notebook is of this state: also in a notebook that runs
+        without a page, and whose kernel ends with the next cell.
 
         Raises:
             TrainingStopped: training ended with it.
             RuntimeError: training ended with another error.
             TimeoutError: `timeout` seconds are over.
         """
-        self.session.wait(epochs, timeout)
+        session = self.session
+        session.wait(epochs, timeout)
+        if not session.status.running:
+            self._portrait.show(session.status, self._in_colours(), waits=False)
 
     def close(self) -> None:
         """Ends the lab's threads. The trainer stays as it is, and may be used directly again.
@@ -288,7 +295,7 @@ class Lab:
         """
         for session in list(self._sessions.values()):
             session.close()
-        self._wake.set()
+        self._touched()
         self._refresher.join()
         for trainer in self._made:
             trainer.close()
@@ -335,7 +342,7 @@ class Lab:
             self._news = f"No fork was made. {trainer}"
         else:
             self._add(trainer, name)
-        self._wake.set()
+        self._touched()
 
     def _add(self, trainer: Trainer, name: str) -> None:
         if isinstance(trainer, runs.Trainer) and trainer.folder:
@@ -344,7 +351,7 @@ class Lab:
         with self._lock:
             taken = {*self._sessions, *self._beside}
             name = next(n for n in _numbered(name) if n not in taken)
-            self._sessions[name] = Session(trainer, on_change=self._wake.set)
+            self._sessions[name] = Session(trainer, on_change=self._stepped)
         self._choose(name)
         self._news = f"{name} goes on from the end of epoch {trainer.position.epoch}: press Play."
 
@@ -357,7 +364,7 @@ class Lab:
             part.turn_to(self.session)
         self._machine.go(None)
         self._news = None
-        self._wake.set()
+        self._touched()
 
     def _in_colours(self) -> list[Shown]:
         """The active run first; each keeps its colour, whichever is active."""
@@ -368,15 +375,27 @@ class Lab:
 
     # The refresher ----------------------------------------------------------------------------
 
+    def _touched(self) -> None:
+        """Something was done by hand, and is to be seen soon."""
+        self._hurry.set()
+        self._wake.set()
+
+    def _stepped(self) -> None:
+        if not any(s.status.activity == "playing" for s in list(self._sessions.values())):
+            self._hurry.set()
+        self._wake.set()
+
     def _refresh(self) -> None:
         more, open_ = True, True
         while more or open_:
             self._wake.wait(REFRESH_EVERY if more else None)
             self._wake.clear()
+            self._hurry.clear()
             open_ = not self.closed
             more = self._show()
-            playing = self.session.status.activity == "playing"
-            time.sleep(PLAYING_EVERY if playing else REFRESH_EVERY)
+            time.sleep(REFRESH_EVERY)
+            if self.session.status.activity == "playing":
+                self._hurry.wait(PLAYING_EVERY - REFRESH_EVERY)
 
     def _show(self) -> bool:
         """Brings the page up to date with the newest state; whether something still waits."""

@@ -48,13 +48,19 @@ class Portrait:
             self._publisher, self._drawn = shell.display_pub, None
 
     def show(self, status: Status, runs: Sequence[Shown], waits: bool) -> None:
-        """Brings the picture up to date, if it is time."""
-        at = (status.generation, status.position, status.activity, tuple(r.name for r in runs))
-        if self._publisher is None or at == self._drawn or waits:
+        """Brings the picture up to date, if it is time.
+
+        Args:
+            waits: something else is still to be shown, and comes first.
+        """
+        if self._publisher is None or waits:
             return
         if status.running and time.monotonic() < self._at + EVERY:
             return
+        at = (status.generation, status.position, status.activity, tuple(r.name for r in runs))
         with self._lock:
+            if at == self._drawn:
+                return
             self._drawn, self._at = at, time.monotonic()
             picture = last_state(status, runs, status.factors)
             # By its id alone, so that it does not matter in which thread or cell this is.

@@ -82,10 +82,11 @@ class Monkey:
 
     def run(self) -> Story:
         """All commands, and then a session that must still train."""
-        story, agents = self._story, [self._thread(self._act, k) for k in range(self._threads)]
+        story, longest = self._story, 2 * BOUND + self._left  # as each command has its own bound
+        agents = [self._thread(self._act, k) for k in range(self._threads)]
         readers = [self._thread(self._read, k) for k in range(2)]
         for agent in agents:
-            agent.join(BOUND + self._left)
+            agent.join(longest)
             if agent.is_alive():
                 story.faults.append(f"{agent.name} hangs:\n{_stack(agent)}")
         self._stop = True

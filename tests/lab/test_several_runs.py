@@ -4,7 +4,9 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +191,22 @@ def test_a_lab_whose_cell_shows_another_one_is_closed() -> None:
         second.close()
         first.close()
         _IN_CELL.clear()
+
+
+def test_after_a_wait_the_notebook_has_the_picture_of_this_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if the page is far behind: a notebook that runs without one may end with the cell."""
+    published: list[dict] = []
+    publisher = SimpleNamespace(publish=lambda data, **_: published.append(data))
+    with closing(Lab(make_trainer())) as lab, monkeypatch.context() as patched:
+        patched.setattr(lab._views, "show", lambda *_: True)  # something always waits
+        patched.setattr(lab._portrait, "_publisher", publisher)
+        lab.step("batch", n=2)
+        lab.wait(timeout=TIMEOUT)
+        assert [sorted(data) for data in published] == [["image/png", "text/plain"]]
+        lab.wait(timeout=TIMEOUT)
+        assert len(published) == 1  # nothing has changed
 
 
 def test_a_reset_that_deletes_epochs_asks_first(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from snnviz import figures
 from snnviz.history import History
@@ -30,7 +33,7 @@ DPI = {WIDTH: 270, WIDE: 240}  # about twice the pixels of the place that a card
 
 # Drawing takes Python from the training thread, so it gets this share of the time that training
 # takes, of which it may save up so many seconds: then figures of an epoch come together.
-DRAWING_SHARE = 0.015
+DRAWING_SHARE = 0.01
 DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training
 
@@ -291,9 +294,12 @@ def to_png(axes: Axes, scene: Scene, width: float = WIDTH, dark: bool = False) -
         axes.axvline(scene.moment, color=DARK, lw=0.6, ls=(0, (1, 2)), zorder=0)
     if dark:
         darken(figure)
+    figure.dpi = DPI[width]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once; `savefig` would go through it twice
     buffer = io.BytesIO()
-    quick = {"compress_level": 1}
-    figure.savefig(buffer, format="png", dpi=DPI[width], pil_kwargs=quick)
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
     return buffer.getvalue()
 
 
