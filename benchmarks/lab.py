@@ -184,6 +184,11 @@ def opening(times: int) -> dict[str, Any]:
         make_run(run)
         kinds = {
             "a run folder of 400 neurons and 4 steps an epoch": (
+                "data = small_data()\nsv.Trainer(sv.network('mlp', data), data)",
+                f"lab = Lab.open({str(run)!r}, data=data)",
+            ),
+            # Torch imports its compiler with the first optimizer, and pandas comes with a history.
+            "the same in a kernel that has made no trainer yet": (
                 "data = small_data()",
                 f"lab = Lab.open({str(run)!r}, data=data)",
             ),

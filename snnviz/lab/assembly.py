@@ -70,7 +70,8 @@ class Lab:
         self._news: str | None = None
         self._build(session)
         _LABS[trainer] = weakref.ref(self)
-        self._show()
+        self._show(cards=False)  # a long history's figures need not keep the cell waiting
+        self._touched()
         hear_as_asked(self.widget)
         # From here on this thread alone writes to the widgets.
         self._refresher = threading.Thread(target=self._refresh, name="snnviz-refresh", daemon=True)
@@ -397,7 +398,7 @@ class Lab:
             if self.session.status.activity == "playing":
                 self._hurry.wait(PLAYING_EVERY - REFRESH_EVERY)
 
-    def _show(self) -> bool:
+    def _show(self, cards: bool = True) -> bool:
         """Brings the page up to date with the newest state; whether something still waits."""
         session = self.session
         status, history = session.status, session.trainer.history
@@ -414,6 +415,8 @@ class Lab:
             self._editor.show(status, history, moment)
             self._panel.show(status, history, moment)
             self._machine.show(status, history)
+            if not cards:
+                return True
             waits = self._views.show(status, shown, moment)
             self._portrait.show(status, shown, waits or replaying)
             return waits or replaying or self._buttons.asking

@@ -298,7 +298,7 @@ def to_png(axes: Axes, scene: Scene, width: float = WIDTH, dark: bool = False) -
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # once; `savefig` would go through it twice
     buffer = io.BytesIO()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    pixels = np.asarray(canvas.buffer_rgba())[..., : 4 if dark else 3]  # white is a background
     Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
     return buffer.getvalue()
 
