@@ -61,9 +61,18 @@ def _work(cell: Cell, reference: Row | None) -> Row:
 
 
 def _row(ray: Any, ended: Any, cell: Cell) -> Row:
-    """What a worker gave back; it may have died instead."""
+    """What a worker gave back; it may have died instead.
+
+    Raises:
+        ConnectionError: Ray itself has ended. That says nothing of the run.
+    """
     try:
         return ray.get(ended)
+    except (ray.exceptions.LocalRayletDiedError, ray.exceptions.RaySystemError) as error:
+        raise ConnectionError(
+            f"Ray has ended, and with it the runs that were under way ({in_words(error)})."
+            " Those that had ended are in the results: the same command goes on."
+        ) from error
     except ray.exceptions.OutOfMemoryError:
         why = "memory ran out, and the run was ended. Make fewer at a time: --workers."
     except ray.exceptions.WorkerCrashedError:

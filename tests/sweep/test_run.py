@@ -5,16 +5,18 @@ import json
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+import ray.exceptions
 
 from snnviz import cli, sweep
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, Row
 from snnviz.sweep.cell import failed as sweep_failed
-from snnviz.sweep.on_ray import cores
+from snnviz.sweep.on_ray import _row, cores
 from snnviz.sweep.results import COLUMNS, Results
 from tests.sweep.conftest import SMALL, Write
 from tests.sweep.killing import check_gone, family, killed, started, wait_for_rows
@@ -119,6 +121,18 @@ def test_a_worker_that_is_killed_is_a_row_too(write: Write) -> None:
         "its process died. If memory had run out, make fewer at a time: --workers."
     )
     check_gone(children)
+
+
+def test_if_ray_ends_no_run_has_failed(write: Write) -> None:
+    cell = next(iter(Study.read(write(SMALL, *FEWER)).cells().values()))
+
+    def get(ended: object) -> Row:
+        assert ended == "a run"
+        raise ray.exceptions.LocalRayletDiedError
+
+    ended = SimpleNamespace(get=get, exceptions=ray.exceptions)
+    with pytest.raises(ConnectionError, match=r"^Ray has ended, .*: the same command goes on"):
+        _row(ended, "a run", cell)
 
 
 def test_a_sweep_that_is_killed_repeats_and_loses_nothing(write: Write) -> None:
