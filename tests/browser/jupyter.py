@@ -319,6 +319,14 @@ def run_code(page: Page, code: str, timeout: float = 60) -> str:
     return "".join(_text(output) for output in outputs).strip()
 
 
+def wait_till_said(page: Page, code: str, said: str, timeout: float = 20) -> None:
+    """Till `code` prints this: what the page asks of the kernel takes a while to come there."""
+    until = time.monotonic() + timeout
+    while (now := run_code(page, code)) != said and time.monotonic() < until:
+        time.sleep(0.2)
+    assert now == said
+
+
 def _text(output: dict[str, Any]) -> str:
     text = output.get("text") or output.get("data", {}).get("text/plain", "")
     return text if isinstance(text, str) else "".join(text)

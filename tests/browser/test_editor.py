@@ -8,7 +8,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.jupyter import (
+    open_notebook,
+    run_all,
+    run_code,
+    screenshot,
+    wait_for,
+    wait_till_said,
+)
 
 SESSION = """\
 import threading, time
@@ -116,9 +123,8 @@ def test_typing_and_sliding(editor: Page) -> None:
     text_of(editor, "switcher_lr").press("Enter")
     expect(slider).to_have_value("-20")  # tenths of a decade
     wait_for(editor, ".snnviz-undo:not([disabled])")
-    editor.wait_for_timeout(1000)  # till the session has come to it
-    said = "print(session.status.planned.task_lr, session.status.planned.switcher_lr)"
-    assert run_code(editor, said) == "0.01 1e-05"
+    rates = "print(session.status.planned.task_lr, session.status.planned.switcher_lr)"
+    wait_till_said(editor, rates, "0.01 1e-05")
     editor.locator(".snnviz-task_decay:visible select").select_option("constant")
     run_code(editor, "session.set_schedule(task_steps=30)")
     expect(steps).to_have_value("30")
@@ -188,8 +194,7 @@ def test_the_timeline_leads_to_fields_and_epochs(editor: Page) -> None:
     expect(readout(editor)).to_have_text("epoch 2 of 3 finished · Enter goes back to its end")
     pad.press("Home")
     pad.press("Enter")
-    run_code(editor, "time.sleep(0.5)")
-    assert run_code(editor, "print(picked)") == "[2, 2, 1]"
+    wait_till_said(editor, "print(picked)", "[2, 2, 1]")
 
 
 def test_forks_presets_and_files(editor: Page, folder: Path) -> None:

@@ -7,7 +7,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.jupyter import (
+    open_notebook,
+    run_all,
+    run_code,
+    screenshot,
+    wait_for,
+    wait_till_said,
+)
 
 GRID = """\
 import numpy as np
@@ -339,8 +346,7 @@ def test_keys_send_wishes(grid: Page) -> None:
     expect(grid.locator(".snnviz-keys")).to_be_hidden()
     said = "[('off', [0]), ('on', [0]), ('keep', [0]), ('let go', [0])]"
     code = "[(each['do'], each['neurons']) for each in got]"
-    grid.wait_for_timeout(500)
-    assert run_code(grid, code) == said
+    wait_till_said(grid, code, said)
     value(grid, "selected", "[0]")
     grid.get_by_role("button", name="Keys").click()
     expect(grid.locator(".snnviz-keys")).to_be_visible()
