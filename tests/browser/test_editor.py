@@ -106,8 +106,8 @@ def test_typing_and_sliding(editor: Page) -> None:
     expect(error).to_be_empty()
     expect(steps).not_to_have_attribute("aria-invalid", "true")
     steps.fill("7")
-    editor.wait_for_timeout(500)
-    assert planned(editor, "task_steps") == "4"  # typed, and not yet set
+    editor.wait_for_timeout(500)  # ask the page: a new cell takes the focus, which sets it
+    wait_for(editor, ".snnviz-editor-title", "rounds of 4 task")  # typed, and not yet set
     steps.fill("12")
     steps.press("Tab")
     wait_for(editor, ".snnviz-editor-title", "rounds of 12 task")
@@ -136,12 +136,9 @@ def test_typing_and_sliding(editor: Page) -> None:
     expect(fold).to_have_attribute("aria-expanded", "true")
     text_of(editor, "batch_size").fill("40")
     text_of(editor, "batch_size").press("Enter")
-    wait_for(editor, ".snnviz-tl-band", "")
     editor.locator(".snnviz-through_switcher:visible input").check()
-    editor.wait_for_function("() => true")
-    run_code(editor, "time.sleep(0.5)")
-    assert planned(editor, "batch_size") == "40"
-    assert planned(editor, "through_switcher") == "True"
+    both = "print(session.status.planned.batch_size, session.status.planned.through_switcher)"
+    wait_till_said(editor, both, "40 True")
 
 
 def test_the_timeline_leads_to_fields_and_epochs(editor: Page) -> None:
