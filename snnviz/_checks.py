@@ -183,6 +183,12 @@ def image_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return both[0], both[1]
 
 
+def kind_of(argument: str, value: Any, kind: type, name: str, advice: str) -> None:
+    """TypeError unless it is of this kind, which the user knows by this name."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{argument} must be {name}, got {type(value).__name__}. {advice}")
+
+
 def whole(argument: str, value: Any, least: int) -> None:
     if type(value) is not int or value < least:
         raise ValueError(

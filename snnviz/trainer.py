@@ -86,6 +86,7 @@ class Trainer:
         learners: how the two take their steps; `snnviz.rivals` have others.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: an argument is not allowed, or the network has nothing to switch.
     """
 
@@ -102,6 +103,7 @@ class Trainer:
         *,
         learners: type[Learners] = Learners,
     ) -> None:
+        _check_kinds(network, data, switcher)
         _checks.whole("seed", seed, 0)
         self._schedule = _checked(schedule or Schedule(), data)
         self.seed, self.exclude = seed, tuple(exclude)
@@ -592,12 +594,19 @@ class Trainer:
 _SPLITS = ("train", "test", "holdout")
 
 
+def _check_kinds(network: Any, data: Any, switcher: Any) -> None:
+    advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
+    _checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
+    advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
+    _checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
+    if switcher is not None:
+        advice = "Make one with SwitcherConfig(...)."
+        _checks.kind_of("switcher", switcher, SwitcherConfig, "a snnviz.SwitcherConfig", advice)
+
+
 def _checked(schedule: Schedule, data: ImageData) -> Schedule:
-    if not isinstance(schedule, Schedule):
-        raise TypeError(
-            f"schedule must be a snnviz.Schedule, got {type(schedule).__name__}. "
-            "Make one with Schedule(...) or trainer.schedule.replace(...)."
-        )
+    advice = "Make one with Schedule(...) or trainer.schedule.replace(...)."
+    _checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
     if schedule.switcher_data == "holdout" and data.holdout is None:
         raise ValueError(
             "schedule.switcher_data is 'holdout', but the data has no held-out split. "

@@ -536,6 +536,20 @@ def test_a_bad_schedule_at_the_start() -> None:
         trainer(schedule={"epochs": 3})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((tiny_data(), small()), "network must be a torch.nn.Module, got ImageData. The order is "),
+        (("mlp", tiny_data()), "network must be a torch.nn.Module, got str. The order is "),
+        ((small(), "fashion-mnist"), "data must be a snnviz.ImageData, got str. Make one with "),
+        ((small(), (1, 2)), "data must be a snnviz.ImageData, got tuple. Make one with "),
+        ((small(), tiny_data(), None, {"gain": 1}), "switcher must be a snnviz.SwitcherConfig, "),
+    ],
+)
+def test_an_argument_of_another_kind(arguments: Any, message: str) -> None:
+    assert message_of(lambda: Trainer(*arguments), TypeError).startswith(message)
+
+
 def test_another_batch_size_in_the_middle_of_an_epoch() -> None:
     made = trainer()
     go(made, 8)

@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from snnviz import runs
+from snnviz import _checks, runs
 from snnviz.history import History
 from snnviz.lab.controls import Buttons, RunChoice
 from snnviz.lab.messages import Messages
@@ -48,12 +48,17 @@ class Lab:
     Args:
         trainer: what to train.
 
+    Raises:
+        TypeError: it is no trainer.
+
     >>> lab = Lab(trainer)  # doctest: +SKIP
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
     def __new__(cls, trainer: Trainer) -> "Lab":
         """The trainer's lab, if it has one that is open."""
+        advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
+        _checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 

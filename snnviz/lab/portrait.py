@@ -17,7 +17,8 @@ from snnviz.lab.views.shown import Shown
 if TYPE_CHECKING:
     from snnviz.lab.assembly import Lab
 
-EVERY = 60.0  # seconds, while training: drawing takes a second of Python's time
+EVERY = 60.0  # seconds at least, while training
+SHARE = 0.005  # of Python's time at most, while training: a picture takes about a second
 
 
 class Portrait:
@@ -27,7 +28,7 @@ class Portrait:
         self._id = f"snnviz-{uuid.uuid4().hex}"
         self._publisher: Any = None  # of the kernel; None: not displayed
         self._drawn: tuple | None = None
-        self._at = float("-inf")
+        self._next = float("-inf")  # not before, while training
         self._lock = threading.Lock()
 
     def display(self, lab: "Lab") -> None:
@@ -55,14 +56,16 @@ class Portrait:
         """
         if self._publisher is None or waits:
             return
-        if status.running and time.monotonic() < self._at + EVERY:
+        if status.running and time.monotonic() < self._next:
             return
         at = (status.generation, status.position, status.activity, tuple(r.name for r in runs))
         with self._lock:
             if at == self._drawn:
                 return
-            self._drawn, self._at = at, time.monotonic()
+            self._drawn, began = at, time.thread_time()
             picture = last_state(status, runs, status.factors)
+            pause = max(EVERY, (time.thread_time() - began) / SHARE)
+            self._next = time.monotonic() + pause
             # By its id alone, so that it does not matter in which thread or cell this is.
             self._publisher.publish(
                 data=_bundle(picture), transient={"display_id": self._id}, update=True

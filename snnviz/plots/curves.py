@@ -18,7 +18,9 @@ from snnviz.plots.paper import (
     RIVALS,
     SWITCHER,
     TASK,
+    check_history,
     every,
+    named_runs,
     note,
     paper_axes,
 )
@@ -57,6 +59,7 @@ def learning_curves(
         within: a longer history whose limits the axes take, so that moments of it compare.
 
     Raises:
+        TypeError: `history` is no History.
         ValueError: `metric` is neither "accuracy" nor "loss", or there is no such phase.
     """
     phases = (phases,) if isinstance(phases, str) else tuple(phases)
@@ -111,6 +114,7 @@ def curve_table(
     """
     import pandas as pd
 
+    check_history("history", history)
     if metric not in ("accuracy", "loss"):
         raise ValueError(
             f"metric must be 'accuracy' or 'loss', got {metric!r}. "
@@ -154,19 +158,16 @@ def compare_curves(
         within: longer histories whose limits the axes take, so that moments of them compare.
 
     Raises:
+        TypeError: one of them is no History.
         ValueError: there is no run, or no such metric.
     """
     if metric not in UNITS:
         raise ValueError(f"metric must be 'accuracy', 'loss' or 'neurons_on', got {metric!r}.")
-    histories = _named(histories)
-    if not histories:
-        raise ValueError(
-            "histories must hold at least one run, got none. Give {'a name': trainer.history}."
-        )
+    named = named_runs(histories)
     axes = paper_axes(ax, height=2.2)
     axes.set_xlabel("epoch")
     axes.set_ylabel(UNITS[metric] if metric == "neurons_on" else f"test {UNITS[metric]}")
-    values = {name: _test_values(history, metric) for name, history in histories.items()}
+    values = {name: _test_values(history, metric) for name, history in named.items()}
     longest = max(map(len, values.values()))
     if longest == 0:
         return note(axes)
@@ -192,10 +193,6 @@ def compare_curves(
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     label_ends(axes, ends, marked=True)
     return axes
-
-
-def _named(histories: Mapping[str, History] | History) -> Mapping[str, History]:
-    return histories if isinstance(histories, Mapping) else {"": histories}
 
 
 def run_look(i: int, colour: str | None = None) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def factor_distribution(
         within: a longer history whose scale is taken, so that moments of it compare.
 
     Raises:
+        TypeError: `history` is no History.
         ValueError: there is no such epoch or group.
     """
     names, done = chosen_groups(history, group), history.n_epochs

@@ -44,9 +44,10 @@ def switch_map(
             of it compare.
 
     Raises:
+        TypeError: `history` is no History.
         ValueError: there is no such group.
     """
-    groups, names = history.groups, chosen_groups(history, group)
+    names, groups = chosen_groups(history, group), history.groups
     axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), 8.5))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}, first off on top")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from snnviz.history import History
+from snnviz import _checks
+from snnviz.history import History
 
 # The palette of every picture in the project.
 TASK = "#0072B2"
@@ -66,12 +67,35 @@ def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
     ax.text(x, y, text, **style)
 
 
+def check_history(argument: str, value: Any) -> None:
+    _checks.kind_of(argument, value, History, "a snnviz.History", "Give trainer.history.")
+
+
+def named_runs(histories: Mapping[str, History] | History) -> dict[str, History]:
+    """{name: history}; of one run without a name, the name is empty.
+
+    Raises:
+        TypeError: it is no history, or one of them is none.
+        ValueError: there is no run.
+    """
+    named = dict(histories) if isinstance(histories, Mapping) else {"": histories}
+    if not named:
+        raise ValueError(
+            "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+        )
+    for name, history in named.items():
+        check_history(f"histories[{name!r}]" if name else "histories", history)
+    return named
+
+
 def chosen_groups(history: History, group: str | None) -> list[str]:
     """The group's name alone, or without one all of the history's.
 
     Raises:
+        TypeError: it is no history.
         ValueError: there is no such group.
     """
+    check_history("history", history)
     groups = history.groups
     if group is not None and group not in groups:
         raise ValueError(

@@ -43,6 +43,7 @@ def neurons_on(
         within: a longer history whose limits the axes take, so that moments of it compare.
 
     Raises:
+        TypeError: `history` is no History.
         ValueError: there is no such group.
     """
     names = chosen_groups(history, group)

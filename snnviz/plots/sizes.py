@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from snnviz.history import History
 from snnviz.plots.curves import limits_around, run_look
 from snnviz.plots.ends import End, label_ends
-from snnviz.plots.paper import DARK, every, note, paper_axes
+from snnviz.plots.paper import DARK, every, named_runs, note, paper_axes
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType
+
+    from snnviz.history import History
 
 SIZES = {"parameters": "parameters left", "macs": "MACs left", "neurons_on": "neurons on"}
 MAX_POINTS = 60  # marked on a run's way
@@ -42,15 +43,12 @@ def size_accuracy(
         within: longer histories whose limits the axes take, so that moments of them compare.
 
     Raises:
+        TypeError: one of them is no History.
         ValueError: there is no run, or no such size.
     """
     if size not in SIZES:
         raise ValueError(f"size must be 'parameters', 'macs' or 'neurons_on', got {size!r}.")
-    named = {"": histories} if isinstance(histories, History) else dict(histories)
-    if not named:
-        raise ValueError(
-            "histories must hold at least one run, got none. Give {'a name': trainer.history}."
-        )
+    named = named_runs(histories)
     axes = paper_axes(ax, height=2.2)
     tables = {name: history.epochs for name, history in named.items()}
     longest = max(map(len, tables.values()))

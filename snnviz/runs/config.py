@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz import _files
-from snnviz._checks import AUGMENTS
+from snnviz import _checks, _files
 from snnviz.data import NAMES, ImageData, Source, load_data
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.schedule import Schedule
@@ -159,8 +158,7 @@ class RunConfig:
                 raise FileNotFoundError(
                     f"{error} Or pass data=load_data({self.data.name!r}, folder=...)."
                 ) from error
-        if not isinstance(given, ImageData):
-            raise TypeError(f"data must be a snnviz.ImageData, got {type(given).__name__}. {how}")
+        _checks.kind_of("data", given, ImageData, "a snnviz.ImageData", how)
         for name, (mine, its) in _differing(self.images, images_of(given)).items():
             raise ValueError(
                 f"data is not that of this run: its {name} is {its}, and the run's is {mine}. {how}"
@@ -174,8 +172,7 @@ class RunConfig:
             if self.network is None:
                 raise ValueError(f"this run was made with a network of your own. {how}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
-        if not isinstance(given, nn.Module):
-            raise TypeError(f"network must be a torch.nn.Module, got {type(given).__name__}. {how}")
+        _checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in _differing(self.tensors, tensors_of(given)).items():
             raise ValueError(
                 f"network is not that of this run: its tensor {name!r} is {its}, "
@@ -305,7 +302,7 @@ def _source(values: dict[str, Any]) -> Source:
     if not number or not 0 <= holdout < math.inf:
         raise ValueError(f"data.holdout must be a number of at least 0, got {holdout!r}")
     name = _one_of("data.name", values["name"], NAMES)
-    return Source(name, holdout, _one_of("data.augment", values["augment"], AUGMENTS))
+    return Source(name, holdout, _one_of("data.augment", values["augment"], _checks.AUGMENTS))
 
 
 def _parent(values: dict[str, Any]) -> Parent:

@@ -60,6 +60,7 @@ class Trainer(base.Trainer):
             three times the parameters.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: an argument is not allowed, or the network has nothing to switch.
         FileExistsError: the folder holds something.
         InUse: another trainer writes the folder.

@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import pytest
+import torch
 
 from snnviz.lab import Lab
 from snnviz.trainer import Trainer
@@ -308,6 +309,12 @@ def test_closing_ends_all_threads(open_lab: Open) -> None:
     assert "Closed" in text(lab, "status")
     assert "This lab is closed." in text(lab, "notice")
     lab.close()
+
+
+@pytest.mark.parametrize("given", ["runs/first", torch.nn.Linear(2, 2)])
+def test_a_lab_of_what_is_no_trainer(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"^trainer must be a snnviz\.Trainer, got (str|Linear)\."):
+        Lab(given)
 
 
 def test_without_ipywidgets(monkeypatch: pytest.MonkeyPatch) -> None:

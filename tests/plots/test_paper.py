@@ -44,6 +44,19 @@ def test_new_axes_are_a_column_wide_and_not_pyplots(plot, story):
     assert dict(matplotlib.rcParams) == before
 
 
+class Trained:
+    """Has a history, and is none."""
+
+    history = History({"fc1": 1})
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_what_is_no_history_is_refused(plot):
+    message = r"^histor(y|ies.*) must be a snnviz\.History, got Trained\. Give trainer\.history\.$"
+    with pytest.raises(TypeError, match=message):
+        plot(Trained())
+
+
 @pytest.mark.parametrize("plot", PLOTS)
 def test_the_last_line_of_a_notebook_cell_shows_the_figure(plot, story):
     ax = plot(story)
