@@ -1,6 +1,5 @@
 """The lab's figures and events: cards that are drawn away from the training thread, when seen."""
 
-import io
 import os
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -9,31 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from snnviz import figures
 from snnviz.history import History
 from snnviz.lab.status import Status
 from snnviz.lab.views.bar import Bar
-from snnviz.lab.views.dark import darken
 from snnviz.lab.views.kinds import ANY_RUN, KINDS, Kind, file_name
 from snnviz.lab.views.saving import NothingToSave, Saved, Saver
+from snnviz.lab.views.screen import WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, Shown
 from snnviz.lab.views.tables import FORMATS, save_table
-from snnviz.plots import DARK
-
-WIDTH, WIDE = 3.0, 6.2  # inches: of a card, and of one that fills a tab
-HEIGHTS = {WIDTH: 2.6, WIDE: 3.0}  # at least, so that the cards of a row are alike
-DPI = {WIDTH: 270, WIDE: 240}  # about twice the pixels of the place that a card has
 
 # Drawing takes Python from the training thread, so it gets this share of the time that training
 # takes, of which it may save up so many seconds: then figures of an epoch come together.
-DRAWING_SHARE = 0.01
+DRAWING_SHARE = 0.006
 DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training
 
@@ -56,6 +45,7 @@ class Card:
         else:
             self.page = widgets.Image(format="png")
             self.page.add_class(f"snnviz-{kind.name.replace('_', '-')}")
+        self.screen = Screen()
         self.formats = {name: _toggle(name.upper()) for name in ("pdf", "svg", "png")}
         self.width = widgets.Dropdown(options=WIDTHS, description="width")
         self.inches = widgets.BoundedFloatText(5.0, min=1, max=figures.MAX_WIDTH, step=0.1)
@@ -133,7 +123,7 @@ class Card:
             elif self.kind.draw is not None:
                 axes = self.kind.draw(scene)
                 self.said = in_words(self.kind, scene, axes)
-                self.page.value = to_png(axes, scene, width, dark)
+                self.page.value = self.screen.png(axes, scene, width, dark)
         except Exception as error:  # the lab goes on, and tries again when there is more to draw
             text = f"This figure could not be drawn. {type(error).__name__}: {error}"
             self.trouble.value = f'<div role="alert">{escape(text)}</div>'
@@ -279,28 +269,6 @@ def _save_figure(
 ) -> list[Path]:
     assert kind.draw is not None
     return figures.save(kind.draw(scene), file_name(kind, scene), formats, width, folder)
-
-
-def to_png(axes: Axes, scene: Scene, width: float = WIDTH, dark: bool = False) -> bytes:
-    """A figure of `plots` as PNG, for the screen."""
-    figure = axes.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    tall = figure.get_figheight()
-    figure.set_size_inches(width, max(tall, HEIGHTS[width]))
-    ticks = axes.xaxis.get_major_locator()
-    if isinstance(ticks, MaxNLocator):  # narrower than a paper's column, so perhaps fewer of them
-        ticks.set_params(nbins="auto")
-    if scene.moment and axes.get_xlabel() == "epoch" and not axes.images:
-        axes.axvline(scene.moment, color=DARK, lw=0.6, ls=(0, (1, 2)), zorder=0)
-    if dark:
-        darken(figure)
-    figure.dpi = DPI[width]
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # once; `savefig` would go through it twice
-    buffer = io.BytesIO()
-    pixels = np.asarray(canvas.buffer_rgba())[..., : 4 if dark else 3]  # white is a background
-    Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
-    return buffer.getvalue()
 
 
 def in_words(kind: Kind, scene: Scene, axes: Axes) -> str:

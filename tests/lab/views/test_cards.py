@@ -18,11 +18,12 @@ from PIL import Image
 
 from snnviz import plots
 from snnviz.history import History
-from snnviz.lab.views.cards import DPI, WIDE, WIDTH, Card, Views, to_png
+from snnviz.lab.views.cards import Card, Views
 from snnviz.lab.views.dark import LIGHT, OFF_DARK, darken
 from snnviz.lab.views.events import MAX_LINES, chosen_events, events_html
 from snnviz.lab.views.kinds import KINDS, file_name
 from snnviz.lab.views.saving import Saved, Saver
+from snnviz.lab.views.screen import DPI, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from snnviz.lab.views.tables import save_table
 from tests.lab.conftest import TIMEOUT
@@ -332,7 +333,7 @@ def test_looking_at_a_figure_does_not_change_what_is_saved() -> None:
     scene = Scene(ONE)
     kind = KINDS[0]
     assert kind.draw is not None
-    to_png(kind.draw(scene), scene, dark=True)
+    Screen().png(kind.draw(scene), scene, dark=True)
     assert line(kind.draw(scene), "task phase").get_color() == plots.TASK
 
 
