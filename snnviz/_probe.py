@@ -8,6 +8,15 @@ from typing import Any
 from torch import Tensor, nn
 
 WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
+# Norms that treat each channel by itself: a factor behind them folds into their scale and shift.
+NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+)
 
 
 def check_arguments(network: Any, example: Any) -> None:

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnviz import _files, _tables
+from snnviz import _files, _rows, _tables
 from snnviz._pointer import NAME as POINTER
 from snnviz._pointer import Note, Pointer
+from snnviz._rows import EPOCH_COLUMNS, STEP_COLUMNS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-STEP_COLUMNS = tuple(_tables.COLUMNS["steps"])
-EPOCH_COLUMNS = tuple(_tables.COLUMNS["epochs"])
 EVENT_COLUMNS = ("epoch", "step", "event", "group", "neuron", "detail")
 MERGED = 50  # epochs that are written into one file together, once there are so many
 
@@ -289,7 +288,7 @@ class History:
             first = end + 1
         total, start = len(self._steps), self._first_step(self.n_epochs + 1)
         if start < total:
-            rows = _step_columns(self._steps[start:])
+            rows = _rows.step_columns(self._steps[start:])
             made.append(_tables.written("unfinished", start + 1, total, rows, folder))
         _files.settle(folder)
         return made
@@ -298,17 +297,15 @@ class History:
         self, kind: _tables.Kind, folder: Path, first: int, last: int
     ) -> _tables.Segment:
         """Writes one kind of epochs `first` to `last` into one file."""
-        return _tables.written(kind, first, last, self._columns(kind, first, last), folder)
-
-    def _columns(self, kind: _tables.Kind, first: int, last: int) -> _tables.Columns:
         part = self._epochs[first - 1 : last]
         if kind == "factors":
-            rows = [np.concatenate([*each.values(), _NONE]) for _, each in part]
-            return _tables.tidy_factors(self.groups, first, np.stack(rows))
-        if kind == "epochs":
-            columns = zip(*(row for row, _ in part), strict=True)
-            return {k: np.array(v) for k, v in zip(EPOCH_COLUMNS, columns, strict=True)}
-        return _step_columns(self._steps[self._first_step(first) : self._first_step(last + 1)])
+            columns = _rows.factor_columns(self.groups, first, [values for _, values in part])
+        elif kind == "epochs":
+            columns = _rows.epoch_columns([row for row, _ in part])
+        else:
+            steps = self._steps[self._first_step(first) : self._first_step(last + 1)]
+            columns = _rows.step_columns(steps)
+        return _tables.written(kind, first, last, columns, folder)
 
     def _first_step(self, epoch: int) -> int:
         """The index of the first step of an epoch."""
@@ -329,12 +326,14 @@ class History:
         history, found = cls(pointer.groups), _tables.found_in(folder)
         n = pointer.epochs if epochs is None else min(epochs, pointer.epochs)
         for part in _tables.chosen(found, "epochs", n, folder):
-            history._epochs += [(row, {}) for row in _epoch_rows(part, folder)]
+            history._epochs += [(row, {}) for row in _rows.epochs_of(part, folder)]
         for part in _tables.chosen(found, "factors", n, folder):
-            history._take_factors(part, folder)
+            ends = _rows.factors_of(part, history.groups, folder)
+            for (_, values), end in zip(history._epochs[part.first - 1 :], ends, strict=False):
+                values.update(end)
         del history._epochs[n:]
         for part in _tables.chosen(found, "steps", n, folder):
-            history._take_steps(part, pointer.steps, folder)
+            history._steps += _rows.steps_of(part, pointer.steps - len(history._steps), folder)
         history._notes = list(pointer.notes)
         del history._steps[history._first_step(n + 1) :]
         if epochs is not None:
@@ -344,60 +343,18 @@ class History:
             ends = {(p.first, p.last): p for p in found if p.kind == "unfinished"}
             if (rest := ends.get((done + 1, pointer.steps))) is None:
                 raise _files.Damaged(folder, f"the steps from {done + 1} on are missing")
-            history._take_steps(rest, pointer.steps, folder)
+            history._steps += _rows.steps_of(rest, pointer.steps - done, folder)
         if len(history._steps) != pointer.steps:
             raise _files.Damaged(folder, f"it has {len(history._steps)} steps, not {pointer.steps}")
         return history
-
-    def _take_factors(self, part: _tables.Segment, folder: Path) -> None:
-        count, n = part.last - part.first + 1, sum(self.groups.values())
-        columns = _tables.read(part, count * n, count * n, folder)
-        values = columns["factor"].reshape(count, n)
-        right = _tables.tidy_factors(self.groups, part.first, values)
-        same = all(np.array_equal(columns[name], right[name]) for name in ("epoch", "neuron"))
-        known = {word: code for code, word in enumerate(right["group"].words)}
-        codes = np.array([known.get(word, -1) for word in columns["group"].words], np.int32)
-        if not same or not np.array_equal(codes[columns["group"].codes], right["group"].codes):
-            raise _files.Damaged(part.file, "its epochs, groups and neurons are not those expected")
-        ends = np.cumsum([0, *self.groups.values()]).tolist()
-        for i, row in enumerate(values[: len(self._epochs) - part.first + 1], part.first - 1):
-            self._epochs[i][1].update(
-                {g: row[ends[k] : ends[k + 1]] for k, g in enumerate(self.groups)}
-            )
-
-    def _take_steps(self, part: _tables.Segment, most: int, folder: Path) -> None:
-        left = most - len(self._steps)
-        columns = _tables.read(part, 0, left, folder)
-        epochs = columns["epoch"]
-        if part.kind == "steps" and not ((part.first <= epochs) & (epochs <= part.last)).all():
-            raise _files.Damaged(part.file, "its epochs are not those in its name")
-        columns["phase"] = np.array(_tables.words(columns["phase"]), dtype=object)
-        self._steps += zip(*(columns[name].tolist() for name in STEP_COLUMNS), strict=True)
 
 
 def last_epoch(folder: Path) -> dict[str, Any] | None:
     """The epoch columns of the last epoch in a folder, without reading the others; None: none."""
     n = Pointer.read(folder).epochs
     parts = _tables.chosen(_tables.found_in(folder), "epochs", n, folder)
-    rows = [row for part in parts[-1:] for row in _epoch_rows(part, folder)]
+    rows = [row for part in parts[-1:] for row in _rows.epochs_of(part, folder)]
     return dict(zip(EPOCH_COLUMNS, rows[n - parts[-1].first], strict=True)) if rows else None
-
-
-def _epoch_rows(part: _tables.Segment, folder: Path) -> list[tuple]:
-    count = part.last - part.first + 1
-    columns = _tables.read(part, count, count, folder)
-    if columns["epoch"].tolist() != list(range(part.first, part.last + 1)):
-        raise _files.Damaged(part.file, "its epochs are not those in its name")
-    return list(zip(*(columns[name].tolist() for name in EPOCH_COLUMNS), strict=True))
-
-
-def _step_columns(rows: Sequence[tuple]) -> _tables.Columns:
-    columns = list(zip(*rows, strict=True)) or [()] * len(STEP_COLUMNS)
-    named = dict(zip(STEP_COLUMNS, columns, strict=True))
-    made: _tables.Columns = {
-        k: np.array(v, _STEP_TYPES[k]) for k, v in named.items() if k != "phase"
-    }
-    return {**made, "phase": _tables.text(named["phase"])}
 
 
 def _is_ours(name: str) -> bool:
@@ -411,9 +368,6 @@ def _frame(rows: Sequence[tuple], columns: Sequence[str]) -> "DataFrame":
 
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker
-_NONE = np.zeros(0, np.float32)
-_NUMPY = {"int64": np.int64, "double": np.float64}
-_STEP_TYPES = {k: _NUMPY[v] for k, v in _tables.COLUMNS["steps"].items() if k != "phase"}
 _EPOCH_TYPES: dict[str, Callable[[Any], int | float]] = {
     name: operator.index if kind == "int64" else float
     for name, kind in _tables.COLUMNS["epochs"].items()

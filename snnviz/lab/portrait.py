@@ -8,17 +8,22 @@ import time
 import uuid
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from snnviz.lab.status import Status
 from snnviz.lab.views.picture import last_state
 from snnviz.lab.views.shown import Shown
 
-if TYPE_CHECKING:
-    from snnviz.lab.assembly import Lab
-
 EVERY = 60.0  # seconds at least, while training
 SHARE = 0.005  # of Python's time at most, while training: a picture takes about a second
+
+
+class Displayed(Protocol):
+    """A lab, as far as its picture is concerned."""
+
+    widget: Any
+
+    def close(self) -> None: ...
 
 
 class Portrait:
@@ -31,7 +36,7 @@ class Portrait:
         self._next = float("-inf")  # not before, while training
         self._lock = threading.Lock()
 
-    def display(self, lab: "Lab") -> None:
+    def display(self, lab: Displayed) -> None:
         """Shows the lab as output of the cell that runs, and its picture below it."""
         from IPython.core.getipython import get_ipython
         from IPython.display import display
@@ -78,7 +83,7 @@ def _cell_of(shell: Any) -> str | None:
     return parent.get("metadata", {}).get("cellId")
 
 
-def _take_over(cell: str | None, lab: "Lab") -> None:
+def _take_over(cell: str | None, lab: Displayed) -> None:
     """Closes the lab that this cell showed when it ran before: nobody could reach it any more."""
     if cell is None:
         return
@@ -89,7 +94,7 @@ def _take_over(cell: str | None, lab: "Lab") -> None:
         threading.Thread(target=before.close, name="snnviz-close", daemon=True).start()
 
 
-_IN_CELL: weakref.WeakValueDictionary[str, "Lab"] = weakref.WeakValueDictionary()
+_IN_CELL: weakref.WeakValueDictionary[str, Displayed] = weakref.WeakValueDictionary()
 
 
 def _bundle(picture: bytes | None) -> dict[str, Any]:

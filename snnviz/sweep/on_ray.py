@@ -11,14 +11,12 @@ import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from snnviz.sweep.cell import Cell, Row, failed, in_words, make
-
-if TYPE_CHECKING:
-    from snnviz.sweep.run import Queue
+from snnviz.sweep.queue import Queue
 
 # One thread a run. What the Makefile sets for the others is set here, too: memory of large tensors
 # is kept for the next step (glibc only).
@@ -33,7 +31,7 @@ _STORE_BYTES = 100 * 2**20  # what passes between the processes is small
 
 
 def rows(
-    queue: "Queue", workers: int | None, address: str | None, gpus_per_run: float | None
+    queue: Queue, workers: int | None, address: str | None, gpus_per_run: float | None
 ) -> Generator[Row, None, None]:
     """Makes the runs of the queue, and gives the row of each as it ends, in any order."""
     with _cluster(workers, address) as ray:
