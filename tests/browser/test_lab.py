@@ -9,7 +9,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.jupyter import (
+    open_notebook,
+    run_all,
+    run_code,
+    screenshot,
+    wait_for,
+    wait_till_said,
+)
 
 TRAINER = """\
 import snnviz as sv
@@ -83,6 +90,18 @@ def pictures(page: Page, name: str) -> None:
         screenshot(page, f"lab_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
     set_theme(page, "JupyterLab Light")
     page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def test_the_buttons_stay_in_sight(lab: Page) -> None:
+    lab.evaluate("() => document.querySelector('.snnviz-neurons').scrollIntoView({block: 'end'})")
+    expect(lab.locator(".snnviz-status:visible")).not_to_be_in_viewport()
+    expect(lab.locator(".snnviz-neurons:visible")).to_be_in_viewport()
+    button = lab.locator(".snnviz-step-batch:visible")
+    expect(button).to_be_in_viewport(ratio=1)
+    box = button.bounding_box()
+    assert box is not None
+    lab.mouse.click(box["x"] + 10, box["y"] + 10)  # which does not scroll
+    wait_till_said(lab, "print(lab.trainer.position.step)", "1")
 
 
 def test_training_by_hand(lab: Page, folder: Path) -> None:
