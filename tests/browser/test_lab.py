@@ -366,7 +366,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
 
 @pytest.mark.parametrize("width", [900, 1400, 2500])
 def test_no_sideways_scroll(lab: Page, width: int) -> None:
-    lab.set_viewport_size({"width": width, "height": 2000})
+    lab.set_viewport_size({"width": width, "height": 3000})  # all of it in the picture
     run_code(lab, "lab.step('epoch', 3)\nlab.wait()")
     lab.wait_for_timeout(1500)  # till all figures are drawn
     screenshot(lab, f"lab_{width}", ".snnviz-lab")
