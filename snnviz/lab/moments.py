@@ -135,7 +135,7 @@ def _words(status: Status, history: History, moment: int | None) -> str:
         epoch = finished
     else:
         where, epoch = f"epoch {moment} of {finished}" if moment else "the start", moment
-    text = f"<strong>Time machine</strong> <b>{where}</b>"
+    text = f"<strong>Time machine</strong> · <b>{where}</b>"
     if 0 < epoch <= finished:
         row = dict(zip(EPOCH_COLUMNS, history.epoch_rows()[epoch - 1], strict=True))
         after = "" if moment is not None else f"after epoch {epoch}: "

@@ -46,7 +46,7 @@ def test_before_the_first_epochs_end(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Machine(0, monkeypatch)
     assert made.made.slider.disabled
     assert made.made.readout.value == (
-        '<span role="status"><strong>Time machine</strong> '
+        '<span role="status"><strong>Time machine</strong> · '
         "<b>now, before the first epoch's end</b></span>"
     )
     made.made.button.click()  # the start can be forked
@@ -75,7 +75,7 @@ def test_the_readout_says_what_was(machine: Machine) -> None:
     machine.made.go(2)
     machine.show()
     assert machine.made.readout.value == (
-        '<span role="status"><strong>Time machine</strong> <b>epoch 2 of 4</b> '
+        '<span role="status"><strong>Time machine</strong> · <b>epoch 2 of 4</b> '
         f"· test {100 * rows.test_accuracy[1]:.2f} %, "
         f"{rows.neurons_on[1]} of {rows.neurons[1]} neurons on. "
         "<i>Play goes on from now; from here it takes a fork.</i></span>"
