@@ -5,7 +5,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from snnviz.history import History
+from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.lab.status import Status, in_words
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
@@ -21,17 +21,12 @@ class Messages:
         self.alert = widgets.HTML().add_class("snnviz-alert")
         self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
         self.widget.add_class("snnviz-messages")
-        self._last_epoch: dict[str, float] = {}
-        self._read_at: tuple[int, int] | None = None  # when that was read: generation, epoch
 
     def show(self, status: Status, history: History, news: str | None = None) -> None:
         """The newest state in words, and what else there is to say."""
-        at = status.generation, status.position.epoch
-        if at != self._read_at:  # a table of all epochs is not for five times a second
-            rows = history.epochs.to_dict("records")
-            self._last_epoch, self._read_at = (rows[-1] if rows else {}), at
-        neurons = sum(history.groups.values())
-        self.status.value = _status_html(status, self._last_epoch, neurons, self._machine)
+        rows = history.epoch_rows()
+        last = dict(zip(EPOCH_COLUMNS, rows[-1], strict=True)) if rows else {}
+        self.status.value = _status_html(status, last, self._machine)
         self.notice.value = _notice_html(status, news)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
@@ -42,7 +37,7 @@ class Messages:
         self.alert.value = _alert_html(text, "".join(traceback.format_exception(error)))
 
 
-def _status_html(status: Status, last_epoch: dict[str, float], neurons: int, machine: str) -> str:
+def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> str:
     at, plan = status.position, status.schedule
     activity = _activity(status)
     epoch = min(at.epoch + 1, plan.epochs)
@@ -57,7 +52,7 @@ def _status_html(status: Status, last_epoch: dict[str, float], neurons: int, mac
         f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
         f"<span>epoch {epoch}/{plan.epochs}</span>{bar}<span>{_time_left(status)}</span>"
         f'<span class="snnviz-machine">{escape(machine)}</span></div>'
-        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch, neurons))}</dl>"
+        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch))}</dl>"
     )
 
 
@@ -69,9 +64,7 @@ def _activity(status: Status) -> str:
     return ACTIVITIES[status.activity]
 
 
-def _facts(
-    status: Status, last_epoch: dict[str, float], neurons: int
-) -> list[tuple[str, str, str]]:
+def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str, str]]:
     """What a glance should find, as (name, HTML, smaller HTML below it)."""
     at, batches = status.position, status.batches_per_epoch
     phase = f'<span class="snnviz-dot snnviz-dot-{status.phase}"></span>{status.phase} phase'
@@ -87,11 +80,8 @@ def _facts(
         facts.append((f"last {name} batch", *_score(scores)))
     ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
     facts.append(("test images", *_score(ends)))
-    newest = max(status.records.values(), key=lambda record: record.step, default=None)
-    if newest is not None:
-        on = round(float(newest.measured[2:].sum()))
-    else:
-        on = round(last_epoch.get("neurons_on", neurons))
+    neurons = sum(map(len, status.factors.values()))
+    on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
     facts.append(("neurons on", f"{on} of {neurons}", f"{100 * on / neurons:.0f} %"))
     return facts
 
