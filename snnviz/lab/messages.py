@@ -6,6 +6,7 @@ from html import escape
 import ipywidgets as widgets
 
 from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.lab.readout import Readout
 from snnviz.lab.status import Status, in_words
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
@@ -16,7 +17,7 @@ class Messages:
 
     def __init__(self, machine: str, rollback: widgets.Button) -> None:
         self._machine = machine
-        self.status = widgets.HTML().add_class("snnviz-status")
+        self.status = Readout().add_class("snnviz-status")
         self.notice = widgets.HTML().add_class("snnviz-notice")
         self.alert = widgets.HTML().add_class("snnviz-alert")
         self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])

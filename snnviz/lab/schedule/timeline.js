@@ -5,6 +5,7 @@ const NS = "http://www.w3.org/2000/svg";
 const LEFT = 150, RIGHT = 14, TOP = 20, BAND = 36, GAP = 10, LANE = 26, AXIS = 24;
 const RATES = 2 * LANE;
 const RATES_TOP = TOP + BAND + GAP, BOTTOM = RATES_TOP + RATES, HEIGHT = BOTTOM + AXIS;
+const TICK = 50; // ms
 const STRIPES = 11; // pixels of a round from which on rounds are drawn one by one
 const NAMES = {
   warmup_epochs: "warm-up epochs", freeze_epochs: "frozen epochs", task_steps: "task steps",
@@ -74,7 +75,9 @@ class View {
     this.listen();
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(el);
-    this.onChange = () => this.ask();
+    this.onChange = () => { // in one frame with the grid; see there
+      this.soon ??= setTimeout(() => { this.soon = undefined; this.ask(); }, TICK - performance.now() % TICK);
+    };
     model.on("change", this.onChange);
   }
 
@@ -445,6 +448,7 @@ class View {
   remove() {
     this.listeners.abort();
     this.size.disconnect();
+    clearTimeout(this.soon);
     cancelAnimationFrame(this.asked);
     this.model.off("change", this.onChange);
   }
