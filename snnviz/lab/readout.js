@@ -4,7 +4,7 @@ const TICK = 50; // ms
 
 export default {
   render({ model, el }) {
-    const body = Object.assign(document.createElement("div"), { className: "snnviz-readout" });
+    const body = Object.assign(document.createElement("div"), { className: "snnviz-status-text" });
     el.append(body);
     let soon, asked;
     const draw = () => { asked = undefined; body.innerHTML = model.get("value"); };

@@ -324,7 +324,7 @@ def wait_till_said(page: Page, code: str, said: str, timeout: float = 20) -> Non
     until = time.monotonic() + timeout
     while (now := run_code(page, code)) != said and time.monotonic() < until:
         time.sleep(0.2)
-    assert now == said
+    assert now == said, f"it still says {now!r}"
 
 
 def _text(output: dict[str, Any]) -> str:

@@ -164,6 +164,8 @@ def pictures(page: Page, name: str) -> None:
 def focus(page: Page) -> Locator:
     area = page.locator(".snnviz-blocks:visible")
     area.focus()
+    page.wait_for_timeout(200)  # JupyterLab may take it once more for the cell that has run
+    area.focus()
     return area
 
 
