@@ -250,5 +250,5 @@ def limits_around(curves: Sequence[np.ndarray], ceiling: float) -> tuple[float, 
     if len(values) == 0:
         return 0, min(1, ceiling)
     low, high = values.min(), values.max()
-    room = max(0.1 * (high - low), 1e-3)
+    room = max(0.1 * (high - low) or 0.01 * high, 1e-3)  # of one value: ticks that can be read
     return max(low - room, 0), min(high + room, ceiling)

@@ -5,7 +5,7 @@ import pytest
 
 from snnviz import plots
 from snnviz.history import EPOCH_COLUMNS, History
-from tests.plots.story import line, texts
+from tests.plots.story import line, make_history, texts
 
 
 def run(parameters, accuracy):
@@ -69,3 +69,12 @@ def test_what_cannot_be_drawn_is_refused():
     assert str(error.value) == (
         "histories must hold at least one run, got none. Give {'a name': trainer.history}."
     )
+
+
+def test_one_epoch_has_ticks_that_can_be_read():
+    history = make_history({"fc1": [[1.0, 0.0]]})
+    ax = plots.size_accuracy(history)
+    ax.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    assert high - low > 1  # a point, of an accuracy in %
+    assert ax.yaxis.get_offset_text().get_text() == ""
