@@ -1,4 +1,4 @@
-"""What `data.py` asks of images, labels and options before they become an `ImageData`."""
+"""What is asked of arguments: of any kind, and of images and labels for an `ImageData`."""
 
 from __future__ import annotations
 

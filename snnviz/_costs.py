@@ -15,6 +15,7 @@ def with_costs(
     left_alone: dict[str, str],
     positions: dict[str, int],
 ) -> Switches:
+    """The switches of these groups, with what each layer of the copy costs."""
     written: dict[str, list[tuple[str, np.ndarray]]] = {}
     read: dict[str, list[tuple[str, np.ndarray]]] = {}
     for group in groups.values():

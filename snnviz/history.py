@@ -99,6 +99,12 @@ class History:
         """The rows of `epochs`, in the order of `EPOCH_COLUMNS`."""
         return [row for row, _ in list(self._epochs)]
 
+    @property
+    def last_epoch(self) -> dict[str, Any]:
+        """The newest row of `epochs`, by column; empty before the first epoch's end."""
+        newest = self._epochs[-1:]
+        return dict(zip(EPOCH_COLUMNS, newest[0][0], strict=True)) if newest else {}
+
     def step_rows(self, first: int = 0) -> list[tuple]:
         """The rows of `steps` from an index on, in the order of `STEP_COLUMNS`."""
         return self._steps[first:]

@@ -18,7 +18,6 @@ from snnviz.cli import sources
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, Answer
 from snnviz.cli.options import RunOptions, checked_name, filled
 from snnviz.cli.sources import OwnImages
-from snnviz.history import EPOCH_COLUMNS
 from snnviz.networks import network
 from snnviz.runs import NotSaved, Trainer
 from snnviz.runs.config import NAME as CONFIG
@@ -272,8 +271,7 @@ def _answer(trainer: Trainer, command: str | None, code: int) -> Answer:
 
 
 def _last_epoch(trainer: Trainer) -> dict[str, Any] | None:
-    rows = trainer.history.epoch_rows()
-    return dict(zip(EPOCH_COLUMNS, rows[-1], strict=True)) if rows else None
+    return trainer.history.last_epoch or None
 
 
 def _epoch(trainer: Trainer) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.history import History
 from snnviz.lab.readout import Readout
 from snnviz.lab.status import Status, in_words
 
@@ -25,9 +25,7 @@ class Messages:
 
     def show(self, status: Status, history: History, news: str | None = None) -> None:
         """The newest state in words, and what else there is to say."""
-        rows = history.epoch_rows()
-        last = dict(zip(EPOCH_COLUMNS, rows[-1], strict=True)) if rows else {}
-        self.status.value = _status_html(status, last, self._machine)
+        self.status.value = _status_html(status, history.last_epoch, self._machine)
         self.notice.value = _notice_html(status, news)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""

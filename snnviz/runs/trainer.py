@@ -13,7 +13,6 @@ from torch import nn
 from snnviz import _checks, _files, distributed
 from snnviz import trainer as base
 from snnviz.data import ImageData
-from snnviz.history import EPOCH_COLUMNS
 from snnviz.runs import reading
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
@@ -339,7 +338,7 @@ class Trainer(base.Trainer):
     def _epoch_ended(self) -> None:
         self._events_at_end = self.history.n_events
         if self._record:
-            last = dict(zip(EPOCH_COLUMNS, self.history.epoch_rows()[-1], strict=True))
+            last = self.history.last_epoch
             told = {"accuracy": last["test_accuracy"], "seconds": last["seconds"]}
             self._record.say("epoch", epoch=self.position.epoch, **told)
         self._write(None, self._epoch_end)

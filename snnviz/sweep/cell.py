@@ -184,7 +184,7 @@ def _measured(cell: Cell, reference: Row | None) -> Row:
 
 def _outcome(trainer: Trainer) -> Row:
     history, plan = trainer.history, trainer.schedule
-    last = _last(history)
+    last = history.last_epoch
     row = {k: last[k] for k in ("test_accuracy", "test_loss", "train_accuracy", "train_loss")}
     phases = [phase for _, _, phase, *_ in history.step_rows()]
     batches = {"train": len(trainer.data.train), "holdout": len(trainer.data.holdout or ())}
@@ -202,7 +202,7 @@ def _outcome(trainer: Trainer) -> Row:
 
 
 def _size(history: History, whole: Switches) -> Row:
-    before, last = whole.size(), _last(history)
+    before, last = whole.size(), history.last_epoch
     groups = {group.name: group.neurons for group in whole.groups.values()}
     on = {name: s != 0 for name, s in history.factors_at(history.n_epochs).items()}
     # A method that trains a smaller network has fewer neurons in its groups.
@@ -219,10 +219,6 @@ def _size(history: History, whole: Switches) -> Row:
         "on": json.dumps({name: np.packbits(s).tobytes().hex() for name, s in on.items()}),
         "widths": json.dumps(widths),
     }
-
-
-def _last(history: History) -> dict[str, Any]:
-    return dict(zip(EPOCH_COLUMNS, history.epoch_rows()[-1], strict=True))
 
 
 def _factors_of(reference: Row) -> dict[str, np.ndarray]:
