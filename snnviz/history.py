@@ -202,7 +202,8 @@ class History:
             for epoch, neuron in np.argwhere(off != before):
                 event = "off" if off[epoch, neuron] else "on"
                 rows.append((int(epoch) + 1, ends[epoch], event, group, int(neuron), ""))
-        rows.sort(key=lambda row: row[1])
+        # What came after an epoch's last step belongs to the next epoch.
+        rows.sort(key=lambda row: (row[1], row[0]))
         return _frame(rows, EVENT_COLUMNS)
 
     # Files ------------------------------------------------------------------------------------

@@ -108,6 +108,11 @@ def test_events_show_both_directions(history: History) -> None:
     assert list(history.events.columns) == list(EVENT_COLUMNS)
 
 
+def test_what_came_after_an_epochs_end_stands_after_its_flips(history: History) -> None:
+    history.add_event(epoch=3, step=20, event="pin", detail="1 off", group="a", neuron=1)
+    assert history.events.event.tolist() == ["off", "schedule", "off", "pin", "on"]
+
+
 @given(
     st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=6),
 )

@@ -104,6 +104,12 @@ function topOf(factors, before) {
   return top <= before && top > before / 4 ? before : top;
 }
 
+// As the status rounds it: all and none are said of all and none only.
+function percent(on, n) {
+  const share = Math.floor((100 * on) / n + 0.5);
+  return on > 0 && on < n ? clamp(share, 1, 99) : n ? share : 0;
+}
+
 function isDark() {
   const said = document.body.dataset.jpThemeLight;
   if (said !== undefined) return said === "false";
@@ -458,7 +464,7 @@ class NeuronGrid {
     }
     let on = 0;
     this.blocks.forEach((block, g) => (on += this.drawBlock(block, g)));
-    const share = this.n ? Math.floor((100 * on) / this.n) : 0;
+    const share = percent(on, this.n);
     const moment = model.get("moment");
     this.put(this.total, `${count(on)} of ${count(this.n)} neurons on (${share} %)` +
                          (moment ? ` · ${moment}` : ""));
@@ -960,10 +966,9 @@ class Page {
   drawStages(chart, x, top, bottom) {
     for (const [first, last, stage] of this.stages) {
       const box = { x: x(first - 0.5), width: Math.max(0, x(last + 0.5) - x(first - 0.5)) };
-      svg("rect", chart, { ...box, y: top, height: bottom - top,
-                           class: `snnviz-stage snnviz-stage-${stage}` });
-      svg("rect", chart, { ...box, y: top - 4, height: 4,
-                           class: `snnviz-strip snnviz-stage-${stage}` });
+      const look = `snnviz-stage-${stage.replace(" ", "-")}`;
+      svg("rect", chart, { ...box, y: top, height: bottom - top, class: `snnviz-stage ${look}` });
+      svg("rect", chart, { ...box, y: top - 4, height: 4, class: `snnviz-strip ${look}` });
       if (box.width > 7 * stage.length)
         svg("text", chart, { x: box.x + 3, y: top - 8, class: "snnviz-stage-name" }, stage);
     }

@@ -27,12 +27,14 @@ class Hand:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self.trial: Trial | None = None
+        self.kept: Trial | None = None  # what came of the last one that was kept
         self.page: Page | None = None
         self._looking: tuple[str, int] | None = None
         self._read()
 
     def try_out(self, changes: Changes) -> None:
         """Evaluates these changes together with those that were tried before."""
+        self.kept = None
         merged = self._tried() if changes else {}
         for group, neurons in checked(self._trainer.history.groups, changes).items():
             merged.setdefault(group, {}).update(neurons)
@@ -54,7 +56,7 @@ class Hand:
             for on in (True, False):  # first on, so that a group is not wholly off meanwhile
                 if chosen := [i for i, wanted in neurons.items() if wanted == on]:
                     self._trainer.pin(group, chosen, on)
-        self.trial = None
+        self.trial, self.kept = None, self.trial
         self._read()
         self._look()
 
@@ -66,6 +68,7 @@ class Hand:
             self._trainer.unpin(group, chosen)
             left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
         left = {group: some for group, some in left.items() if some}
+        self.kept = None
         self.trial = tried(self._trainer, left) if left else None
         self._read()
         self._look()
@@ -96,7 +99,7 @@ class Hand:
 
     def went_back(self) -> None:
         """Training went back; what was tried out was tried on another network."""
-        self.trial = None
+        self.trial = self.kept = None
         self._read()
         self._look()
 

@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from snnviz.history import History
 from snnviz.lab.readout import Readout
-from snnviz.lab.status import Status, in_words
+from snnviz.lab.status import Status, in_words, percent
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 
@@ -78,10 +78,11 @@ def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str,
         scores = (record.loss, record.accuracy) if record else None
         facts.append((f"last {name} batch", *_score(scores)))
     ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
-    facts.append(("test images", *_score(ends)))
+    when = f", epoch {last_epoch['epoch']}" if last_epoch else ""
+    facts.append((f"test images{when}", *_score(ends)))
     neurons = sum(map(len, status.factors.values()))
     on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
-    facts.append(("neurons on", f"{on} of {neurons}", f"{100 * on / neurons:.0f} %"))
+    facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
     return facts
 
 

@@ -1,5 +1,6 @@
 """One neuron: its weights as pictures, what it reads and feeds, and what it answers to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,6 @@ import torch
 from torch import Tensor
 
 from snnviz.history import History
-from snnviz.schedule import Schedule
 from snnviz.switches import SwitchGroup, neuron_weights
 from snnviz.trainer import Trainer
 
@@ -57,16 +57,15 @@ def looked_at(trainer: Trainer, group: str, index: int) -> Page:
     return Page(group, index, facts)
 
 
-def life(history: History, group: str, index: int, plan: Schedule) -> dict[str, Any]:
-    """The neuron's factor at each epoch's end, and the stages of the epochs as planned now."""
+def life(history: History, group: str, index: int, kinds: Sequence[str]) -> dict[str, Any]:
+    """The neuron's factor at each epoch's end, and what kinds of epochs those were."""
     factors = history.of_neuron(group, index)
     stages: list[list[Any]] = []
-    for epoch in range(len(factors)):
-        stage = plan.stage(epoch)
-        if stages and stages[-1][2] == stage:
-            stages[-1][1] = epoch + 1
+    for epoch, kind in enumerate(kinds[: len(factors)], 1):
+        if stages and stages[-1][2] == kind:
+            stages[-1][1] = epoch
         else:
-            stages.append([epoch + 1, epoch + 1, stage])
+            stages.append([epoch, epoch, kind])
     return {"factors": factors.tobytes(), "stages": stages}
 
 

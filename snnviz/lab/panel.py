@@ -1,6 +1,7 @@
 """The neuron grid with the buttons under it: what if these neurons were off?"""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from snnviz.history import History
 from snnviz.lab.grid import DEEDS, PINNED, TRIED_OFF, TRIED_ON, Flips, Grid, encode, names, wish
 from snnviz.lab.neuron import life
+from snnviz.lab.schedule.past import Past
 from snnviz.lab.session import Session
 from snnviz.lab.status import Status
 from snnviz.lab.whatif import Trial
@@ -38,7 +40,7 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
-        self._flips = Flips()
+        self._flips, self._past = Flips(), Past()
         self._away = False  # closed, or looking at the past
         self._shown: dict[str, Any] = {}
 
@@ -70,7 +72,7 @@ class NeuronPanel:
         for name, button in self.buttons.items():
             needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
             button.disabled = self._away or not needs
-        html = _result(status.trial, moment) + _refused(status.refusal)
+        html = _result(status.trial, status.kept, moment) + _refused(status.refusal)
         if self.result.value != html:
             self.result.value = html
 
@@ -82,7 +84,9 @@ class NeuronPanel:
             return
         key = (page, history.n_epochs, status.generation)
         if self._shown.get("page") != key:
-            lived = life(history, page.group, page.index, status.schedule)
+            self._past.read(history, status.batches_per_epoch)
+            kinds = self._past.kinds(status.schedule)
+            lived = life(history, page.group, page.index, kinds)
             self._put("page", {"neuron": opened, **page.facts, "epochs": lived}, key=key)
 
     def _marks(self, status: Status) -> np.ndarray:
@@ -143,23 +147,31 @@ def _refused(why: str) -> str:
     return f'<div role="alert">{escape(why)}</div>' if why else ""
 
 
-def _result(trial: Trial | None, moment: int | None = None) -> str:
+def _result(trial: Trial | None, kept: Trial | None = None, moment: int | None = None) -> str:
     """What came of it, in words and class by class."""
     if moment is not None:
         return '<p class="snnviz-hint">To try neurons on and off, press Now: that is of now.</p>'
-    if trial is None:
-        return (
-            '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
-            "is worked out at once, and training does not notice.</p>"
-        )
+    if trial or kept:
+        return _came_of_it(trial or kept, kept=trial is None)
+    return (
+        '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
+        "is worked out at once, and training does not notice.</p>"
+    )
+
+
+def _came_of_it(trial: Trial, kept: bool) -> str:
     before, after = 100 * trial.before.accuracy, 100 * trial.after.accuracy
     images = sum(trial.before.images)
     of = f"{images:,} of {trial.of:,}" if images < trial.of else f"{images:,}"
     items = "".join(_class_item(trial, i) for i in range(len(trial.classes)))
+    head, then = f"What if {_changes(trial)}:", "Keep pins it; Let go forgets it."
+    if kept:
+        head = f"Kept: {_changes(replace(trial, already={}), ('is', 'are'))};"
+        then = "The switcher no longer moves them; Let go unpins them."
     return (
-        f'<div role="status"><p><b>What if {_changes(trial.changes)}:</b> test accuracy '
+        f'<div role="status"><p><b>{head}</b> test accuracy '
         f"{before:.2f} → <b>{after:.2f} %</b> ({_signed(after - before)} points; {of} images, "
-        f"step {trial.step}). Keep pins it; Let go forgets it.</p>"
+        f"step {trial.step}). {then}</p>"
         f'<ul class="snnviz-classes" aria-label="by class">{items}</ul></div>'
     )
 
@@ -177,16 +189,20 @@ def _class_item(trial: Trial, i: int) -> str:
     return f'<li title="{said}">{name}<b>{_signed(change, 1)}</b><span>{bar}</span></li>'
 
 
-def _changes(changes: Mapping[str, Mapping[int, bool]]) -> str:
-    """ "12 neurons of fc1 were off"."""
+def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
+    """ "12 neurons of fc1 were off (3 of them already)"."""
     parts = []
-    for group, neurons in changes.items():
+    for group, neurons in trial.changes.items():
+        already = trial.already.get(group, frozenset())
         for on in (False, True):
             if chosen := [i for i, wanted in neurons.items() if wanted == on]:
                 which = f"{group} · {chosen[0]}" if len(chosen) == 1 else ""
                 which = which or f"{len(chosen)} neurons of {group}"
-                verb = "was" if len(chosen) == 1 else "were"
-                parts.append(f"{escape(which)} {verb} {'on' if on else 'off'}")
+                verb = verbs[len(chosen) > 1]
+                same = len(already.intersection(chosen))
+                more = f" ({same} of them already)" if same and len(chosen) > 1 else ""
+                more = more or (" (as it is already)" if same else "")
+                parts.append(f"{escape(which)} {verb} {'on' if on else 'off'}{more}")
     return ", ".join(parts)
 
 

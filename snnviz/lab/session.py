@@ -404,6 +404,7 @@ class Session:
             factors=self._hand.factors,
             pins=self._hand.pins,
             trial=self._hand.trial,
+            kept=self._hand.kept,
             page=self._hand.page,
             refusal=self._refusal,
             forkable=self._past.epochs,

@@ -1,5 +1,6 @@
 """What a session shows of itself: where training stands, in values that never change."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -49,6 +50,7 @@ class Status:
     pins: Mapping[str, Mapping[int, float]]
     forkable: frozenset[int]  # epochs whose ends are kept in memory
     trial: Trial | None = None  # what if
+    kept: Trial | None = None  # the last one that was kept
     page: Page | None = None  # the neuron that is looked at
     refusal: str = ""  # why the last what-if, keep or let go was refused
     notice: Notice | None = None
@@ -70,9 +72,10 @@ class Status:
         return self.schedule.phase(self.position)
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> Stage | Literal["task only"]:
         """The kind of epoch that the next step belongs to."""
-        return self.schedule.stage(self.position.epoch)
+        plan = self.schedule
+        return plan.stage(self.position.epoch) if plan.switcher_steps else "task only"
 
     @property
     def steps_left(self) -> int:
@@ -83,6 +86,12 @@ class Status:
     def seconds_left(self) -> float | None:
         """How long the rest of the schedule takes; None before the first step."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.steps_left
+
+
+def percent(on: int, n: int) -> int:
+    """The share in whole percent, as `grid.js` rounds it; 0 and 100 are none and all."""
+    share = math.floor(100 * on / n + 0.5)
+    return min(max(share, 1), 99) if 0 < on < n else share
 
 
 def in_words(old: Schedule, new: Schedule) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class Trial:
 
     Attributes:
         changes: the neurons that are switched by hand, and how.
+        already: those of them that were so before, {group: neurons}.
         before: with the factors in force.
         after: with the changes.
         step: steps done when it was tried.
@@ -53,6 +54,7 @@ class Trial:
     step: int
     classes: tuple[str, ...]
     of: int
+    already: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, bool]]:
@@ -61,13 +63,13 @@ def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, 
     Raises:
         ValueError: there is no such group or neuron, or they are of another form.
     """
+    form = "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, got"
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"{form} {changes!r}.")
     found = {}
     for group, neurons in changes.items():
         if not isinstance(neurons, Mapping | Sequence) or isinstance(neurons, str):
-            raise ValueError(
-                "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, "
-                f"got {neurons!r} for {group!r}."
-            )
+            raise ValueError(f"{form} {neurons!r} for {group!r}.")
         chosen = _pins.chosen(groups, group, list(neurons))
         wanted = neurons if isinstance(neurons, Mapping) else dict.fromkeys(chosen, False)
         found[group] = {i: bool(wanted[i]) for i in chosen}
@@ -77,16 +79,19 @@ def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, 
 def tried(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
     """Evaluates the network with and without the changes, on the same test images."""
     factors = {name: s.clone() for name, s in trainer.factors.items()}
+    already = {}
     for group, neurons in changes.items():
-        for i, on in neurons.items():
+        was = (factors[group] > 0).tolist()
+        already[group] = frozenset(i for i, on in neurons.items() if was[i] == on)
+        for i in neurons.keys() - already[group]:
             # A neuron that is on keeps its own factor; one that comes on gets a factor of 1.
-            if bool(factors[group][i] > 0) != on:
-                factors[group][i] = float(on)
+            factors[group][i] = float(neurons[i])
     before = score(trainer, trainer.factors)
     after = score(trainer, factors, sum(before.images))
     kept = {group: dict(neurons) for group, neurons in changes.items() if neurons}
     data = trainer.data
-    return Trial(kept, before, after, trainer.position.step, data.classes, len(data.test))
+    step, of = trainer.position.step, len(data.test)
+    return Trial(kept, before, after, step, data.classes, of, already)
 
 
 @torch.no_grad()

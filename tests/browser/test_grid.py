@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from snnviz.lab.status import percent
 from tests.browser import jupyter
 from tests.browser.jupyter import (
     open_notebook,
@@ -178,7 +179,7 @@ def test_every_neuron_in_view(grid: Page) -> None:
     )
     on = int(run_code(grid, "print(sum((f > 0).sum() for f in factors.values()))"))
     expect(grid.locator(".snnviz-total")).to_have_text(
-        f"{on} of 570 neurons on ({100 * on // 570} %) · epoch 4"
+        f"{on} of 570 neurons on ({percent(on, 570)} %) · epoch 4"
     )
     legend = grid.locator(".snnviz-legend")
     expect(legend).to_have_text(re.compile(r"^factor01≥ \d+offpinnedtried offtried onselected$"))
@@ -370,6 +371,9 @@ def test_what_changes_is_drawn_and_the_focus_stays(grid: Page) -> None:
     expect(grid.locator(".snnviz-total")).to_contain_text(
         "550 of 570 neurons on (96 %) · now, step"
     )
+    run_code(grid, "factors['conv1'][1:] = 1\ngrid.factors = encode(groups, factors)")
+    expect(grid.locator(".snnviz-total")).to_contain_text("569 of 570 neurons on (99 %)")
+    run_code(grid, "factors['conv1'][:] = 0\ngrid.factors = encode(groups, factors)")
     assert colours(grid, 0, 5)[0] == [232, 232, 232]
     assert colours(grid, 2, 9) == [[125, 124, 120]]
     grid.mouse.move(*cell_at(grid, 0, 5))

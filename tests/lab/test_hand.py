@@ -58,6 +58,7 @@ def test_a_trial_is_the_network_with_those_neurons_switched(trainer: Trainer) ->
         assert scores.accuracy == sum(scores.right) / 50
     assert trial.before.accuracy == pytest.approx(trainer.evaluate().accuracy)
     assert trial.changes == changes
+    assert trial.already == {first: {order[2]}}
     assert (trial.step, trial.of) == (trainer.position.step, 50)
     for name, s in trainer.factors.items():
         assert s.equal(before[name])  # nothing is in force

@@ -1,5 +1,7 @@
 """The neuron grid in the lab: what it is given, and what its wishes become."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,14 +64,15 @@ def test_wishes_of_the_page_are_tried_kept_and_let_go(panel: NeuronPanel) -> Non
     wish(panel, "on", [3])
     assert marks(panel)[3] == TRIED_ON
     text = panel.result.value
-    assert f"<b>What if {first} · 3 was on, {second} · 1 was off:</b>" in text
+    assert f"<b>What if {first} · 3 was on (as it is already), {second} · 1 was off:</b>" in text
     assert f"{100 * trial.before.accuracy:.2f} → <b>" in text
     assert text.count("<li title=") == 10
     wish(panel, "keep", [3])
     assert marks(panel)[3] == marks(panel)[n + 1] == PINNED
     assert panel.session.status.pins == {first: {3: 1.0}, second: {1: 0.0}}
-    assert "Select neurons below" in panel.result.value
+    assert f"<b>Kept: {first} · 3 is on, {second} · 1 is off;</b>" in panel.result.value
     wish(panel, "let go", [3])
+    assert "Select neurons below" in panel.result.value
     assert marks(panel)[3] == 0
     assert marks(panel)[n + 1] == PINNED
     wish(panel, "nonsense", [3])
@@ -90,6 +93,9 @@ def test_the_buttons_do_the_same(panel: NeuronPanel) -> None:
     assert panel.session.status.trial.changes == {first: {5: False, 6: False}}
     assert not panel.buttons["keep"].disabled
     panel.buttons["keep"].click()
+    show(panel)
+    assert f"Kept: 2 neurons of {first} are off" in panel.result.value
+    assert panel.buttons["keep"].disabled
     panel.buttons["on"].click()
     panel.grid.selected = []
     panel.buttons["let go"].click()  # nothing selected: all of it
@@ -118,6 +124,15 @@ def test_an_opened_neuron_gets_its_page(panel: NeuronPanel) -> None:
     show(panel)
     assert panel.grid.page == {}
     assert panel.session.status.page is None
+
+
+def test_a_page_shades_what_has_run_whatever_is_planned_now(panel: NeuronPanel) -> None:
+    panel.session.set_schedule(switcher_steps=0)
+    panel.session.step("epoch")
+    panel.session.set_schedule(warmup_epochs=2)
+    panel.grid.opened = 4
+    show(panel)
+    assert panel.grid.page["epochs"]["stages"] == [[1, 1, "alternating"], [2, 2, "task only"]]
 
 
 def test_a_refusal_is_said_beside_the_neurons(panel: NeuronPanel) -> None:
@@ -162,5 +177,16 @@ def test_words_of_a_trial() -> None:
     assert "<li>b&lt;<b>no image</b></li>" in text
     assert '<li title="100.0 → 50.0 %">c<b>−50.0</b>' in text
     assert '<i class="snnviz-is-worse" style="width: 25.0%">' in text
-    assert _changes({"<i>": {0: False}}) == "&lt;i&gt; · 0 was off"
+    kept = _result(None, trial)
+    assert "Kept: 2 neurons of fc1 are off, fc1 · 7 is on; " in kept.replace("</b>", "")
+    assert "step 40). The switcher no longer moves them; Let go unpins them." in kept
+
+    def words(changes: dict, already: dict) -> str:
+        return _changes(replace(trial, changes=changes, already=already))
+
+    assert words({"<i>": {0: False}}, {}) == "&lt;i&gt; · 0 was off"
+    assert words({"a": {0: False}}, {"a": {0}}) == "a · 0 was off (as it is already)"
+    three = {0: False, 1: False, 2: False, 3: True}
+    said = "3 neurons of a were off (2 of them already), a · 3 was on"
+    assert words({"a": three}, {"a": frozenset({1, 2})}) == said
     assert [_signed(x) for x in (0.001, 0.5, -0.25)] == ["±0", "+0.50", "−0.25"]

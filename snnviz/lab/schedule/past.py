@@ -132,6 +132,21 @@ class Past:
             made.append(Band(*ends, kinds[start], True, task, switcher, a_round))
         return made
 
+    def kinds(self, plan: Schedule) -> list[Kind]:
+        """What each epoch was: alternating if any of it was, else what it was at its end.
+
+        Args:
+            plan: the schedule in force; see `bands`.
+        """
+        found: list[Kind] = []
+        for band in self.bands(plan):
+            for epoch in range(math.floor(band.start), math.ceil(band.end)):
+                if epoch == len(found):
+                    found.append(band.kind)
+                elif found[epoch] != "alternating":
+                    found[epoch] = band.kind
+        return found
+
     def rates(self, phase: Phase, until: float = math.inf) -> Lines:
         """A phase's learning rates: a line for each stretch of epochs that had such steps."""
         epochs = [e for e in self._epochs if e.end <= until and phase in e.rates]
