@@ -263,7 +263,11 @@ KINDS = (
 def file_name(kind: Kind, scene: Scene) -> str:
     """The name of what is saved: the card's, and what is out of the ordinary about it."""
     parts = [kind.name]
+    if len(scene.runs) > 1 and kind.choices[0] is ONE_RUN:
+        parts.append(scene.first.name)  # or the next run's figure would take its place
     for choice in kind.choices:
+        if choice is ONE_RUN:
+            continue
         options = [value for _, value in choice.options(scene)]
         value = scene.choices.get(choice.name, "")
         if value in options[1:]:

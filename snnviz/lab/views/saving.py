@@ -1,6 +1,7 @@
 """What the lab writes to disk: one thing at a time, in a thread, with links to what was written."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -30,7 +31,7 @@ class Saved:
 
 
 class Saver:
-    """Saving takes seconds, so a thread does it.
+    """Saving takes seconds, so a thread does it; what comes meanwhile waits its turn.
 
     Args:
         saved: where the news goes.
@@ -41,43 +42,56 @@ class Saver:
         self._saved, self._wake = saved, wake
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._jobs: deque[tuple[str, Callable[[], Sequence[Path]]]] = deque()
+        self._done: list[str] = []  # what came of those that were asked for together
 
     def start(self, what: str, save: Callable[[], Sequence[Path]]) -> None:
-        """Calls `save` and links to the files it returns; before the last one is done, nothing.
+        """Calls `save`, after all that was asked for before, and links to the files it returns.
 
         Args:
             what: in the plural, for messages: "figures".
             save: a `ValueError` of it is a word to the user.
         """
         with self._lock:  # two clicks may come in two threads
-            if self._thread is not None and self._thread.is_alive():
-                return
-            self._say(f"Saving {escape(what)} …")
-            work = threading.Thread(
-                target=self._work, args=(what, save), name="snnviz-save", daemon=True
-            )
-            self._thread = work
-            work.start()
+            self._jobs.append((what, save))
+            if self._thread is None:
+                self._done = []
+                self._thread = threading.Thread(target=self._work, name="snnviz-save", daemon=True)
+                self._thread.start()
+            self._say()
 
     def wait(self, timeout: float | None = None) -> None:
         """Until nothing is being saved."""
         if (thread := self._thread) is not None:
             thread.join(timeout)
 
-    def _work(self, what: str, save: Callable[[], Sequence[Path]]) -> None:
-        try:
-            paths = save()
-        except NothingToSave as error:
-            self._say(escape(str(error)))
-        except Exception as error:
-            text = f"The {what} were not saved. {type(error).__name__}: {error}"
-            self._say(f'<div role="alert">{escape(text)}</div>')
-        else:
-            self._say(links(paths))
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._thread = None
+                    return
+                job = self._jobs[0]
+            outcome = _outcome(*job)
+            with self._lock:
+                self._jobs.popleft()
+                self._done.append(outcome)
+                self._say()
 
-    def _say(self, news: str) -> None:
-        self._saved.news = news
+    def _say(self) -> None:
+        waiting = [f"Saving {escape(what)} …" for what, _ in self._jobs]
+        self._saved.news = "<br>".join([*self._done, *waiting])
         self._wake()
+
+
+def _outcome(what: str, save: Callable[[], Sequence[Path]]) -> str:
+    try:
+        return links(save())
+    except NothingToSave as error:
+        return escape(str(error))
+    except Exception as error:
+        text = f"The {what} were not saved. {type(error).__name__}: {error}"
+        return f'<div role="alert">{escape(text)}</div>'
 
 
 class NothingToSave(Exception):

@@ -411,7 +411,7 @@ def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Pat
     table = pd.read_csv(file) if kind == "csv" else pd.read_parquet(file)
     past = A.until(3)
     if name == "switch_map":
-        assert file.stem == "switch_map_conv1_epoch_3"
+        assert file.stem == "switch_map_first_conv1_epoch_3"
         np.testing.assert_allclose(
             table["factor"].to_numpy().reshape(3, 20), past.factors["conv1"], rtol=1e-6
         )
@@ -464,23 +464,33 @@ def test_names_of_files_are_plain() -> None:
     assert file_name(kind, scene) == "switch_map_b_c_x_y_1_epoch_7"
 
 
-def test_one_thing_is_saved_at_a_time(tmp_path: Path) -> None:
-    saved, go, calls = Saved(), threading.Event(), []
+def test_one_thing_is_saved_after_the_other(tmp_path: Path) -> None:
+    saved, go, threads = Saved(), threading.Event(), set()
     saver = Saver(saved)
 
-    def save() -> list[Path]:
-        calls.append(1)
+    def save(name: str) -> list[Path]:
+        threads.add(threading.get_ident())
         assert go.wait(TIMEOUT)
-        return [tmp_path / "a<b>.pdf"]
+        if name == "b":
+            raise OSError("no <room>")
+        return [tmp_path / name]
 
-    saver.start("figures", save)
-    saver.start("figures", save)
-    assert saved.news == "Saving figures …"
+    saver.start("figures", lambda: save("a<b>.pdf"))
+    saver.start("data", lambda: save("b"))
+    saver.start("data", lambda: save("c.csv"))
+    assert saved.news == "Saving figures …<br>Saving data …<br>Saving data …"
     go.set()
     saver.wait(TIMEOUT)
-    assert len(calls) == 1
-    assert "a&lt;b&gt;.pdf</a>" in saved.news
-    assert "a%3Cb%3E.pdf" in saved.news
+    figure, failed, data = saved.news.split("<br>")
+    assert "a&lt;b&gt;.pdf</a>" in figure
+    assert "a%3Cb%3E.pdf" in figure
+    assert "The data were not saved. OSError: no &lt;room&gt;" in failed
+    assert "c.csv</a>" in data
+    assert len(threads) == 1
+    saver.start("data", lambda: save("d.csv"))  # what was said before makes room
+    saver.wait(TIMEOUT)
+    assert saved.news.count("</a>") == 1
+    assert "d.csv</a>" in saved.news
 
 
 # --- events -------------------------------------------------------------------------------------
