@@ -29,7 +29,12 @@ _READ_EVERY = 32  # steps without a round's end after which results are read all
 
 
 class TrainingStopped(RuntimeError):
-    """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end."""
+    """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
+
+    `problem` is what happened and what to try, without the way back.
+    """
+
+    problem = ""
 
 
 class Evaluation(NamedTuple):
@@ -540,6 +545,7 @@ class Trainer:
         epochs = self.history.n_epochs
         back = f"the end of epoch {epochs}" if epochs else "the start"
         self._stopped = TrainingStopped(f"{problem} trainer.rollback() returns to {back}.")
+        self._stopped.problem = problem
         raise self._stopped
 
     def _close_epoch(self) -> None:

@@ -143,6 +143,7 @@ def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     assert "fc2" in pins.outputs[0].data["text/plain"]
     (last,) = (c for c in notebook.cells if c.source.endswith("again.close()"))
     assert re.search(r"\b[1-9]\d* neurons are pinned", last.outputs[0].text)
+    assert re.search(r"what you train now is kept in \S*first\b", last.outputs[0].text)
     kept = folder / "runs" / "03_lab_tour"
     table = compare([kept / "first", kept / "no-more-switching"])
     assert table.run.tolist() == ["first"] * 4 + ["no-more-switching"] * 2

@@ -21,6 +21,7 @@ from snnviz.lab.portrait import Portrait
 from snnviz.lab.schedule.editor import ScheduleEditor
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.shells import hear_as_asked
+from snnviz.lab.status import Notice
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import Shown, in_colours
 from snnviz.lab.whatif import Changes, Trial, checked
@@ -47,6 +48,7 @@ class Lab:
 
     Args:
         trainer: what to train.
+        name: of the run, in this lab; None: its folder's.
 
     Raises:
         TypeError: it is no trainer.
@@ -55,24 +57,24 @@ class Lab:
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: Trainer) -> "Lab":
+    def __new__(cls, trainer: Trainer, name: str | None = None) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
         _checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, name: str | None = None) -> None:
         if _lab_of(trainer) is self:
             return
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._lock = threading.Lock()  # of the runs, which callbacks may add to
         self._sessions: dict[str, Session] = {}
-        session = self._sessions[_name(trainer)] = Session(trainer, on_change=self._stepped)
+        self._active = name or _name(trainer)
+        session = self._sessions[self._active] = Session(trainer, on_change=self._stepped)
         self._beside: dict[str, History] = {}
-        self._active = _name(trainer)
         self._made: list[runs.Trainer] = []  # trainers that the lab made, and so closes
-        self._news: str | None = None
+        self._news: Notice | None = None
         self._build(session)
         _LABS[trainer] = weakref.ref(self)
         self._show(cards=False)  # a long history's figures need not keep the cell waiting
@@ -118,7 +120,7 @@ class Lab:
         """A lab on a run folder, which goes on where it was saved last.
 
         A run that another trainer has open is shown as it was saved last; what is trained on from
-        there is kept in memory.
+        there is kept in memory. A trainer of yours gives its folder back with `trainer.close()`.
 
         Args:
             folder: of the run.
@@ -132,19 +134,21 @@ class Lab:
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
         given = {"network": network, "data": data, "device": device}
-        news = None
+        name = news = None
         try:
             trainer = runs.Trainer.resume(folder, **given)
         except runs.InUse:
             trainer = runs.Trainer.at(folder, **given)
+            name = f"{Path(folder).resolve().name}, a copy"
             news = (
-                f"{folder} is being trained elsewhere. This is a copy as it was saved last; "
-                "what you train here stays in memory."
+                f"{folder} is open in another trainer. This is a copy as it was saved last, and "
+                "what you train here stays in memory. To go on with the run itself, close that "
+                "trainer (trainer.close(), or end its kernel), and open the folder again."
             )
-        lab = cls(trainer)
+        lab = cls(trainer, name)
         lab._made.append(trainer)
         if news:
-            lab._news = news
+            lab._news = Notice("news", news)
             lab._touched()
         for other in beside:
             lab.beside(other)
@@ -233,7 +237,13 @@ class Lab:
         self.session.settle()
 
     def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Forgets what was tried, and unpins: neurons {group: numbers}, or all (None)."""
+        """Forgets what was tried, and unpins: neurons {group: numbers}, or all (None).
+
+        Raises:
+            ValueError: there is no such group or neuron.
+        """
+        if neurons is not None:
+            checked(self.trainer.history.groups, neurons)
         self.session.let_go(neurons)
         self.session.settle()
 
@@ -345,7 +355,7 @@ class Lab:
     def _forked(self, trainer: Trainer | Exception, name: str) -> None:
         """In the session's thread."""
         if isinstance(trainer, Exception):
-            self._news = f"No fork was made. {trainer}"
+            self._news = Notice("refused", f"No fork was made. {trainer}")
         else:
             self._add(trainer, name)
         self._touched()
@@ -359,7 +369,8 @@ class Lab:
             name = next(n for n in _numbered(name) if n not in taken)
             self._sessions[name] = Session(trainer, on_change=self._stepped)
         self._choose(name)
-        self._news = f"{name} goes on from the end of epoch {trainer.position.epoch}: press Play."
+        words = f"{name} goes on from the end of epoch {trainer.position.epoch}: press Play."
+        self._news = Notice("news", words)
 
     def _choose(self, name: str) -> None:
         if name == self._active or name not in self._sessions:
@@ -414,7 +425,7 @@ class Lab:
             moment, shown = self._machine.moment, self._in_colours()
             self._buttons.show(status)
             self._choice.show(list(self._sessions), self._active)
-            if status.running:
+            if status.running or status.activity == "closed":
                 self._news = None  # what it said has been heard
             self._messages.show(status, history, self._news)
             self._editor.show(status, history, moment)

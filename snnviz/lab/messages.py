@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from snnviz.history import History
 from snnviz.lab.readout import Readout
-from snnviz.lab.status import Status, in_words, percent
+from snnviz.lab.status import Notice, Status, in_words, percent
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 
@@ -23,7 +23,7 @@ class Messages:
         self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
         self.widget.add_class("snnviz-messages")
 
-    def show(self, status: Status, history: History, news: str | None = None) -> None:
+    def show(self, status: Status, history: History, news: Notice | None = None) -> None:
         """The newest state in words, and what else there is to say."""
         self.status.value = _status_html(status, history.last_epoch, self._machine)
         self.notice.value = _notice_html(status, news)
@@ -109,17 +109,19 @@ def _time_left(status: Status) -> str:
     return f"{clock} left"
 
 
-def _notice_html(status: Status, news: str | None) -> str:
-    lines = [("news", news)] if news else []
+def _notice_html(status: Status, news: Notice | None) -> str:
+    lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
     if status.planned != status.schedule:
         text = f"From the next round: {in_words(status.schedule, status.planned)}"
         if not status.running:
             text += " (paused within a round; it goes on with Play or Step)"
         lines.append(("pending", f"{text}."))
     if status.notice:
-        lines.append((status.notice.kind.replace(" ", "-"), status.notice.text))
+        lines.append((status.notice.kind, status.notice.text))
     return "".join(
-        f'<div role="status" class="snnviz-is-{kind}">{escape(text)}</div>' for kind, text in lines
+        f'<div role="{"alert" if kind == "refused" else "status"}" '
+        f'class="snnviz-is-{kind.replace(" ", "-")}">{escape(text)}</div>'
+        for kind, text in lines
     )
 
 

@@ -25,6 +25,7 @@ from snnviz.trainer import StepRecord, Trainer, TrainingStopped
 
 Unit = Literal["batch", "phase", "epoch"]
 UNITS: tuple[Unit, ...] = ("batch", "phase", "epoch")
+CLOSED = "This lab is closed. Lab(trainer) in a cell opens another one."
 
 
 @dataclass
@@ -154,7 +155,7 @@ class Session:
         """
         self._send(partial(self._on_branch, epoch, then, schedule, name))
 
-    def close(self, timeout: float | None = None, because: str = "This lab is closed.") -> None:
+    def close(self, timeout: float | None = None, because: str = CLOSED) -> None:
         """Ends the thread after the step that is under way. The trainer stays as it is."""
         with self._changed:
             if not self._closing:
@@ -243,12 +244,9 @@ class Session:
         except Exception as error:
             self._goals.clear()
             epochs = self.trainer.history.n_epochs
-            self._problem = Problem(
-                error,
-                _in_words(error, self.trainer.position.step),
-                "".join(traceback.format_exception(error)),
-                f"epoch {epochs}" if epochs else "the start",
-            )
+            back = f"epoch {epochs}" if epochs else "the start"
+            words = _in_words(error, self.trainer.position.step, back)
+            self._problem = Problem(error, words, "".join(traceback.format_exception(error)), back)
 
     def _advance(self) -> None:
         trainer, goal = self.trainer, self._goals[0]
@@ -442,7 +440,9 @@ def _ends(unit: str, plan: Schedule, before: Position, after: Position) -> bool:
     return unit == "batch" or after.epoch > before.epoch
 
 
-def _in_words(error: Exception, step: int) -> str:
+def _in_words(error: Exception, step: int, back: str) -> str:
+    if isinstance(error, TrainingStopped) and error.problem:
+        return f"{error.problem} The button Back to {back}, or lab.rollback(), returns there."
     if isinstance(error, TrainingStopped):
         return str(error)
     kind = type(error).__name__

@@ -19,7 +19,7 @@ Activity = Literal["idle", "playing", "stepping", "closed"]
 class Notice:
     """A word to the user: what came of a command."""
 
-    kind: Literal["in force", "refused", "finished", "closed"]
+    kind: Literal["in force", "refused", "finished", "closed", "news"]
     text: str
 
 

@@ -274,6 +274,7 @@ def test_an_error_is_shown_with_its_traceback(open_lab: Open) -> None:
     assert re.match(r'<div role="alert"><p>The loss became nan at step \d+', alert)
     assert "<details><summary>" in alert
     assert "TrainingStopped" in alert
+    assert "The button Back to the start, or lab.rollback(), returns there." in alert
     until(lambda: rollback.layout.display is None)
     assert rollback.description == "Back to the start"
     lab.set_schedule(task_lr=0.05)

@@ -134,7 +134,8 @@ def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> 
     with make(tmp_path / "first") as made:
         made.run(1, progress=False)
         lab = Lab.open(tmp_path / "first", network=tiny_net(), data=DATA)
-        until(lambda: "is being trained elsewhere. This is a copy" in text(lab, "notice"))
+        until(lambda: "is open in another trainer. This is a copy" in text(lab, "notice"))
+        assert list(lab.runs) == ["first, a copy"]
         lab.step("epoch")
         lab.wait(timeout=TIMEOUT)
         assert lab.trainer.history.n_epochs == 2
@@ -170,6 +171,11 @@ def test_what_if_in_a_cell(lab: Lab) -> None:
     assert lab.trainer.pins == {}
     with pytest.raises(ValueError, match="group must be one of"):
         lab.what_if({"nothing": {0: False}})
+    with pytest.raises(ValueError, match="must be whole numbers from 0 to"):
+        lab.let_go({group: ["a"]})
+    form = "changes must be {group: {neuron: on}} or {group: [neurons that are off]}, got"
+    assert message_of(lambda: lab.what_if([1])) == f"{form} [1]."
+    assert message_of(lambda: lab.what_if("fc1")) == f"{form} 'fc1'."
 
 
 def test_a_lab_whose_cell_shows_another_one_is_closed() -> None:
