@@ -37,8 +37,9 @@ def factor_distribution(
 
     Off is no value of the scale, so it stands apart on the left: the hatched part of the frame is
     the share of neurons that are off. Bars are the neurons that are on, in the colours of the
-    switch map; the highest bar of a row is as high as the row. The scale's end is the same for all
-    epochs and leaves out the largest hundredth, which the last bar holds.
+    switch map; the highest bar of a row is as high as the row, and beside it stands how many
+    neurons that is. The scale's end is the same for all epochs and leaves out the largest
+    hundredth, which the last bar holds.
 
     Args:
         epoch: of the finished ones, from 1; the last if left out.
@@ -103,7 +104,8 @@ def _draw_row(
     frame.set(clip_on=False, zorder=3, label=f"_frame of {name}")
     ax.add_patch(frame)
     place = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=5, units="points")
-    write(ax, 1, base + 0.5, f"{off} of {n} off", transform=place, va="center", color=DARK)
+    words = f"{off} of {n} off\nhighest bar {counts.max():,}"
+    write(ax, 1, base + 0.5, words, transform=place, va="center", color=DARK)
 
 
 def _mark_axes(ax: Axes, names: list[str], top: float) -> None:

@@ -33,7 +33,7 @@ def test_bars_are_counts_of_what_is_on(rng):
     np.testing.assert_allclose([bar[0] for bar in drawn], edges[:-1][expected > 0], atol=1e-6)
     heights = [bar[2] for bar in drawn]
     np.testing.assert_allclose(heights, (expected / expected.max())[expected > 0], atol=1e-6)
-    assert texts(ax) == ["50 of 200 off"]
+    assert texts(ax) == [f"50 of 200 off\nhighest bar {expected.max():.0f}"]
     assert ax.get_xlabel() == "factor after epoch 3"
 
 
@@ -57,17 +57,17 @@ def test_off_stands_apart_as_a_share():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
     assert ax.get_yticks()[1] > ax.get_yticks()[0]  # in order from the top
     assert box.y0 == pytest.approx(ax.get_yticks()[1] - 0.5)
-    assert set(texts(ax)) == {"3 of 4 off", "0 of 2 off"}
+    assert set(texts(ax)) == {"3 of 4 off\nhighest bar 1", "0 of 2 off\nhighest bar 2"}
 
 
 def test_an_epoch_a_group_and_one_scale_for_all(story):
     first, last = (plots.factor_distribution(story, epoch) for epoch in (1, 3))
     assert first.get_xlim() == last.get_xlim()
-    assert "0 of 5 off" in texts(first)
+    assert "0 of 5 off\nhighest bar 5" in texts(first)
     assert first.get_xlabel() == "factor after epoch 1"
     part = plots.factor_distribution(story.until(1), within=story, group="fc1")
     assert part.get_xlim() == last.get_xlim()
-    assert texts(part) == ["0 of 5 off"]
+    assert texts(part) == ["0 of 5 off\nhighest bar 5"]
     assert part.get_ylabel() == "neurons of fc1"
 
 

@@ -275,7 +275,7 @@ def in_words(kind: Kind, scene: Scene, axes: Axes) -> str:
     """What a figure says, for those who do not see it."""
     runs = scene.runs if kind.choices[0] is ANY_RUN and scene.run is None else [scene.first]
     names = ", ".join(run.name for run in runs)
-    written = [text.get_text() for text in axes.texts]
+    written = [text.get_text().replace("\n", ", ") for text in axes.texts]
     if axes.images:
         last = [values[-1:] for values in scene.at(scene.first).factors.values()]
         off = sum(int((values == 0).sum()) for values in last)
