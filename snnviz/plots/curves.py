@@ -186,7 +186,7 @@ def compare_curves(
         axes.set_ylim(
             (0, 100) if metric == "neurons_on" else limits_around(shown, CEILINGS[metric])
         )
-        room = 0.015 * (longest - 1)  # for the first and the last mark
+        room = 0.025 * (longest - 1)  # for the first and the last mark
         axes.set_xlim((0.5, 1.5) if longest == 1 else (1 - room, longest + room))
     else:
         whole = compare_curves(within, metric=metric)
