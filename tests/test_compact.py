@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from snnviz import compact as public_compact
 from snnviz.compact import CompactReport, OutputsDiffer, compact
 from snnviz.data import ImageData
+from snnviz.networks import NETWORKS as NAMED
 from snnviz.networks import network
 from snnviz.schedule import Schedule
 from snnviz.switches import Size, Switches
@@ -48,24 +49,14 @@ def shufflenet(data: ImageData) -> nn.Module:
     return torchvision.models.shufflenet_v2_x0_5(num_classes=data.n_classes)
 
 
+# Images that are just large enough for a network take the least time. Others are for networks whose
+# last layers would see one pixel alone.
+SIDES = dict.fromkeys(("resnet18_imagenet", "squeezenet", "efficientnet_b0"), 16)
 # What to build from data, and the images' side.
 NETWORKS: dict[str, tuple[Callable[[ImageData], nn.Module], int]] = {
-    "mlp": (partial(named, "mlp"), 8),
-    "lenet5": (partial(named, "lenet5"), 16),
-    "vgg_small": (partial(named, "vgg_small"), 8),
-    "vgg11": (partial(named, "vgg11"), 16),
-    "resnet18": (partial(named, "resnet18"), 8),
-    "resnet18_imagenet": (partial(named, "resnet18_imagenet"), 32),
-    "resnet20": (partial(named, "resnet20"), 8),
-    "resnext50": (partial(named, "resnext50"), 8),
-    "mobilenet_v2": (partial(named, "mobilenet_v2"), 8),
-    "densenet121": (partial(named, "densenet121"), 8),
-    "squeezenet": (partial(named, "squeezenet"), 16),
-    "efficientnet_b0": (partial(named, "efficientnet_b0"), 16),
-    "convnext_tiny": (partial(named, "convnext_tiny"), 16),
-    "vit_tiny": (partial(named, "vit_tiny"), 8),
-    "shufflenet": (shufflenet, 32),
-}
+    name: (partial(named, name), SIDES.get(name, max(8, smallest)))
+    for name, (_, smallest) in NAMED.items()
+} | {"shufflenet": (shufflenet, 32)}
 
 
 def images_of(side: int, n: int = 4) -> Tensor:
