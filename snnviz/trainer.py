@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz import _checks, _pins, distributed
+from snnviz._probe import check_network, copied
 from snnviz.data import BatchOrder, ImageData, SplitName, pick_device
 from snnviz.history import History
 from snnviz.learners import Learners, pick_precision, random_state
@@ -370,7 +371,7 @@ class Trainer:
         Both see the same images. Its history is this one's up to there.
         """
         other = Trainer(
-            copy.deepcopy(self.network),
+            copied(self.network),
             self.data,
             state["schedule"],
             self.switcher.config,
@@ -597,6 +598,7 @@ _SPLITS = ("train", "test", "holdout")
 def _check_kinds(network: Any, data: Any, switcher: Any) -> None:
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     _checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
+    check_network(network)  # before it is moved
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
     _checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
     if switcher is not None:
