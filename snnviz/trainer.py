@@ -308,7 +308,15 @@ class Trainer:
         return self.position.round_step == 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """Class scores (n, classes) of normalised images, with the factors in force."""
+        """Class scores (n, classes) of normalised images, with the factors in force.
+
+        Args:
+            images: (n, channels, height, width), as `data.batch` gives them.
+
+        Raises:
+            ValueError: they are of another shape, or not normalised.
+        """
+        self._check_images(images)
         return self.learners.logits(images)
 
     def evaluate(self, split: SplitName = "test") -> Evaluation:
@@ -458,6 +466,28 @@ class Trainer:
                 f"network gives {scores} class scores, and the data has {classes} classes. "
                 "Make its last layer as wide as there are classes."
             )
+
+    def _check_images(self, images: Any) -> None:
+        """Looks at kind and shape alone, and so waits for no device."""
+        shape = ", ".join(map(str, self.data.shape))
+        if not isinstance(images, Tensor):
+            got = type(images).__name__
+        elif images.shape[1:] != self.data.shape:
+            got = f"the shape {tuple(images.shape)}"
+        elif not images.is_floating_point():
+            got = f"values of {images.dtype}"
+        else:
+            return
+        one = isinstance(images, Tensor) and images.shape == self.data.shape
+        advice = (
+            "For one image alone: images[None]."
+            if one
+            else ("Some test images will do: trainer.data.batch('test', torch.arange(8))[0].")
+        )
+        raise ValueError(
+            f"images must be a tensor of normalised images (n, {shape}), as floats, got {got}. "
+            f"{advice}"
+        )
 
     # Within a step ----------------------------------------------------------------------------
 
