@@ -5,12 +5,16 @@
 
 All parameters and norm statistics are drawn at random, half of each group's factors are exactly 0,
 and the outputs of the smaller network are compared with those of the larger in float64 and float32.
-One round of alternating training runs before that.
+One round of alternating training runs before that. The page says too what the switcher's hashing of
+wide layers costs, with the figures of `benchmarks/hashing.py`.
 """
 
 import argparse
 import csv
+import json
 import math
+import statistics
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,12 @@ from torch import nn
 
 import snnviz as sv
 from snnviz.networks import NETWORKS
+from snnviz.switcher import MOST_INPUTS
+from snnviz.switches import neuron_weights
 from snnviz.tracing import find_switches
 
 RESULTS = Path(__file__).parent / "results" / "networks.csv"
+HASHING = Path(__file__).parent / "results" / "hashing.json"
 DOCS = Path(__file__).parents[1] / "docs" / "networks.md"
 
 
@@ -55,6 +62,10 @@ def row(name: str, data: sv.ImageData) -> dict[str, Any]:
     switched = {layer for g in trainer.switches.groups.values() for layer in (*g.writers, *g.norms)}
     parameters = {n: p.numel() for n, p in trainer.network.named_parameters()}
     share = sum(k for n, k in parameters.items() if n.rpartition(".")[0] in switched)
+    groups = trainer.switches.groups.values()
+    fan_in = [neuron_weights(trainer.network, g).incoming.shape[1] for g in groups]
+    switcher = sum(p.numel() for p in trainer.switcher.parameters())
+    unread = trainer.switcher.config.hidden * sum(max(n - MOST_INPUTS, 0) for n in fan_in)
     found: dict[str, Any] = {
         "network": name,
         "groups": len(trainer.switches.groups),
@@ -62,6 +73,8 @@ def row(name: str, data: sv.ImageData) -> dict[str, Any]:
         "share_switched": round(share / sum(parameters.values()), 3),
         "round_runs": all(map(math.isfinite, losses)),
         "parameters": sum(parameters.values()),
+        "switcher": switcher,
+        "switcher_without_hashing": switcher + unread,
     }
     generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float64, torch.float32):
@@ -102,10 +115,10 @@ def main() -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    DOCS.write_text(page(rows), encoding="utf-8")
+    DOCS.write_text(page(rows, json.loads(HASHING.read_text())), encoding="utf-8")
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> str:
     words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
     lines = [
         "# Networks by name",
@@ -128,7 +141,51 @@ def page(rows: list[dict[str, Any]]) -> str:
             f"| {'yes' if r['round_runs'] else 'no'} | {r['parameters']:,} "
             f"| {r['parameters_after']:,} | {r['difference_float64']} | {r['difference_float32']} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *hashed(rows, hashing)]) + "\n"
+
+
+def hashed(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> list[str]:
+    """How the switcher reads wide layers, and what that costs: a section of the page."""
+    shares = {
+        r["network"]: [r[key] / r["parameters"] for key in ("switcher", "switcher_without_hashing")]
+        for r in rows
+    }
+    (resnet, resnet_all), (vgg, vgg_all) = shares["resnet18"], shares["vgg16"]
+    most = max(shares, key=lambda name: shares[name][0])
+    how = (
+        "For each number that the switcher takes from a neuron's incoming weights, its reader of "
+        f"that group has 32 weights. A neuron with more than {MOST_INPUTS:,} incoming weights (a "
+        "3 x 3 convolution of 512 channels has 4,608) is therefore *hashed* first: its weights are "
+        f"cut into parts of {MOST_INPUTS:,}, and the parts are added up with random signs that "
+        "stay the same through a run (feature hashing, Weinberger et al. 2009). This keeps inner "
+        "products on average, and there is nothing in it to learn or to save. The length of the "
+        f"weights is read before the hashing. So the switcher has {resnet:.1%} of the parameters "
+        f"of `resnet18` and {vgg:.1%} of those of `vgg16`; if it read every weight, it would have "
+        f"{resnet_all:.1%} and {vgg_all:.1%}. Narrow networks have no wide layers to hash, and "
+        f"theirs is larger beside them: up to {shares[most][0]:.0%} (`{most}`)."
+    )
+    cost = (
+        "What it costs in quality (`python benchmarks/hashing.py`) was measured on the hidden "
+        "layer of `lenet5`, with 800 weights a neuron, hashed as strongly as wide layers are "
+        "(3 to 1) and more (12 to 1); 3 seeds, accuracy on held-out images of Fashion-MNIST. The "
+        "differences in accuracy are within the noise of 3 seeds."
+    )
+    lines = ["## How the switcher reads wide layers", "", *textwrap.wrap(how, 96), ""]
+    lines += [
+        *textwrap.wrap(cost, 96),
+        "",
+        "| the switcher reads | accuracy, % | difference, points | hidden units off, of 500 |",
+        "|---|---|---|---|",
+    ]
+    measured = {name: r for name, r in hashing.items() if name not in ("command", "machine")}
+    for name, r in measured.items():
+        accuracies, off = r["held-out accuracy, %"], r["hidden units off, of 500"]
+        lines.append(
+            f"| {name} | {statistics.mean(accuracies):.2f} ({min(accuracies):.2f} to "
+            f"{max(accuracies):.2f}) | {r['mean difference from reading all, points']:+.2f} "
+            f"| {min(off)} to {max(off)} |"
+        )
+    return lines
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
-from snnviz._probe import NORMS, WRITERS
+from snnviz._probe import NORMS, WRITERS, computes_weights
 from snnviz.switches import Member, SwitchGroup
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def switch_group(
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
+        if isinstance(module, (*WRITERS, *NORMS)) and computes_weights(module):
+            return f"{names[module]} computes its weights from other parameters"
         if isinstance(module, WRITERS):
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = _inputs(module) if reading else len(module.weight)
@@ -53,7 +55,7 @@ def switch_group(
                 continue
             parts["others"].setdefault(module, item)
         elif kind in ("LayerNorm", "LayerNorm2d", "GroupNorm"):
-            return f"{kind} mixes its neurons: they could be weighted, but not taken out"
+            return f"weighted only: {kind} mixes its neurons, so none could be taken out"
         elif kind == "OutputOp":
             return "these are the network's outputs"
         else:

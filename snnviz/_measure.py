@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz._probe import positions_used
+from snnviz._vocabulary import as_saved, held_by
 from snnviz.switches import Size
 
 _LATENCY_BATCHES = (1, 128)
@@ -22,7 +23,10 @@ def size_of(network: nn.Module, example: Tensor) -> Size:
 
 
 def bytes_of(network: nn.Module) -> int:
-    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    """Of the file of tensors that `save_compact` writes of it."""
+    from safetensors.torch import save
+
+    return len(save(as_saved(held_by(network, recurse=True))))
 
 
 @torch.no_grad()

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
 # Norms that treat each channel by itself: a factor behind them folds into their scale and shift.
@@ -26,6 +28,7 @@ def check_arguments(network: Any, example: Any) -> None:
             f"network must be a torch.nn.Module, got {type(network).__name__}. "
             "Build one first, for example with network('lenet5', data)."
         )
+    check_network(network)
     if isinstance(example, Tensor) and example.ndim == 4 and len(example):
         if example.is_floating_point():
             return
@@ -39,10 +42,58 @@ def check_arguments(network: Any, example: Any) -> None:
     )
 
 
+def check_network(network: nn.Module) -> None:
+    """Refuses modules that can be neither traced nor rebuilt smaller.
+
+    Raises:
+        ValueError: it, or a module in it, is compiled or wrapped, or has no sizes yet.
+    """
+    for name, module in network.named_modules():
+        which = f"its layer {name!r} was" if name else "this one was"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"network must be an ordinary torch.nn.Module, and {which} compiled by torch.jit. "
+                "Pass the module that it was made from."
+            )
+        if type(module).__name__ == "OptimizedModule":
+            raise ValueError(
+                f"network must be an ordinary torch.nn.Module, and {which} compiled by "
+                "torch.compile. Pass the module that it was made from."
+            )
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise ValueError(
+                f"network must be the module itself, and {which} wrapped in "
+                f"{type(module).__name__}. Pass the one inside: network"
+                f"{f'.get_submodule({name!r})' if name else ''}.module."
+            )
+        if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
+            raise ValueError(
+                f"network must have run once, for the sizes of {name or 'it'} "
+                f"({type(module).__name__}) are not known yet. Run it on some images first: "
+                "network(images)."
+            )
+
+
+def computes_weights(module: nn.Module) -> bool:
+    """Whether weight or bias is no parameter but made of others at each call.
+
+    So do torch.nn.utils.parametrize, spectral_norm, weight_norm and torch.nn.utils.prune. A factor
+    has nothing there to be folded into, and what is computed changes when channels are taken away.
+    """
+    return any(hasattr(module, n) and n not in module._parameters for n in ("weight", "bias"))
+
+
 def copied(network: nn.Module) -> Any:
     """A deep copy, which the user's network must allow."""
+    # What spectral_norm and the like computed last is no state: the copy computes it anew.
+    computed = {
+        id(value): value.detach().clone()
+        for module in network.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf and computes_weights(module)
+    }
     try:
-        return copy.deepcopy(network)
+        return copy.deepcopy(network, computed)
     except Exception as error:
         raise ValueError(
             f"network cannot be copied ({_first_line(error)}). It must hold nothing that "

@@ -6,7 +6,7 @@ Only what stands here can be written, and only that is ever built from a file.
 import builtins
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import torch
@@ -100,3 +100,23 @@ def is_layer(module: nn.Module) -> bool:
 def held_by(module: nn.Module, recurse: bool) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters(recurse=recurse, remove_duplicate=False)
     yield from module.named_buffers(recurse=recurse, remove_duplicate=False)
+
+
+def as_saved(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors as safetensors takes them: on the CPU, in order, each in a memory of its own.
+
+    Of a tensor under several names the first one counts.
+    """
+    saved: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    owners: set[int] = set()
+    for name, tensor in tensors:
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        plain = tensor.detach().cpu().contiguous()
+        if plain.untyped_storage().data_ptr() in owners:  # two views of one are two tensors here
+            plain = plain.clone()
+        owners.add(plain.untyped_storage().data_ptr())
+        saved[name] = plain
+    return saved

@@ -42,7 +42,7 @@ class CompactReport:
         widths: {layer: (units or channels before, after)}, of layers that were made narrower, or
             taken out (0 after).
         before, after: parameters and MACs.
-        bytes_before, bytes_after: of all parameters and buffers.
+        bytes_before, bytes_after: on disk, of the file of tensors that `save_compact` writes.
         latency: {batch size: time of the smaller network / time of the larger}, measured.
         difference: greatest output difference, as a share of the largest output.
         images: how many images that was measured on.
@@ -75,7 +75,7 @@ class CompactReport:
             f" ({self.after.parameters / self.before.parameters:.1%})",
             f"MACs       {self.before.macs:,} → {self.after.macs:,}"
             f" ({self.after.macs / max(self.before.macs, 1):.1%})",
-            f"size       {self.bytes_before:,} → {self.bytes_after:,} bytes",
+            f"size       {self.bytes_before:,} → {self.bytes_after:,} bytes on disk",
             f"difference {self.difference:.1e} of the largest output, on {self.images} images",
         ]
         lines += [f"latency    {r:.2f} of before, batch {b}" for b, r in self.latency.items()]

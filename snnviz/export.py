@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from snnviz._describe import CannotDescribe, describe
 from snnviz._files import exchanged
 from snnviz._rebuild import build
+from snnviz._vocabulary import as_saved
 
 FORMAT = 1
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
@@ -60,13 +61,7 @@ def save_compact(
     except CannotDescribe as error:
         raise _unwritable(str(error)) from error
     with exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        owners: set[int] = set()
-        for name, tensor in plain.items():  # two views of one memory are two tensors here
-            if tensor.untyped_storage().data_ptr() in owners:
-                plain[name] = tensor.clone()
-            owners.add(tensor.untyped_storage().data_ptr())
-        save_file(plain, new / _WEIGHTS)
+        save_file(as_saved(tensors.items()), new / _WEIGHTS)
         content = {"format": FORMAT, "weights": _sha256(new / _WEIGHTS), **description}
         (new / _DESCRIPTION).write_text(_json(content), encoding="utf-8")
         try:

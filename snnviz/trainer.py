@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz import _checks, _pins, distributed
+from snnviz._probe import check_network, copied
 from snnviz.data import BatchOrder, ImageData, SplitName, pick_device
 from snnviz.history import History
 from snnviz.learners import Learners, pick_precision, random_state
@@ -312,7 +313,15 @@ class Trainer:
         return self.position.round_step == 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """Class scores (n, classes) of normalised images, with the factors in force."""
+        """Class scores (n, classes) of normalised images, with the factors in force.
+
+        Args:
+            images: (n, channels, height, width), as `data.batch` gives them.
+
+        Raises:
+            ValueError: they are of another shape, or not normalised.
+        """
+        self._check_images(images)
         return self.learners.logits(images)
 
     def evaluate(self, split: SplitName = "test") -> Evaluation:
@@ -375,7 +384,7 @@ class Trainer:
         Both see the same images. Its history is this one's up to there.
         """
         other = Trainer(
-            copy.deepcopy(self.network),
+            copied(self.network),
             self.data,
             state["schedule"],
             self.switcher.config,
@@ -462,6 +471,28 @@ class Trainer:
                 f"network gives {scores} class scores, and the data has {classes} classes. "
                 "Make its last layer as wide as there are classes."
             )
+
+    def _check_images(self, images: Any) -> None:
+        """Looks at kind and shape alone, and so waits for no device."""
+        shape = ", ".join(map(str, self.data.shape))
+        if not isinstance(images, Tensor):
+            got = type(images).__name__
+        elif images.shape[1:] != self.data.shape:
+            got = f"the shape {tuple(images.shape)}"
+        elif not images.is_floating_point():
+            got = f"values of {images.dtype}"
+        else:
+            return
+        one = isinstance(images, Tensor) and images.shape == self.data.shape
+        advice = (
+            "For one image alone: images[None]."
+            if one
+            else ("Some test images will do: trainer.data.batch('test', torch.arange(8))[0].")
+        )
+        raise ValueError(
+            f"images must be a tensor of normalised images (n, {shape}), as floats, got {got}. "
+            f"{advice}"
+        )
 
     # Within a step ----------------------------------------------------------------------------
 
@@ -603,6 +634,7 @@ _SPLITS = ("train", "test", "holdout")
 def _check_kinds(network: Any, data: Any, switcher: Any) -> None:
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     _checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
+    check_network(network)  # before it is moved
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
     _checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
     if switcher is not None:

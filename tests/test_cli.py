@@ -352,8 +352,13 @@ HOW = "with PATH/train/<class>/ and PATH/test/<class>/."
         ),
         (
             "compact runs/first --data folder:img --epoch 9 --out small",
-            "epoch must be one whose end was kept in 'runs/first' (0, 1, 2, 3), got 9. "
-            "To keep more of them, make the trainer with a smaller keep_every.",
+            "epoch must be one that the run in 'runs/first' has, 0 (the start) to 3, got 9. "
+            "To train more of them, go on with the run: snnviz resume runs/first.",
+        ),
+        (
+            "fork runs/first --data folder:img --epoch 99",
+            "epoch must be one that the run in 'runs/first' has, 0 (the start) to 3, got 99. "
+            "To train more of them, go on with the run: snnviz resume runs/first.",
         ),
         (
             "figures runs/first --formats bmp",

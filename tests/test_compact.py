@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from snnviz import compact as public_compact
 from snnviz.compact import CompactReport, OutputsDiffer, compact
 from snnviz.data import ImageData
+from snnviz.export import save_compact
+from snnviz.networks import NETWORKS as NAMED
 from snnviz.networks import network
 from snnviz.schedule import Schedule
 from snnviz.switches import Size, Switches
@@ -48,24 +51,14 @@ def shufflenet(data: ImageData) -> nn.Module:
     return torchvision.models.shufflenet_v2_x0_5(num_classes=data.n_classes)
 
 
+# Images that are just large enough for a network take the least time. Others are for networks whose
+# last layers would see one pixel alone.
+SIDES = dict.fromkeys(("resnet18_imagenet", "squeezenet", "efficientnet_b0"), 16)
 # What to build from data, and the images' side.
 NETWORKS: dict[str, tuple[Callable[[ImageData], nn.Module], int]] = {
-    "mlp": (partial(named, "mlp"), 8),
-    "lenet5": (partial(named, "lenet5"), 16),
-    "vgg_small": (partial(named, "vgg_small"), 8),
-    "vgg11": (partial(named, "vgg11"), 16),
-    "resnet18": (partial(named, "resnet18"), 8),
-    "resnet18_imagenet": (partial(named, "resnet18_imagenet"), 32),
-    "resnet20": (partial(named, "resnet20"), 8),
-    "resnext50": (partial(named, "resnext50"), 8),
-    "mobilenet_v2": (partial(named, "mobilenet_v2"), 8),
-    "densenet121": (partial(named, "densenet121"), 8),
-    "squeezenet": (partial(named, "squeezenet"), 16),
-    "efficientnet_b0": (partial(named, "efficientnet_b0"), 16),
-    "convnext_tiny": (partial(named, "convnext_tiny"), 16),
-    "vit_tiny": (partial(named, "vit_tiny"), 8),
-    "shufflenet": (shufflenet, 32),
-}
+    name: (partial(named, name), SIDES.get(name, max(8, smallest)))
+    for name, (_, smallest) in NAMED.items()
+} | {"shufflenet": (shufflenet, 32)}
 
 
 def images_of(side: int, n: int = 4) -> Tensor:
@@ -384,7 +377,7 @@ def test_the_report_in_words(own: nn.Module) -> None:
     assert str(report) == (
         "parameters 1,000 → 250 (25.0%)\n"
         "MACs       20,000 → 5,000 (25.0%)\n"
-        "size       4,000 → 1,000 bytes\n"
+        "size       4,000 → 1,000 bytes on disk\n"
         "difference 1.2e-07 of the largest output, on 256 images\n"
         "latency    0.50 of before, batch 1\n"
         "latency    0.25 of before, batch 128\n"
@@ -392,6 +385,52 @@ def test_the_report_in_words(own: nn.Module) -> None:
         "b is wholly off, gone with the branch it was in\n"
         "0 is wholly off, one zeroed neuron of it was kept: no other way"
     )
+
+
+class Tied(nn.Module):
+    """A tensor under two names, one with its channels last, a buffer that no state has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 6, 1)
+        self.again, self.norm, self.head = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.Linear(6, 4)
+        self.hidden = nn.Linear(6, 6)
+        self.again.weight = self.inner.weight
+        self.register_buffer("share", torch.tensor(0.5), persistent=False)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.first(images).relu() * self.share
+        x = x + self.norm(self.again(self.inner(x)))
+        return self.head(self.hidden(x.mean((2, 3))).relu())
+
+
+RESNET8 = partial(named, "resnet8")
+
+
+@pytest.mark.parametrize(
+    ("net", "off"),
+    [
+        pytest.param(reference.own, "7", id="chain"),
+        pytest.param(reference.Residual, "inner", id="residual"),
+        pytest.param(RESNET8, "layer1.0.conv1", id="branch taken out"),
+        pytest.param(Tied, "hidden", id="tied"),
+    ],
+)
+def test_bytes_are_those_on_disk(net: Any, off: str, tmp_path: Path) -> None:
+    before = drawn(net(reference.tiny_data()) if net is RESNET8 else net()).eval()
+    switches = find_switches(before, OWN_IMAGES)
+    factors = {name: torch.ones(g.neurons) for name, g in switches.groups.items()}
+    if off in factors:
+        factors[off][1:] = 0
+        factors[off][0] = float(net is not RESNET8)
+    small, report = compact(before, factors, OWN_IMAGES, latency=False)
+    assert bool(report.removed) == (net is RESNET8)
+    sizes = []
+    for made, name in ((before, "before"), (small, "after")):
+        saved = save_compact(made, tmp_path / name)
+        sizes.append((saved / "weights.safetensors").stat().st_size)
+    assert [report.bytes_before, report.bytes_after] == sizes
 
 
 def test_latency_is_measured_at_both_batch_sizes(own: nn.Module) -> None:

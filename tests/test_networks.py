@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from snnviz.data import ImageData
 from snnviz.networks import NETWORKS, network, recipe
 from snnviz.networks.small import Shape
 
+ROOT = Path(__file__).parents[1]
 NAMES = (
     "mlp, lenet5, vgg_small, vgg11, vgg16, vgg19, resnet8, resnet20, resnet56, resnet18, "
     "resnet34, resnet50, resnet18_imagenet, resnet34_imagenet, resnet50_imagenet, resnext50, "
@@ -40,6 +42,15 @@ def scores(made: nn.Module, *shape: int) -> Tensor:
 
 def test_the_names() -> None:
     assert ", ".join(NETWORKS) == NAMES
+
+
+def test_the_docs_know_every_network() -> None:
+    """Both are written by benchmarks/networks.py, when a network comes or goes."""
+    rows = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8").splitlines()
+    table = [row.split(" | ")[0].removeprefix("| ") for row in rows if row.count(" | ") == 8]
+    assert table == ["network", *NETWORKS]
+    measured = (ROOT / "benchmarks" / "results" / "networks.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in measured] == ["network", *NETWORKS]
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28, 10), (3, 32, 32, 100)])

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torchvision.ops import FrozenBatchNorm2d
 
 from snnviz.compact import compact
 from snnviz.networks import lenet5, mlp, vgg_small
+from snnviz.schedule import Schedule
 from snnviz.tracing import describe, find_switches
 from snnviz.trainer import Trainer
 from tests import reference
@@ -445,7 +447,7 @@ def own_constant() -> nn.Module:
     return Net(way, 252, conv=nn.Conv2d(3, 6, 3))
 
 
-MIXES = "mixes its neurons: they could be weighted, but not taken out"
+MIXES = "mixes its neurons, so none could be taken out"
 FOLLOWED = "in a way that cannot be followed"
 
 
@@ -458,12 +460,12 @@ def reach(reader: str) -> str:
     [
         pytest.param(
             hidden(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU()),
-            {"0": f"GroupNorm {MIXES}"},
+            {"0": f"weighted only: GroupNorm {MIXES}"},
             id="group norm",
         ),
         pytest.param(
             hidden(nn.Flatten(), nn.Linear(192, 7), nn.LayerNorm(7), nn.ReLU(), width=7),
-            {"1": f"LayerNorm {MIXES}"},
+            {"1": f"weighted only: LayerNorm {MIXES}"},
             id="layer norm",
         ),
         pytest.param(
@@ -561,6 +563,43 @@ def test_left_alone(network: nn.Module, left_alone: dict[str, str]) -> None:
     assert report.after.parameters < report.before.parameters
 
 
+COMPUTES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "spectral_norm of old": nn.utils.spectral_norm,
+    "weight_norm of old": nn.utils.weight_norm,
+    "spectral_norm": nn.utils.parametrizations.spectral_norm,
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+    "pruned": partial(prune.l1_unstructured, name="weight", amount=0.3),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("how", COMPUTES)
+def test_weights_that_are_computed(how: str, norm: bool) -> None:
+    """What such a layer writes and reads stays on; it trains, and what is left can be compacted."""
+    network = hidden(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), COMPUTES[how](nn.Conv2d(6, 6, 3)),
+        nn.BatchNorm2d(6) if norm else nn.Identity(), nn.ReLU(), width=96,
+    )  # fmt: skip
+    data = reference.tiny_data()
+    plan = Schedule(epochs=2, batch_size=20, task_steps=1, warmup_epochs=0)
+    trainer = Trainer(network, data, plan, device="cpu", precision="float32")
+    assert list(trainer.switches.groups) == ["6"]
+    why = "2 computes its weights from other parameters"
+    assert trainer.switches.left_alone == {"0": why, "2": why, "8": OUTPUTS}
+    before = [p.clone() for p in network.get_submodule("2").parameters()]
+    trainer.run(progress=False)
+    after = network.get_submodule("2").parameters()
+    assert not any(map(torch.equal, before, after))
+    trainer.pin("6", 0, on=False)
+    small, report = compact(trainer, latency=False)
+    assert report.widths["6"] == (5, int((trainer.factors["6"] > 0).sum()))
+    images = data.batch("test", torch.arange(8))[0]
+    torch.testing.assert_close(small.eval()(images), trainer.logits(images), rtol=1e-4, atol=1e-5)
+    trainer.branch(trainer.epoch_end).step()
+
+
 def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) -> nn.Module:
     """Three layers that write the same channels, and one inner one in a branch."""
 
@@ -578,7 +617,9 @@ def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) ->
 @pytest.mark.parametrize(
     ("norm", "activation", "why"),
     [
-        pytest.param(nn.GroupNorm(2, 6), torch.relu, f"GroupNorm {MIXES}", id="group norm"),
+        pytest.param(
+            nn.GroupNorm(2, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
+        ),
         pytest.param(None, torch.sigmoid, reach("second"), id="sigmoid"),
     ],
 )
@@ -776,6 +817,96 @@ def test_a_trainer_on_images_that_the_network_does_not_take() -> None:
         f"channels, but got 3 channels instead. {CHECK}"
     )
     assert_untouched(network, before, kept, True)
+
+
+def wrapped(network: nn.Module) -> nn.Module:
+    """As `DistributedDataParallel(network)` in a process group."""
+    made = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
+    nn.Module.__init__(made)
+    made.module = network
+    return made
+
+
+def plain() -> nn.Module:
+    return hidden(nn.Conv2d(1, 6, 3), nn.ReLU())
+
+
+ORDINARY = "network must be an ordinary torch.nn.Module, and "
+INSIDE = "network must be the module itself, and "
+ONCE = "are not known yet. Run it on some images first: network(images)."
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        pytest.param(
+            lambda: torch.jit.script(plain()),
+            f"{ORDINARY}this one was compiled by torch.jit. Pass the module that it was made from.",
+            id="script",
+        ),
+        pytest.param(
+            lambda: Sequential(nn.Identity(), torch.jit.script(plain())),
+            f"{ORDINARY}its layer '1' was compiled by torch.jit. "
+            "Pass the module that it was made from.",
+            id="script within",
+        ),
+        pytest.param(
+            lambda: torch.compile(plain()),
+            f"{ORDINARY}this one was compiled by torch.compile. "
+            "Pass the module that it was made from.",
+            id="compiled",
+        ),
+        pytest.param(
+            lambda: nn.DataParallel(plain()),
+            f"{INSIDE}this one was wrapped in DataParallel. Pass the one inside: network.module.",
+            id="data parallel",
+        ),
+        pytest.param(
+            lambda: wrapped(plain()),
+            f"{INSIDE}this one was wrapped in DistributedDataParallel. "
+            "Pass the one inside: network.module.",
+            id="distributed",
+        ),
+        pytest.param(
+            lambda: Sequential(nn.DataParallel(plain())),
+            f"{INSIDE}its layer '0' was wrapped in DataParallel. "
+            "Pass the one inside: network.get_submodule('0').module.",
+            id="data parallel within",
+        ),
+        pytest.param(
+            lambda: Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.LazyLinear(4)),
+            f"network must have run once, for the sizes of 2 (LazyLinear) {ONCE}",
+            id="lazy",
+        ),
+        pytest.param(
+            lambda: nn.LazyLinear(4),
+            f"network must have run once, for the sizes of it (LazyLinear) {ONCE}",
+            id="nothing but lazy",
+        ),
+    ],
+)
+def test_networks_that_are_no_ordinary_modules(
+    build: Callable[[], nn.Module], message: str
+) -> None:
+    network, images = build(), example((1, 8, 8))
+    factors = {"0": torch.ones(6)}
+    before = [(name, id(p), p.requires_grad, p.device) for name, p in network.named_parameters()]
+    calls: list[Callable[[], Any]] = [
+        lambda: find_switches(network, images),
+        lambda: compact(network, factors, images),
+        lambda: Trainer(network, reference.tiny_data(), device="cpu"),
+    ]
+    for call in calls:
+        assert message_of(call) == message
+    assert before == [(n, id(p), p.requires_grad, p.device) for n, p in network.named_parameters()]
+    assert all(module.training for module in network.modules())
+
+
+def test_a_lazy_network_that_has_run() -> None:
+    network, images = Sequential(nn.LazyConv2d(6, 3), nn.Flatten(), nn.LazyLinear(4)), example()
+    network(images)
+    assert list(find_switches(network, images).groups) == ["0"]
 
 
 @pytest.mark.parametrize(

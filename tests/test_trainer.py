@@ -420,6 +420,27 @@ def test_evaluate_splits() -> None:
     assert message_of(lambda: trainer().evaluate("holdout")) == said.format("holdout")
 
 
+SOME = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
+
+
+@pytest.mark.parametrize(
+    ("images", "got", "advice"),
+    [
+        (torch.ones(1, 8, 8), "the shape (1, 8, 8)", "For one image alone: images[None]."),
+        (torch.ones(2, 3, 8, 8), "the shape (2, 3, 8, 8)", SOME),
+        (torch.ones(2, 1, 8, 9), "the shape (2, 1, 8, 9)", SOME),
+        (torch.ones(64), "the shape (64,)", SOME),
+        (torch.tensor(1.0), "the shape ()", SOME),
+        (torch.ones(2, 1, 8, 8).byte(), "values of torch.uint8", SOME),
+        ([[0.0]], "list", SOME),
+    ],
+)
+def test_scores_of_what_are_no_such_images(images: Any, got: str, advice: str) -> None:
+    assert message_of(lambda: trainer().logits(images)) == (
+        f"images must be a tensor of normalised images (n, 1, 8, 8), as floats, got {got}. {advice}"
+    )
+
+
 def test_evaluation_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer()
     whole = made.evaluate("train")

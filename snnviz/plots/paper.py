@@ -49,8 +49,15 @@ class PaperAxes(Axes):
 
 
 def paper_axes(ax: Axes | None, height: float) -> Axes:
-    """The given Axes or new ones, with a paper's font sizes and line widths."""
-    if ax is None:
+    """The given Axes or new ones, with a paper's font sizes and line widths.
+
+    Raises:
+        TypeError: what was given is no Axes.
+    """
+    if ax is not None:
+        advice = "Take those of a figure, figure.add_subplot(), or leave ax out for new ones."
+        _checks.kind_of("ax", ax, Axes, "a matplotlib Axes", advice)
+    else:
         figure = PaperFigure(figsize=(SINGLE, height), dpi=SCREEN_DPI, layout="constrained")
         ax = cast(Axes, figure.add_subplot(axes_class=PaperAxes))
     for label in (ax.xaxis.label, ax.yaxis.label):

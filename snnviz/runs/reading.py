@@ -138,7 +138,15 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
             assert latest is not None
             raise _with_offer(missing, found, latest) from missing
         return named[0]
-    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch not in groups:
+    ended = found.history.n_epochs
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch <= ended:
+        there = f"0 (the start) to {ended}" if ended else "0 (the start), for none has ended yet"
+        raise ValueError(
+            f"epoch must be one that the run in {str(found.folder)!r} has, {there}, got {epoch!r}. "
+            "To train more of them, go on with the run: "
+            f"Trainer.resume({str(found.folder)!r})."
+        )
+    if epoch not in groups:
         kept = ", ".join(map(str, groups)) or "none"
         raise ValueError(
             f"epoch must be one whose end was kept in {str(found.folder)!r} ({kept}), "

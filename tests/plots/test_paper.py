@@ -51,6 +51,17 @@ class Trained:
 
 
 @pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.parametrize("ax", ["x", Figure(), [], 0])
+def test_what_is_no_axes_is_refused(plot, ax, story):
+    with pytest.raises(TypeError) as caught:
+        plot(story, ax=ax)
+    assert str(caught.value) == (
+        f"ax must be a matplotlib Axes, got {type(ax).__name__}. "
+        "Take those of a figure, figure.add_subplot(), or leave ax out for new ones."
+    )
+
+
+@pytest.mark.parametrize("plot", PLOTS)
 def test_what_is_no_history_is_refused(plot):
     message = r"^histor(y|ies.*) must be a snnviz\.History, got Trained\. Give trainer\.history\.$"
     with pytest.raises(TypeError, match=message):

@@ -5,9 +5,9 @@
 One process imports everything. Copies of it (os.fork, which costs milliseconds where an import
 costs seconds) train with a folder, and die of SIGKILL at a moment that a seeded generator draws:
 a number of marks which the trainer passes (steps, files that it is about to write), and a share of
-the time between two of them. After each kill, in a copy of the folder: it loads, no epoch is
-missing that was done, and the run goes on and ends as one that was never killed, byte for byte.
-Prints a line of JSON for each kill.
+the time between two of them. After each kill, in a copy of the folder, it must load, and the run go
+on to its end. Prints a line of JSON for each kill: among others how many epochs are `missing` that
+were done, and what `differs` in the end from a run that was never killed, byte for byte.
 """
 
 import argparse
@@ -71,10 +71,13 @@ def print_of_history(history: History) -> dict[str, str]:
     }
 
 
-def assert_equal(found: dict[str, str], expected: dict[str, str]) -> None:
-    differ = [key for key in expected if found.get(key) != expected[key]]
-    assert found.keys() == expected.keys()
-    assert not differ, f"{differ[0]}: {found[differ[0]]}, not {expected[differ[0]]}"
+def differing(found: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """What is not the same, in words."""
+    return [
+        f"{key}: {found.get(key)}, not {expected.get(key)}"
+        for key in sorted(found.keys() | expected.keys())
+        if found.get(key) != expected.get(key)
+    ]
 
 
 def epochs_done(folder: Path) -> int:
@@ -256,22 +259,21 @@ class Killer:
 
     def _end(self, folder: Path, done: int, mark: Mark) -> None:
         if (folder / CONFIG).exists():
-            epochs, said = History.load(folder).n_epochs, epochs_done(folder)
-            assert epochs >= max(done, said), f"{epochs} epochs of {done} done, {said} in the log"
+            epochs, done = History.load(folder).n_epochs, max(done, epochs_done(folder))
             trainer = self.story.take_up(folder)
             assert trainer.history.n_epochs == epochs
         else:
-            assert done == 0, f"{done} epochs were done, and the folder holds no run"
             epochs = 0
             trainer = self.story.begin(folder, self.before)
         step = trainer.position.step
         self.story.go_on(trainer, lambda _: None)
         trainer.save()
-        assert_equal(print_of(trainer), self.expected)
-        assert_equal(print_of_history(History.load(folder)), self.history)
+        differs = differing(print_of(trainer), self.expected)
+        differs += differing(print_of_history(History.load(folder)), self.history)
         trainer.close()
         assert not list(folder.rglob("*.tmp"))
-        mark(json.dumps({"epochs": epochs, "went on from step": step}))
+        found = {"epochs": epochs, "missing": max(done - epochs, 0), "differs": differs}
+        mark(json.dumps({**found, "went on from step": step}))
 
 
 def _place(seen: list[str]) -> str:

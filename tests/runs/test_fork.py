@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,12 +66,33 @@ def test_epochs_that_were_not_kept_are_named(tmp_path: Path) -> None:
     for epoch in kept:
         assert at(tmp_path / "a", epoch).history.n_epochs == epoch
     gone = next(epoch for epoch in range(8) if epoch not in kept)
-    for bad in (gone, 8, -1, True, "1"):
-        assert message_of(lambda bad=bad: at(tmp_path / "a", bad)) == (
-            f"epoch must be one whose end was kept in {str(tmp_path / 'a')!r} "
-            f"({', '.join(map(str, kept))}), got {bad!r}. "
-            "To keep more of them, make the trainer with a smaller keep_every."
+    assert message_of(lambda: at(tmp_path / "a", gone)) == (
+        f"epoch must be one whose end was kept in {str(tmp_path / 'a')!r} "
+        f"({', '.join(map(str, kept))}), got {gone!r}. "
+        "To keep more of them, make the trainer with a smaller keep_every."
+    )
+
+
+@pytest.mark.parametrize("epoch", [4, 99, -1, True, "1"])
+def test_an_epoch_that_never_was(tmp_path: Path, epoch: Any) -> None:
+    finish(make(tmp_path / "a"))
+    folder = str(tmp_path / "a")
+    calls: list[Callable[[], Any]] = [lambda: at(folder, epoch), lambda: fork(folder, epoch)]
+    for call in calls:
+        assert message_of(call) == (
+            f"epoch must be one that the run in {folder!r} has, 0 (the start) to 3, got {epoch!r}. "
+            f"To train more of them, go on with the run: Trainer.resume({folder!r})."
         )
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_no_epoch_has_ended_yet(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    folder = str(tmp_path / "a")
+    assert message_of(lambda: at(folder, 1)) == (
+        f"epoch must be one that the run in {folder!r} has, 0 (the start), for none has ended yet, "
+        f"got 1. To train more of them, go on with the run: Trainer.resume({folder!r})."
+    )
 
 
 def test_a_fork_with_the_same_schedule_does_as_its_parent(tmp_path: Path) -> None:
