@@ -39,7 +39,10 @@ def test_the_part_for_gpus_is_in_order() -> None:
 
 
 def test_a_run_made_again() -> None:
-    """Bit for bit on the same machine; elsewhere bfloat16 rounds in another order."""
+    """Bit for bit on the same machine; elsewhere bfloat16 may round in another order.
+
+    That moves the accuracy by no more than some tenths of a point: less than seeds differ by.
+    """
     claims = ROWS["claims"].set_index(["network", "method", "seed", "share", "width"])
     key = claims.loc[("mlp", "switched", 0, 1.0, 1.0)].key
     old = ROWS["claims"].set_index("key").loc[key]
@@ -60,5 +63,5 @@ def test_a_run_made_again() -> None:
     if new[["machine", "versions"]].equals(old[["machine", "versions"]]):
         assert new["test_accuracy"] == old["test_accuracy"]
         assert new["on"] == old["on"]
-    assert new.test_accuracy == pytest.approx(old.test_accuracy, abs=0.01)
-    assert new.neurons_on == pytest.approx(old.neurons_on, rel=0.15)
+    assert new.test_accuracy == pytest.approx(old.test_accuracy, abs=0.006)
+    assert new.neurons_on == pytest.approx(old.neurons_on, rel=0.1)
