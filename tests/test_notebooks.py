@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -17,6 +18,8 @@ CLAIMS, CHOICE = (
     str(NOTEBOOKS.parent / "benchmarks" / "studies" / f"{name}.parquet")
     for name in ("claims", "choice")
 )
+DOCUMENT = NOTEBOOKS.parent / "docs" / "claims.md"
+VERDICT = "(holds|does not hold|undecided|no verdict)"
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
     "01_switches": {"NETWORK": "mlp", "EPOCHS": 1, "OWN_IMAGES": 600},
@@ -27,15 +30,89 @@ SMALLER = {
 }
 
 
+class Exercise(NamedTuple):
+    """A cell that checks an answer: the line to answer in, and what is put in its place."""
+
+    line: str
+    right: str
+    wrong: str
+    said: str  # of a right answer
+    refused: str  # what a wrong one reads
+
+
+BY_HAND = """from scipy import stats
+n = len(differences)
+half = stats.t.ppf((1 + {}) / 2, n - 1) * differences.std() / n**0.5
+mine = differences.mean() - half, differences.mean() + half"""
+EXERCISES = {
+    "00_quickstart": Exercise(
+        "dense = None",
+        "dense = sv.Trainer(sv.network(NETWORK, data, 1), data, "
+        "sv.Schedule(epochs=1, switcher_steps=0), seed=1)\ndense.run()",
+        "dense = trainer",
+        "dense is better by ",
+        "this run has switcher steps",
+    ),
+    "01_switches": Exercise(
+        "left = None",
+        "left = (2 * 64 + 128 + 256 + 512) + (2 * 128 + 2 * 256 + 2 * 512)",
+        "left = 2880",  # with the stream
+        "right",
+        "not 2880; add up the column `neurons`",
+    ),
+    "02_runs": Exercise(
+        "again = None",
+        'again = "again"\n'
+        "with sv.Trainer.fork(RUN, 0, name=again, data=data) as fork:\n    fork.run()",
+        "again = FORK.name",
+        "steps are the same",
+        "it differs: was its schedule another?",
+    ),
+    "03_lab_tour": Exercise(
+        "mine = None",
+        'mine = "frozen"\nearly = plan.replace(freeze_epochs=EPOCHS - 2)\n'
+        "with sv.Trainer.fork(FOLDER, 0, early, name=mine, data=data) as fork:\n    fork.run()",
+        "mine = FOLDER.name",
+        "frozen it was",
+        "its factors still moved in the last epoch: was it frozen?",
+    ),
+    "04_claims": Exercise(
+        "mine = None",
+        BY_HAND.format(0.95),
+        BY_HAND.format(0.9),
+        "Right.",
+        "the lower end is another one",
+    ),
+}
+
+
 def run(name: str, folder: Path, constants: dict) -> nbformat.NotebookNode:
-    """The notebook after it has run in `folder` with other constants."""
+    """The notebook after it has run in `folder` with other constants.
+
+    Behind its cells stands the one with the exercise twice more: answered right, and wrong.
+    """
     shutil.copy(NOTEBOOKS / f"{name}.ipynb", folder)
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
     (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
     for constant, value in constants.items():
         assert f"{constant} = " in cell.source, f"{name} has no constant {constant}"
         cell.source += f"\n{constant} = {value!r}"
+    if name in EXERCISES:
+        notebook.cells += answered(notebook, EXERCISES[name])
     return execute(notebook, folder)
+
+
+def answered(notebook: nbformat.NotebookNode, exercise: Exercise) -> list[nbformat.NotebookNode]:
+    (cell,) = (c for c in notebook.cells if re.search(f"^{exercise.line} ", c.source, re.MULTILINE))
+    cells = []
+    for answer in (exercise.right, exercise.wrong):
+        lines = [
+            answer if line.startswith(f"{exercise.line} ") else line
+            for line in cell.source.splitlines()
+        ]
+        cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
+    cells[-1].metadata["tags"] = ["raises-exception"]  # and go on
+    return cells
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
@@ -53,12 +130,28 @@ def test_runs_without_a_hand_on_it(
 ) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own shows figures
     notebook = run(name, tmp_path, SMALLER[name])
+    if name in EXERCISES:
+        notebook.cells, answers = notebook.cells[:-2], notebook.cells[-2:]
+        check_answers(EXERCISES[name], *answers)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     outputs = [output for cell in code for output in cell.outputs]
     warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     assert not [text for text in warned if "Warning" in text]
     PROMISES[name](notebook, outputs, tmp_path)
+
+
+def check_answers(
+    exercise: Exercise, right: nbformat.NotebookNode, wrong: nbformat.NotebookNode
+) -> None:
+    """The right answer is taken, and the wrong one refused."""
+    said = "".join(o.get("text", "") for o in right.outputs if o.get("name") == "stdout")
+    assert exercise.said in said
+    assert not any(output.output_type == "error" for output in right.outputs), right.outputs
+    errors = [output for output in wrong.outputs if output.output_type == "error"]
+    assert [(error.ename, error.evalue) for error in errors] == [
+        ("AssertionError", exercise.refused)
+    ]
 
 
 def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
@@ -159,12 +252,30 @@ def claims(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None
     said = "".join(output.get("text", "") for output in outputs)
     for network in rows[rows.method == "magnitude"].network.unique():
         for claim in ("More accurate than dense", "More accurate than dense for longer"):
-            verdict = rf"{network}: [+-][\d.]+ points .*{claim}: (holds|does not hold|undecided)\."
+            verdict = rf"{network}\b.*: [+-][\d.]+ points .*{claim}: {VERDICT}\."
             assert re.search(verdict, said), (network, claim)
         ours = rows[(rows.network == network) & (rows.method == "switched")]
         some_off = (ours.neurons_on < ours.neurons).any()
-        found = "(holds|undecided)" if some_off else "does not hold"
-        assert re.search(rf"{network}: \d+% off .*Compressed: {found};", said), network
+        found = "(holds|undecided|no verdict)" if some_off else "(does not hold|no verdict)"
+        assert re.search(rf"{network}\b.*: \d+% off .*Compressed: {found};", said), network
+        reads = (
+            rf"{network}\b.*, weights against shuffled weights: .* parameters left .*: {VERDICT}\."
+        )
+        assert re.search(reads, said), network
+    assert said.count("is better than every control on: ") == 2
+    for dose in ("width", "classes", "noise", "share"):
+        verdict = rf"^{dose}: (holds|does not hold|does not hold in general|undecided) \("
+        assert re.search(verdict, said, re.MULTILINE), dose
+        assert re.search(rf"^{dose}, .*The rule's part: [+-]\d+ points \(", said, re.MULTILINE), (
+            dose
+        )
+    assert "Claim 3 as a whole: " in said
+    document = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
+    for line in said.splitlines():
+        if re.match(
+            "Claim 3 as|Reading weights|At equal size|More accurate than|Of .* compar", line
+        ):
+            assert line in document
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
 
 

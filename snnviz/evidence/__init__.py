@@ -1,9 +1,11 @@
 """What the runs of a study say, in numbers: rows of `snnviz.sweep.read` in, tables out.
 
 Every function takes a DataFrame with a row a run. Failed runs are left out and counted, a run that
-stands in several studies counts once, and what too few runs cannot tell is NaN.
+stands in several studies counts once, and what too few runs cannot tell is NaN. `claims`
+puts together the tables that the paper's claims are judged by, and `words` says them in sentences.
 """
 
+from snnviz.evidence.doses import dosed, rule_by_dose, rule_of_trend
 from snnviz.evidence.overlaps import overlap
 from snnviz.evidence.pairs import at_equal_size, interval, paired, verdict
 from snnviz.evidence.rows import CELL, DOSES
@@ -13,9 +15,12 @@ __all__ = [
     "CELL",
     "DOSES",
     "at_equal_size",
+    "dosed",
     "interval",
     "overlap",
     "paired",
+    "rule_by_dose",
+    "rule_of_trend",
     "trend",
     "verdict",
 ]

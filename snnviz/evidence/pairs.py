@@ -83,7 +83,8 @@ def paired(
     pair, for one of both is missing, failed or has no number), failed (runs); mean and
     against_mean (of the pairs); difference, low, high (the mean difference, method minus against,
     and its interval from Student's t of the differences); off, parameters_left, macs_left (mean
-    shares, 0 to 1, of the method's runs in the pairs), seconds_ratio (time to train, of sums).
+    shares, 0 to 1, of the method's runs in the pairs), against_off, against_parameters_left,
+    against_macs_left (of the other's), seconds_ratio (time to train, of sums).
 
     Args:
         method: one or several; all but `against` if left out.
@@ -128,6 +129,7 @@ def _compared(mine: DataFrame, theirs: DataFrame, level: float) -> dict[str, Any
     row = _counts(mine, theirs, len(seeds))
     row |= _difference(a["_value"].to_numpy(), b["_value"].to_numpy(), level)
     row |= {name: _mean(measured(a, name, "value")) for name in SHARES}
+    row |= {f"against_{name}": _mean(measured(b, name, "value")) for name in SHARES}
     spent = b["seconds"].sum()
     return row | {"seconds_ratio": float(a["seconds"].sum() / spent) if spent else NAN}
 

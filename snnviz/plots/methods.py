@@ -76,6 +76,8 @@ def setting_in_words(setting: Mapping[str, Any]) -> str:
             words.append(in_words(value))
         elif (name, value) == ("classes", 0):
             words.append("all classes")
+        elif (name, value) == ("share", 1):
+            words.append("all images")
         else:
             words.append(SETTINGS.get(name, "{}").format(value))
     return ", ".join(words)

@@ -60,14 +60,16 @@ def test_paired_differences_by_hand():
 
 def test_sizes_and_time_are_of_the_pairs():
     rows = study(
-        run("dense", 0, seconds=10),
-        run("dense", 1, seconds=30),
+        run("dense", 0, neurons_on=100, seconds=10),
+        run("dense", 1, neurons_on=90, macs=4000, seconds=30),
         run("switched", 0, neurons_on=10, seconds=15),
         run("switched", 1, neurons_on=30, seconds=35),
         run("switched", 2, neurons_on=90, seconds=99),
     )
     (row,) = evidence.paired(rows).to_dict("records")
     assert row["off"] == pytest.approx(0.8)
+    theirs = [row[f"against_{name}"] for name in ("off", "parameters_left", "macs_left")]
+    assert theirs == pytest.approx([0.05, 0.5, (0.25 + 0.5) / 2])
     assert row["seconds_ratio"] == pytest.approx(50 / 40)
     assert (row["pairs"], row["left_out"]) == (2, 1)
 

@@ -38,3 +38,4 @@ def test_names_in_words():
     assert setting_in_words({"classes": 5, "noise": 0.25, "share": 0.1}) == (
         "5 classes, noise 0.25, 0.1 of the images"
     )
+    assert setting_in_words({"network": "mlp", "share": 1.0}) == "mlp, all images"

@@ -1,0 +1,327 @@
+"""What the tables of `claims` say, in sentences: the same in the notebook and in docs/claims.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from snnviz.evidence.claims import AIM, LEAST, NO_VERDICT
+from snnviz.evidence.doses import RULE
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+VERDICTS = ("holds", "does not hold", "undecided", NO_VERDICT)
+METHODS = {
+    "free": "free factors",
+    "random_features": "random features",
+    "shuffled": "shuffled weights",
+    "magnitude": "L1 magnitude",
+    "slimming": "network slimming",
+    "group_sparse": "group sparse",
+    "l0": "L0",
+    "se": "SE",
+    "dense_longer": "dense, longer",
+}
+FEW = f"fewer than {LEAST} pairs"
+RIVALS_SETTINGS = (
+    "The rivals ran at the settings that are usual in their papers; ours was chosen by a study of "
+    "its own, on other seeds and on held-out images. A rival that is tuned as well may do better."
+)
+EQUALS = {"epochs": "as many epochs", "examples": "as many steps"}
+
+
+def _rows(table: DataFrame) -> Iterator[Any]:
+    yield from table.itertuples(index=False)
+
+
+def _having(table: DataFrame, column: str, value: str) -> DataFrame:
+    return cast("DataFrame", table[(table[column] == value).to_numpy()])
+
+
+def method(name: str) -> str:
+    return METHODS.get(name, name)
+
+
+def listed(names: Iterable[str]) -> str:
+    """ "a, b and c", or "none"."""
+    names = list(dict.fromkeys(names))
+    if not names:
+        return "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def points(row: Any, pairs: str = "pair", digits: int = 2) -> str:
+    """ "+0.12 points (-0.05 to +0.29; 20 pairs)", of a row with a difference of shares."""
+    counted = number_of(row.pairs, pairs)
+    if math.isnan(row.difference):
+        return f"no difference ({counted})"
+    mean, low, high = (f"{100 * each:+.{digits}f}" for each in (row.difference, row.low, row.high))
+    return f"{mean} points ({'' if math.isnan(row.low) else f'{low} to {high}; '}{counted})"
+
+
+def by_chance(count: int) -> str:
+    """How many of so many intervals are off by chance."""
+    return (
+        f"{number_of(count, 'interval')} of 95 % {'is' if count == 1 else 'are'} looked at here: "
+        f"by chance alone about {0.05 * count:.1f} of them would miss the true number, half on "
+        "either side. So a single verdict among many weighs less than its interval says."
+    )
+
+
+def differences(table: DataFrame, claim: str) -> list[str]:
+    """A sentence for each row, from its interval."""
+    return [f"{row.setting}: {points(row)}. {claim}: {row.verdict}." for row in _rows(table)]
+
+
+def summary(claim: str, table: DataFrame, column: str = "verdict") -> str:
+    """One sentence over the settings: where a claim holds, and where not."""
+    at = {each: _having(table, column, each)["setting"] for each in VERDICTS}
+    parts = [f"{each} on {listed(names)}" for each, names in at.items() if len(names)]
+    return f"{claim}: {'; '.join(parts) or NO_VERDICT}."
+
+
+def needed(table: DataFrame, wanted: float = 0.001) -> str:
+    """How many pairs would make the intervals of differences as narrow as ± `wanted`."""
+    parts = []
+    for row in _rows(table):
+        half = (row.high - row.low) / 2
+        if row.pairs >= LEAST and half > wanted:
+            parts.append(f"{row.setting} {math.ceil(row.pairs * (half / wanted) ** 2)}")
+    if not parts:
+        return f"Every interval is narrower than ±{100 * wanted:g} points already."
+    pairs = ", ".join(parts)
+    return f"An interval of ±{100 * wanted:g} points would take about so many pairs: {pairs}."
+
+
+# --- against several methods ---------------------------------------------------------------------
+
+
+def several(table: DataFrame) -> list[str]:
+    """A sentence for each setting: better than which, worse than which, undecided against which."""
+    sentences = []
+    for setting, some in table.groupby("setting", sort=False):
+        at = {
+            each: [
+                f"{method(row.against)} ({points(row)})"
+                for row in _rows(_having(some, "verdict", each))
+                if each != NO_VERDICT
+            ]
+            for each in VERDICTS
+        }
+        without = _having(some, "verdict", NO_VERDICT)
+        at[NO_VERDICT] = [f"{method(row.against)} ({row.pairs})" for row in _rows(without)]
+        heads = ("better than", "worse than", "undecided against", f"no verdict, for {FEW}, on")
+        parts = [
+            f"{head} {listed(names)}"
+            for head, names in zip(heads, at.values(), strict=True)
+            if names
+        ]
+        sentences.append(f"{setting}: {'; '.join(parts)}.")
+    return sentences
+
+
+def standing(table: DataFrame) -> dict[str, str]:
+    """{setting: whether it is "better" than all, "worse" than at least one, or neither}.
+
+    A method that stands in the table, but was not run in a setting, leaves it undecided there.
+    """
+    found = {}
+    for setting, some in table.groupby("setting", sort=False):
+        missing = set(table["against"]) - set(some["against"])
+        verdicts = {*some["verdict"], *({NO_VERDICT} if missing else ())}
+        worse = "does not hold" in verdicts
+        best = {"holds": "better", NO_VERDICT: NO_VERDICT}
+        alone = next(iter(verdicts)) if len(verdicts) == 1 else ""
+        found[str(setting)] = "worse" if worse else best.get(alone, "undecided")
+    return found
+
+
+def over_all(what: str, other: str, table: DataFrame) -> str:
+    """One sentence: better than every other, worse than at least one, or undecided, and where."""
+    at = standing(table)
+    names = {
+        each: listed(k for k, v in at.items() if v == each)
+        for each in ("better", "worse", "undecided", NO_VERDICT)
+    }
+    text = (
+        f"{what} is better than every {other} on: {names['better']}; worse than at least one on: "
+        f"{names['worse']}; undecided on: {names['undecided']}"
+    )
+    return text + (
+        f"; no verdict ({FEW}) on: {names[NO_VERDICT]}." if NO_VERDICT in at.values() else "."
+    )
+
+
+def reading(table: DataFrame) -> list[str]:
+    """A sentence for each setting and control, with both sizes."""
+    return [
+        f"{row.setting}, weights against {method(row.against)}: {points(row)}, with "
+        f"{_percent(row.parameters_left)} of the parameters left against "
+        f"{_percent(row.against_parameters_left)}: {row.verdict}."
+        for row in _rows(table)
+    ]
+
+
+def compression(table: DataFrame) -> list[str]:
+    """A sentence for each setting."""
+    return [
+        f"{row.setting}: {_percent(row.off)} off ({_percent(row.low)} to {_percent(row.high)}; "
+        f"{number_of(row.runs, 'run')}), {_percent(row.parameters_left)} of the parameters left. "
+        f"Compressed: {row.verdict}; by {AIM:.0%} or more: {row.aim}."
+        for row in _rows(table)
+    ]
+
+
+def _percent(share: float) -> str:
+    return "?" if math.isnan(share) else f"{share:.0%}"
+
+
+def tried(table: DataFrame) -> str:
+    """How many settings are apart from the defaults, and how many would be by chance."""
+    judged = cast("DataFrame", table[(table["verdict"] != NO_VERDICT).to_numpy()])
+    at = {each: _having(judged, "verdict", each) for each in ("holds", "does not hold")}
+    named = {
+        each: listed(f"{row.method} on {row.setting}" for row in _rows(some))
+        for each, some in at.items()
+    }
+    n = len(judged)
+    return (
+        f"Of {number_of(n, 'comparison')} with {LEAST} pairs or more, {len(at['holds'])} above "
+        f"the defaults ({named['holds']}) and {len(at['does not hold'])} below "
+        f"({named['does not hold']}); by chance alone one would expect {0.025 * n:.1f} of each."
+    )
+
+
+# --- claim 3 -------------------------------------------------------------------------------------
+
+
+def trends(table: DataFrame) -> list[str]:
+    """A sentence for each trend."""
+    return [
+        f"{row.dose}, {EQUALS[row.equal]}, {row.setting}, {gain(row.method)}: rank correlation "
+        f"{row.correlation:+.2f} ({row.low:+.2f} to {row.high:+.2f}; {number_of(row.runs, 'run')}, "
+        f"{number_of(row.seeds, 'seed')}): {row.verdict}."
+        for row in _rows(table)
+    ]
+
+
+def gain(name: str) -> str:
+    return "default gain" if name == RULE else name
+
+
+def in_general(verdicts: Sequence[str]) -> str:
+    """The verdict on all of several: one that is the other way round is enough against them."""
+    if "does not hold" in verdicts:
+        return "does not hold in general" if "holds" in verdicts else "does not hold"
+    return "holds" if set(verdicts) == {"holds"} else "undecided"
+
+
+_TRENDS = dict(
+    zip(
+        VERDICTS,
+        ("it holds", "it is the other way round", "it is undecided", "no verdict"),
+        strict=True,
+    )
+)
+
+
+def doses(table: DataFrame) -> list[str]:
+    """A sentence for each dose: over the networks and both gains, as epochs and as steps."""
+    sentences = []
+    for dose, some in table.groupby("dose", sort=False):
+        parts = [
+            f"with {EQUALS[str(equal)]} {_places(of)}"
+            for equal, of in some.groupby("equal", sort=False)
+        ]
+        verdict = in_general(list(some["verdict"]))
+        sentences.append(f"{dose}: {verdict} ({'; '.join(parts)}).")
+    return sentences
+
+
+def _places(table: DataFrame) -> str:
+    parts = []
+    for each, words in _TRENDS.items():
+        some = _having(table, "verdict", each)
+        places = []
+        for setting, of in some.groupby("setting", sort=False):
+            gains = "both gains" if len(of) > 1 else gain(of["method"].tolist()[0])
+            places.append(f"{setting} ({gains})")
+        if places:
+            parts.append(f"{words} on {listed(places)}")
+    return listed(parts)
+
+
+def claim_3(table: DataFrame) -> str:
+    """One sentence for the claim as a whole."""
+    verdicts = list(table["verdict"])
+    count = {each: verdicts.count(each) for each in VERDICTS}
+    whole = {
+        str(dose): in_general(list(some["verdict"]))
+        for dose, some in table.groupby("dose", sort=False)
+    }
+    without = f", {count[NO_VERDICT]} without a verdict" if count[NO_VERDICT] else ""
+    return (
+        f"Claim 3 as a whole: {in_general(verdicts)}: of {number_of(len(verdicts), 'trend')} "
+        f"{count['holds']} as claimed, {count['does not hold']} the other way round, "
+        f"{count['undecided']} undecided{without}; in every trend it holds for: "
+        f"{listed(dose for dose, each in whole.items() if each == 'holds')}."
+    )
+
+
+def rule(table: DataFrame) -> list[str]:
+    """A sentence for each trend: how much of it is the rule's."""
+    return [
+        f"{row.dose}, {EQUALS[row.equal]}, {row.setting}: from {dose(row.dose, row.lowest)} to "
+        f"{dose(row.dose, row.highest)} the share off moves by {100 * row.rule:+.0f} points with "
+        f"the default gain and by {100 * row.fixed:+.0f} with the fixed one. The rule's part: "
+        f"{points(row, 'seed', 0)}."
+        for row in _rows(table)
+    ]
+
+
+def rule_in_all(table: DataFrame) -> str:
+    """One sentence: where the rule has a part in the trend."""
+    apart = [
+        f"{row.dose} on {row.setting} with {EQUALS[row.equal]} ({100 * row.difference:+.0f} of "
+        f"{100 * row.rule:+.0f} points)"
+        for row in _rows(table)
+        if row.pairs >= LEAST and (row.low > 0 or row.high < 0)
+    ]
+    return (
+        f"The rule of the gain has a part that is apart from 0 in {len(apart)} of "
+        f"{number_of(len(table), 'trend')}: {listed(apart)}."
+    )
+
+
+def dose(name: str, value: float) -> str:
+    return "all" if (name, value) == ("classes", 0) else f"{value:g}"
+
+
+# --- tables as Markdown --------------------------------------------------------------------------
+
+
+def markdown(table: DataFrame, columns: Mapping[str, tuple[str, str]]) -> str:
+    """A table: {column: (heading, how to write it)}; "%" is a format for shares in points."""
+    heads = [head for head, _ in columns.values()]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for row in table.to_dict("records"):
+        cells = [_written(row[name], form) for name, (_, form) in columns.items()]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _written(value: Any, form: str) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "–"
+    return f"{100 * value:{form[:-1]}}" if form.endswith("%") else f"{value:{form}}"
+
+
+def in_steps(table: DataFrame) -> DataFrame:
+    """With `equal` as a reader knows it: epochs or steps."""
+    return table.assign(equal=table["equal"].replace("examples", "steps"))

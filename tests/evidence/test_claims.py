@@ -1,0 +1,271 @@
+"""The tables of the claims and what is said of them, on rows made by hand."""
+
+import pandas as pd
+import pytest
+
+from snnviz.evidence import claims, words
+from tests.evidence.study import run, study
+
+# Accuracies of five seeds, as much above 0.9: noise of a tenth of a point on each.
+NOISE = [0.000, 0.001, -0.001, 0.0005, -0.0005]
+SIZES = {"dense": 1000, "free": 800, "random_features": 700, "shuffled": 500, "magnitude": 500}
+
+
+def setting(network: str, above: dict[str, float], seeds: int = 5, **columns) -> list[dict]:
+    """Runs of one setting: {method: how far its accuracies lie above 0.9}."""
+    return [
+        run(
+            method,
+            seed,
+            network=network,
+            test_accuracy=0.9 + gap + NOISE[seed] * (1 + len(method) % 3),
+            parameters=SIZES.get(method, 500),
+        )
+        | columns
+        for method, gap in above.items()
+        for seed in range(seeds)
+    ]
+
+
+LEVEL = dict.fromkeys(["dense", "switched", "free", "random_features", "shuffled"], 0.0)
+MARKED = LEVEL | {"magnitude": 0.0}
+
+
+def test_only_settings_that_all_methods_were_run_in():
+    rows = study(*setting("mlp", MARKED), *setting("lenet5", LEVEL))
+    assert set(claims.compared(rows)["network"]) == {"mlp"}
+
+
+def test_claim_1_says_where_it_holds():
+    rows = study(
+        *setting("lenet5", MARKED | {"switched": 0.02}),
+        *setting("mlp", MARKED),
+        *setting("resnet8", MARKED | {"switched": -0.02}),
+        *setting("vgg_small", MARKED | {"switched": 0.02}, seeds=2),
+    )
+    table = claims.against(claims.compared(rows))
+    assert table["verdict"].tolist() == ["holds", "undecided", "does not hold", "no verdict"]
+    assert words.summary("Better", table) == (
+        "Better: holds on lenet5; does not hold on resnet8; undecided on mlp; "
+        "no verdict on vgg_small."
+    )
+    first, *_, last = words.differences(table, "Better")
+    assert first.startswith("lenet5: +2.00 points (")
+    assert first.endswith("; 5 pairs). Better: holds.")
+    assert last.endswith("; 2 pairs). Better: no verdict.")
+
+
+def test_a_network_with_several_settings_is_told_apart():
+    rows = study(*setting("mlp", MARKED), *setting("mlp", MARKED, share=0.5))
+    assert claims.against(rows)["setting"].tolist() == ["mlp, share 0.5", "mlp, share 1.0"]
+
+
+# --- what reading the weights adds ---------------------------------------------------------------
+
+
+def test_what_reading_adds():
+    rows = study(
+        *setting("lenet5", MARKED | {"switched": 0.02}),
+        *setting("mlp", MARKED | {"free": 0.02, "shuffled": -0.02}),
+        *setting("resnet8", MARKED | {"shuffled": -0.02}),
+    )
+    table = claims.reading(claims.compared(rows))
+    assert table[["setting", "against"]].to_numpy().tolist() == [
+        [network, control]
+        for network in ("lenet5", "mlp", "resnet8")
+        for control in ("free", "random_features", "shuffled")
+    ]
+    assert table["verdict"].tolist() == [
+        *["holds"] * 3,
+        *["does not hold", "undecided", "holds"],
+        *["undecided", "undecided", "holds"],
+    ]
+    assert words.over_all("Reading", "control", table) == (
+        "Reading is better than every control on: lenet5; worse than at least one on: mlp; "
+        "undecided on: resnet8."
+    )
+    first, *_ = words.reading(table)
+    assert first.startswith("lenet5, weights against free factors: +2.00 points (+1.")
+    assert first.endswith("with 50% of the parameters left against 80%: holds.")
+
+
+def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
+    few = setting("lenet5", MARKED)
+    for row in few:
+        if row["method"] == "free" and row["seed"] < 2:
+            row["parameters"] = 500
+    table = claims.reading_at_equal_size(study(*few, *setting("mlp", MARKED, parameters=500)))
+    assert table["pairs"].tolist() == [2, 0, 5, 5, 5, 5]
+    assert table["verdict"].tolist() == ["no verdict"] * 2 + ["undecided"] * 4
+    one, other = words.several(table)
+    assert one.startswith("lenet5: undecided against shuffled weights (")
+    assert one.endswith(
+        "no verdict, for fewer than 3 pairs, on free factors (2) and random features (0)."
+    )
+    assert "no verdict" not in other
+    none = table[table["against"] != "shuffled"]
+    assert words.over_all("Reading", "control", none) == (
+        "Reading is better than every control on: none; worse than at least one on: none; "
+        "undecided on: mlp; no verdict (fewer than 3 pairs) on: lenet5."
+    )
+
+
+def test_better_than_every_control_needs_every_control():
+    rows = study(
+        *setting("lenet5", MARKED | {"switched": 0.02}),
+        *setting("mlp", {"dense": 0, "switched": 0.02, "free": 0, "magnitude": 0}),
+    )
+    table = claims.reading(rows)
+    assert words.standing(table) == {"lenet5": "better", "mlp": "undecided"}
+    equal = claims.reading_at_equal_size(rows.assign(parameters=500))
+    assert set(equal["against"][equal["setting"] == "mlp"]) == {"free"}
+    assert words.standing(equal) == {"lenet5": "better", "mlp": "undecided"}
+
+
+def test_rivals_are_those_of_the_literature():
+    rows = study(
+        *setting("mlp", MARKED | {"dense_longer": 0, "slimming": -0.01}),
+        *(each | {"kind": "switched"} for each in setting("mlp", {"fixed gain": 0})),
+    )
+    table = claims.rivals_at_equal_size(rows)
+    assert table["against"].tolist() == ["magnitude", "slimming"]
+    (sentence,) = words.several(table)
+    assert sentence.startswith("mlp: better than network slimming (+1.00 points (")
+    assert "undecided against L1 magnitude (" in sentence
+
+
+# --- claim 2 -------------------------------------------------------------------------------------
+
+
+def test_compression():
+    rows = study(
+        *(run("switched", seed, network="lenet5", neurons_on=50 + seed) for seed in range(5)),
+        *(run("switched", seed, network="mlp", neurons_on=90 - seed) for seed in range(5)),
+        *(run("switched", seed, network="resnet8", neurons_on=100) for seed in range(5)),
+        *(run("switched", seed, network="vgg_small", neurons_on=70 + seed) for seed in range(2)),
+    )
+    table = claims.compression(rows)
+    assert table["verdict"].tolist() == ["holds", "holds", "does not hold", "no verdict"]
+    assert table["aim"].tolist() == ["holds", "does not hold", "does not hold", "no verdict"]
+    assert words.compression(table)[0] == (
+        "lenet5: 48% off (46% to 50%; 5 runs), 50% of the parameters left. "
+        "Compressed: holds; by 40% or more: holds."
+    )
+
+
+# --- claim 3 -------------------------------------------------------------------------------------
+
+
+def dosed(network: str, off: dict[float, int], method: str = "switched", **columns) -> list[dict]:
+    return [
+        run(method, seed, network=network, neurons_on=100 - n + seed, epochs=8, examples=800)
+        | {"width": width}
+        | columns
+        for width, n in off.items()
+        for seed in range(3)
+    ]
+
+
+def both(network: str, off: dict[float, int], fixed: dict[float, int]) -> list[dict]:
+    return [*dosed(network, off), *dosed(network, fixed, "fixed gain")]
+
+
+RISES, FALLS, FLAT = {0.5: 10, 1.0: 40, 2.0: 70}, {0.5: 70, 1.0: 40, 2.0: 10}, {0.5: 9, 2.0: 9}
+
+
+def test_claim_3_as_a_whole():
+    runs = claims.doses(study(*both("lenet5", RISES, RISES), *both("mlp", RISES, FALLS)))
+    assert [asked.dose for asked, _ in runs] == ["width"]
+    table = claims.trends(runs)
+    assert table["verdict"].tolist() == ["holds", "holds", "does not hold", "holds"]
+    assert words.doses(table) == [
+        "width: does not hold in general (with as many epochs it holds on lenet5 (both gains) and "
+        "mlp (default gain) and it is the other way round on mlp (fixed gain))."
+    ]
+    assert words.claim_3(table) == (
+        "Claim 3 as a whole: does not hold in general: of 4 trends 3 as claimed, 1 the other way "
+        "round, 0 undecided; in every trend it holds for: none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        (["holds", "holds"], "holds"),
+        (["holds", "undecided"], "undecided"),
+        (["holds", "no verdict"], "undecided"),
+        (["holds", "does not hold"], "does not hold in general"),
+        (["undecided", "does not hold"], "does not hold"),
+        ([], "undecided"),
+    ],
+)
+def test_a_verdict_on_several(verdicts: list[str], whole: str):
+    assert words.in_general(verdicts) == whole
+
+
+def test_the_rules_part_in_words():
+    fixed = {0.5: 10, 1.0: 20, 2.0: 30}
+    rows = study(*both("lenet5", RISES, fixed), *both("mlp", RISES, RISES))
+    rows.loc[rows["key"] == "run 0", "neurons_on"] += 3  # or all seeds would differ alike
+    runs = claims.doses(rows)
+    ends = claims.rules(runs, ends=True)
+    assert words.rule(ends)[0] == (
+        "width, as many epochs, lenet5: from 0.5 to 2 the share off moves by +61 points with the "
+        "default gain and by +20 with the fixed one. The rule's part: +41 points "
+        "(+37 to +45; 3 seeds)."
+    )
+    assert words.rule_in_all(ends) == (
+        "The rule of the gain has a part that is apart from 0 in 1 of 2 trends: "
+        "width on lenet5 with as many epochs (+41 of +61 points)."
+    )
+    each = claims.rules(runs)
+    assert each["value"].tolist() == [0.5, 1.0, 2.0] * 2
+    assert each["difference"].tolist() == pytest.approx([-0.01, 0.2, 0.4, 0, 0, 0])
+
+
+# --- odds and ends -------------------------------------------------------------------------------
+
+
+def test_what_was_tried():
+    rows = study(
+        *setting("mlp", {"switched": 0, "better": 0.02, "worse": -0.02, "same": 0}),
+        *setting("lenet5", {"switched": 0, "better": 0.02}, seeds=2),
+    )
+    table = claims.tried(rows)
+    assert table["method"].tolist() == ["better", "better", "same", "worse"]
+    assert words.tried(table) == (
+        "Of 3 comparisons with 3 pairs or more, 1 above the defaults (better on mlp) and 1 "
+        "below (worse on mlp); by chance alone one would expect 0.1 of each."
+    )
+
+
+def test_how_many_pairs_it_would_take():
+    table = pd.DataFrame(
+        {
+            "setting": ["a", "b", "c"],
+            "pairs": [5, 20, 2],
+            "low": [-0.002, 0, -1],
+            "high": [0.002] * 3,
+        }
+    )
+    assert words.needed(table) == (
+        "An interval of ±0.1 points would take about so many pairs: a 20."
+    )
+    assert words.needed(table[1:]) == "Every interval is narrower than ±0.1 points already."
+
+
+def test_by_chance():
+    assert words.by_chance(24).startswith(
+        "24 intervals of 95 % are looked at here: by chance alone about 1.2 of them would miss"
+    )
+
+
+def test_a_markdown_table():
+    table = pd.DataFrame({"a": ["x", "y"], "b": [0.1234, float("nan")], "c": [3, 4]})
+    columns = {"a": ("name", ""), "b": ("share, %", "+.1f%"), "c": ("n", "")}
+    assert words.markdown(table, columns).splitlines() == [
+        "| name | share, % | n |",
+        "|---|---|---|",
+        "| x | +12.3 | 3 |",
+        "| y | – | 4 |",
+    ]
