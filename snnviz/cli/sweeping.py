@@ -56,10 +56,15 @@ def dry_run(file: Path, part: str | None, workers: int | None, results: Path | N
     document: dict[str, Any] = {"study": study.name, "results": str(kept), "workers": at_a_time}
     document["parts"] = [part._asdict() for part in counts]
     lines = [f"{study.name}: {at_a_time} at a time, into {kept}", *_lines(counts)]
+    if counts[-1].rough:
+        lines.append(
+            f"Of {counts[-1].rough} no earlier run of the same network and method tells how long "
+            "they take. Other runs do, so the hours are rough."
+        )
     if counts[-1].unknown:
         lines.append(
-            f"Of {counts[-1].unknown} no earlier run of the same network and method tells how "
-            "long they take: they are not in the hours."
+            f"Of {counts[-1].unknown} no earlier run on such a device tells how long they take: "
+            "they are not in the hours."
         )
     return Answer("\n".join(lines), document)
 
@@ -79,4 +84,6 @@ def _lines(counts: list[Counts]) -> list[str]:
 def _hours(part: Counts) -> str:
     if part.hours is None:
         return "unknown"
-    return f"{'at least ' if part.unknown else ''}{part.hours:.2f}"
+    words = ["at least"] if part.unknown else []
+    words += ["about"] if part.rough else []
+    return " ".join([*words, f"{part.hours:.2f}"])

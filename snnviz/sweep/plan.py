@@ -1,15 +1,13 @@
 """What a sweep would do, and about how long it would take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean
 from typing import NamedTuple
 
 from snnviz.sweep.cell import Cell, Row
-from snnviz.sweep.results import rows
+from snnviz.sweep.estimates import Estimates
+from snnviz.sweep.results import beside, rows
 from snnviz.sweep.study import Study
-
-Kind = tuple[str, str]  # network and method
 
 
 class Counts(NamedTuple):
@@ -22,7 +20,8 @@ class Counts(NamedTuple):
         failed: those that came to nothing, and will be tried again.
         left: those that will be made.
         hours: how long these take, of those of which earlier runs tell; None: of none.
-        unknown: those of which no earlier run of the same network and method tells.
+        rough: those of which only runs of other networks or methods tell.
+        unknown: those of which no earlier run tells.
     """
 
     part: str
@@ -31,6 +30,7 @@ class Counts(NamedTuple):
     failed: int
     left: int
     hours: float | None
+    rough: int
     unknown: int
 
 
@@ -41,10 +41,12 @@ def plan(
 
     Args:
         workers: runs at a time.
-        results: file for the results; else the study's.
+        results: file for the results; else the study's. Other results in its folder tell as well
+            how long runs take.
     """
-    there = rows(results or study.results)
-    took = _seconds(there.values())
+    kept = results or study.results
+    there = rows(kept)
+    took = Estimates([*there.values(), *beside(kept)])
     study.cells(part)  # an unknown part is an error
     names = list(study.parts) if part is None else [part]
     counts = [_counts(name, study.cells(name), there, took, workers) for name in names]
@@ -53,28 +55,19 @@ def plan(
     return counts
 
 
-def _seconds(made: Iterable[Row]) -> dict[Kind, float]:
-    found: dict[Kind, list[float]] = {}
-    for row in made:
-        if row["status"] == "done":
-            found.setdefault((row["network"], row["method"]), []).append(row["wall_seconds"])
-    return {kind: mean(values) for kind, values in found.items()}
-
-
 def _counts(
     name: str,
     cells: Mapping[str, Cell],
     there: Mapping[str, Row],
-    took: Mapping[Kind, float],
+    took: Estimates,
     workers: int,
 ) -> Counts:
     states = [there[key]["status"] for key in cells if key in there]
     done, failed = states.count("done"), states.count("failed")
     left = [
-        (cell.network, cell.method)
-        for key, cell in cells.items()
-        if key not in there or there[key]["status"] != "done"
+        cell for key, cell in cells.items() if key not in there or there[key]["status"] != "done"
     ]
-    known = [took[kind] for kind in left if kind in took]
-    hours = sum(known) / 3600 / workers if known or not left else None
-    return Counts(name, len(cells), done, failed, len(left), hours, len(left) - len(known))
+    told = [each for cell in left if (each := took.of(cell)) is not None]
+    hours = sum(each.seconds for each in told) / 3600 / workers if told or not left else None
+    rough = sum(each.rough for each in told)
+    return Counts(name, len(cells), done, failed, len(left), hours, rough, len(left) - len(told))

@@ -1,7 +1,7 @@
 """The results of a study: one Parquet file, a row a run, written whole whenever a run ends."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ COLUMNS = {
 }
 
 _MOST_BYTES = 2**30
+_MOST_BESIDE = 2**26
 
 
 def read(path: str | os.PathLike[str]) -> "DataFrame":
@@ -111,6 +112,16 @@ def rows(file: Path) -> dict[str, Row]:
     if not file.exists():
         return {}
     return {row["key"]: row for row in _table(file).to_pylist()}
+
+
+def beside(file: Path) -> Iterator[Row]:
+    """The rows of other results in the same folder; whatever else lies there is passed over."""
+    for other in sorted(file.parent.glob("*.parquet")):
+        try:
+            if other.resolve() != file.resolve() and other.stat().st_size <= _MOST_BESIDE:
+                yield from rows(other).values()
+        except (OSError, ValueError):
+            continue
 
 
 def _locked(file: Path) -> Any:

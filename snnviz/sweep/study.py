@@ -35,7 +35,7 @@ _DEFAULTS: Table = {
     "noise": [0.0],
     "share": [1.0],
 }
-_CLASSES = {"cifar100": 100}  # the other data sets have 10
+CLASSES = {"cifar100": 100}  # the other data sets have 10
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _grid(where: str, table: Table, methods: Mapping[str, Method]) -> dict[str, 
     for network, width in itertools.product(grid["network"], grid["width"]):
         fields.worded(f"{where}: grid.", lambda n=network, w=width: check_width(n, w))
     for data, classes in itertools.product(grid["data"], grid["classes"]):
-        if classes > (most := _CLASSES.get(data, 10)):
+        if classes > (most := CLASSES.get(data, 10)):
             raise ValueError(
                 f"{where}: grid.classes must be at most {most} for {data!r}, got {classes}."
             )

@@ -16,6 +16,7 @@ from snnviz import cli, sweep
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, Row
 from snnviz.sweep.cell import failed as sweep_failed
+from snnviz.sweep.estimates import amount
 from snnviz.sweep.on_ray import _row, cores
 from snnviz.sweep.results import COLUMNS, Results
 from tests.sweep.conftest import SMALL, Write
@@ -218,8 +219,8 @@ def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
         "one     16     0       0    16  unknown",
         "conv    32     0       0    32  unknown",
         "all     32     0       0    32  unknown",
-        "Of 32 no earlier run of the same network and method tells how long they take: they are "
-        "not in the hours.",
+        "Of 32 no earlier run on such a device tells how long they take: they are not in the "
+        "hours.",
     ]
     assert not results.exists()
 
@@ -230,23 +231,68 @@ def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
             assert cell.method == "dense"
             kept.add(done_after(cell, hours))
         kept.add(sweep_failed(cells[2], "no luck"))
+    # Runs of 3 classes took 1 and 3 hours; whatever else is left, by images and operations.
+    left = {k: c for k, c in study.cells().items() if k not in {cells[0].key, cells[1].key}}
+    by_amount = {k: 2 * amount(c.resolved) / amount(cells[0].resolved) for k, c in left.items()}
+    both = sum(by_amount.values()) / 2
+    one = sum(v for k, v in by_amount.items() if k in study.cells("one")) / 2
     code, out, _ = command(file, "--dry-run", "--workers", "2", "--json")
     document = json.loads(out)
     assert (document["study"], document["workers"]) == ("small", 2)
     assert document["parts"] == [
-        # The two runs of dense that are left take 2 hours each, 2 at a time.
-        {"part": "one", "runs": 16, "done": 2, "failed": 1, "left": 14, "hours": 2.0,
-         "unknown": 12},
-        {"part": "conv", "runs": 32, "done": 2, "failed": 1, "left": 30, "hours": 2.0,
-         "unknown": 28},
-        {"part": "all", "runs": 32, "done": 2, "failed": 1, "left": 30, "hours": 2.0,
-         "unknown": 28},
+        {"part": "one", "runs": 16, "done": 2, "failed": 1, "left": 14,
+         "hours": pytest.approx(one), "rough": 12, "unknown": 0},
+        {"part": "conv", "runs": 32, "done": 2, "failed": 1, "left": 30,
+         "hours": pytest.approx(both), "rough": 28, "unknown": 0},
+        {"part": "all", "runs": 32, "done": 2, "failed": 1, "left": 30,
+         "hours": pytest.approx(both), "rough": 28, "unknown": 0},
     ]  # fmt: skip
     code, out, _ = command(file, "--dry-run", "--part", "one")
-    assert out.splitlines()[1:3] == [
-        "part  runs  done  failed  left          hours",
-        f"one     16     2       1    14  at least {4 / cores():.2f}",
+    hours = f"about {2 * one / cores():.2f}"
+    assert out.splitlines()[1:] == [
+        f"part  runs  done  failed  left  {'hours':>{len(hours)}}",
+        f"one     16     2       1    14  {hours}",
+        "Of 12 no earlier run of the same network and method tells how long they take. Other runs "
+        "do, so the hours are rough.",
     ]
+
+
+def test_a_new_study_takes_its_time_from_results_beside_it(write: Write, command: Any) -> None:
+    file = write(SMALL, *FEWER)
+    study = Study.read(file)
+    dense, *_ = study.cells().values()
+    with Results(file.with_name("another.parquet")) as kept:
+        kept.add(done_after(dense, 0.5))
+    file.with_name("no results.parquet").write_bytes(b"PAR1, it says")
+    code, out, err = command(file, "--dry-run", "--workers", "1")
+    assert (code, err) == (0, "")
+    # dense itself has not been made for this study; two methods of its network are told by it.
+    hours = f"about {0.5 * len(study.cells()):.2f}"
+    assert out.splitlines()[1:3] == [
+        f"part  runs  done  failed  left  {'hours':>{len(hours)}}",
+        f"one      4     0       0     4  {hours}",
+    ]
+    code, out, _ = command(file, "--dry-run", "--workers", "1", "--json")
+    (part,) = json.loads(out)["parts"]
+    assert (part["rough"], part["unknown"]) == (3, 0)
+
+
+def test_a_device_without_runs_is_unknown(write: Write, command: Any) -> None:
+    part = SMALL[SMALL.index("[[part]]") : SMALL.index("[method")]
+    gpu = part.replace('"one"', '"gpu"').replace('"cpu"', '"cuda"')
+    file = write(SMALL + gpu)
+    with Results(file.with_name("small.parquet")) as kept:
+        kept.add(done_after(next(iter(Study.read(file).cells("one").values())), 1.0))
+    code, out, _ = command(file, "--dry-run", "--workers", "1")
+    lines = out.splitlines()
+    assert (code, lines[3].split()[-1], lines[4].split()[-4:-1]) == (
+        0,
+        "unknown",
+        ["at", "least", "about"],
+    )
+    assert lines[-1] == (
+        "Of 16 no earlier run on such a device tells how long they take: they are not in the hours."
+    )
 
 
 @pytest.mark.parametrize(
