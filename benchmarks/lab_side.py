@@ -69,8 +69,8 @@ class Refreshed:
         self.lab, self.shown = Lab(tiny_trainer()), 0
         self._changed, show = threading.Condition(), self.lab._show
 
-        def counted() -> bool:
-            more = show()
+        def counted(cards: bool = True) -> bool:
+            more = show(cards)
             with self._changed:
                 self.shown += 1
                 self._changed.notify_all()

@@ -210,8 +210,8 @@ def _column(values: Any, text: bool) -> Any:
         raise ValueError("values are missing")
     whole = values.chunk(0) if values.num_chunks else values.combine_chunks()
     if not text:
-        return whole.to_numpy(zero_copy_only=False)
-    return Text(whole.indices.to_numpy(), tuple(whole.dictionary.to_pylist()))
+        return np.from_dlpack(whole)  # `to_numpy` would load pandas, which takes longer
+    return Text(np.from_dlpack(whole.indices), tuple(whole.dictionary.to_pylist()))
 
 
 def words(column: Text) -> list[str]:

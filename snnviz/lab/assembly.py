@@ -32,6 +32,7 @@ REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 # While it plays, unless something is done by hand: a page on the same machine takes cores from
 # training.
 PLAYING_EVERY = 1.0
+PAGE_FIRST = 1.0  # seconds at most that figures wait for the page: drawing one holds it up
 Folder = str | os.PathLike[str]
 
 
@@ -403,13 +404,14 @@ class Lab:
         self._wake.set()
 
     def _refresh(self) -> None:
-        more, open_ = True, True
+        more, open_, began = True, True, time.monotonic()
         while more or open_:
             self._wake.wait(REFRESH_EVERY if more else None)
             self._wake.clear()
             self._hurry.clear()
             open_ = not self.closed
-            more = self._show()
+            late = time.monotonic() > began + PAGE_FIRST or not open_
+            more = self._show(cards=self._views.bar.there or late)
             time.sleep(REFRESH_EVERY)
             if self.session.status.activity == "playing":
                 self._hurry.wait(PLAYING_EVERY - REFRESH_EVERY)
@@ -427,10 +429,10 @@ class Lab:
             self._choice.show(list(self._sessions), self._active)
             if status.running or status.activity == "closed":
                 self._news = None  # what it said has been heard
-            self._messages.show(status, history, self._news)
             self._editor.show(status, history, moment)
             self._panel.show(status, history, moment)
             self._machine.show(status, history)
+            self._messages.show(status, history, self._news)  # last: with it the page draws all
             if not cards:
                 return True
             waits = self._views.show(status, shown, moment)

@@ -3,7 +3,7 @@
 // that have changed: so 10,000 of them take a few milliseconds.
 
 const PINNED = 1, TRIED_OFF = 2, TRIED_ON = 4;
-const TICK = 50; // ms
+const PATIENCE = 60; // ms that what is new waits for the rest of the lab's refresh
 const LEVELS = 64; // steps of the colour scale; 1 is the middle one
 const OFF_KEY = LEVELS + 1, NAN_KEY = LEVELS + 2, SELECTED_BIT = 1 << 7;
 const TOPS = [2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]; // upper ends of the scale
@@ -359,11 +359,17 @@ class NeuronGrid {
       on(button, "keydown", (event) => this.onNameKey(event, g));
     });
     const names = ["factors", "flipped", "marks", "moment", "selected", "opened"];
-    // What the kernel sends at a time comes in pieces. All parts of the lab wait for the next tick of
-    // one clock, and so share a frame.
+    // What the kernel sends at a time comes in pieces; all parts of the lab share a frame, with the
+    // status (readout.js).
     this.changed = () => {
-      this.soon ??= setTimeout(() => { this.soon = undefined; this.later(); }, TICK - performance.now() % TICK);
+      this.soon ??= setTimeout(() => { this.soon = undefined; this.later(); }, PATIENCE);
     };
+    on(document, "snnviz-refreshed", () => {
+      if (this.soon === undefined) return;
+      clearTimeout(this.soon);
+      this.soon = undefined;
+      this.draw();
+    });
     names.forEach((name) => this.model.on(`change:${name}`, this.changed));
     this.turned = () => this.page.show();
     ["page", "opened"].forEach((name) => this.model.on(`change:${name}`, this.turned));

@@ -51,6 +51,19 @@ class NeuronPanel:
 
     def show(self, status: Status, history: History, moment: int | None) -> None:
         """Brings the grid to the newest state, or to that of a past epoch."""
+        with self.grid.hold_sync():  # one message
+            self._show_neurons(status, history, moment)
+            self._show_page(status, history)
+        self._away = status.activity == "closed" or moment is not None
+        held = status.trial or status.pins or status.refusal
+        for name, button in self.buttons.items():
+            needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
+            button.disabled = self._away or not needs
+        html = _result(status.trial, status.kept, moment) + _refused(status.refusal)
+        if self.result.value != html:
+            self.result.value = html
+
+    def _show_neurons(self, status: Status, history: History, moment: int | None) -> None:
         at = status.position
         if moment is None:
             factors = status.factors
@@ -66,15 +79,6 @@ class NeuronPanel:
             self._shown["flips"] = seen
         # What is pinned and tried is of now.
         self._put("marks", self._marks(status).tobytes() if moment is None else bytes(self._n))
-        self._show_page(status, history)
-        self._away = status.activity == "closed" or moment is not None
-        held = status.trial or status.pins or status.refusal
-        for name, button in self.buttons.items():
-            needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
-            button.disabled = self._away or not needs
-        html = _result(status.trial, status.kept, moment) + _refused(status.refusal)
-        if self.result.value != html:
-            self.result.value = html
 
     def _show_page(self, status: Status, history: History) -> None:
         opened = self.grid.opened

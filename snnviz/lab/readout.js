@@ -1,21 +1,22 @@
-// HTML that changes often, in one frame with the grid; see there.
-
-const TICK = 50; // ms
+// HTML that changes with every refresh of the lab, and comes last of what is refreshed. With it all is
+// there: the other parts draw what is new of them in the same frame, for each frame takes time from
+// training. They hear of it by "snnviz-refreshed".
 
 export default {
   render({ model, el }) {
     const body = Object.assign(document.createElement("div"), { className: "snnviz-status-text" });
     el.append(body);
-    let soon, asked;
-    const draw = () => { asked = undefined; body.innerHTML = model.get("value"); };
-    const changed = () => {
-      soon ??= setTimeout(() => { soon = undefined; asked ??= requestAnimationFrame(draw); }, TICK - performance.now() % TICK);
+    let asked;
+    const draw = () => {
+      asked = undefined;
+      body.innerHTML = model.get("value");
+      document.dispatchEvent(new Event("snnviz-refreshed"));
     };
+    const changed = () => { asked ??= requestAnimationFrame(draw); };
     model.on("change:value", changed);
     draw();
     return () => {
       model.off("change:value", changed);
-      clearTimeout(soon);
       cancelAnimationFrame(asked);
     };
   },

@@ -39,7 +39,6 @@ class Record:
         self._stale: list[Path] = []  # would contradict what comes: go before anything is written
         self._spare: list[Path] = []  # nobody needs them, and they harm nobody
         self._unsaid: list[tuple[str, dict[str, Any]]] = []  # lines for the log
-        _tables.get_ready()
         self._look()
 
     def say(self, event: str, **values: Any) -> None:

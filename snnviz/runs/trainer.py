@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnviz import _checks, _files, distributed
+from snnviz import _checks, _files, _tables, distributed
 from snnviz import trainer as base
 from snnviz.data import ImageData
 from snnviz.runs import reading
@@ -315,6 +315,8 @@ class Trainer(base.Trainer):
                 intact; the next step tries to save first.
         """
         stopped = self._stopped
+        if self._record and self.position.batch == 0:
+            _tables.get_ready()
         try:
             return super().step()
         except TrainingStopped as error:

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.browser import jupyter
 
-_FAILED = pytest.StashKey[bool]()
+expect.set_options(timeout=30e3)  # as long as a page may take; a busy machine needs more than 5 s
 
 
 # Scope "package", not "session": Playwright holds an event loop, which must be gone when tests
@@ -37,18 +38,20 @@ def folder(server: jupyter.Server, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that failed leaves a screenshot, and its report says which dialogs were open."""
     report = yield
-    if report.when == "call":
-        item.stash[_FAILED] = report.failed
+    page = item.funcargs.get("page")
+    if report.failed and call.when != "teardown" and isinstance(page, Page):
+        with suppress(Error):  # of a page that is gone
+            report.sections += [("Dialog open in the page", d) for d in jupyter.open_dialogs(page)]
+            jupyter.screenshot(page, "failed_" + re.sub(r"\W+", "_", item.name))
     return report
 
 
 @pytest.fixture
-def page(
-    server: jupyter.Server, chromium: Browser, request: pytest.FixtureRequest
-) -> Iterator[Page]:
-    """A page signed in to the server. A failed test leaves a screenshot; its kernel is ended."""
+def page(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
+    """A page signed in to the server; its kernel is ended with the test."""
     context = chromium.new_context(
         base_url=server.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce"
     )
@@ -56,8 +59,6 @@ def page(
     context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie
     page = context.new_page()
     yield page
-    if request.node.stash.get(_FAILED, False):
-        jupyter.screenshot(page, "failed_" + re.sub(r"\W+", "_", request.node.name))
     key = {"Authorization": f"token {server.token}"}
     for session in context.request.get("/api/sessions", headers=key).json():
         context.request.delete(f"/api/sessions/{session['id']}", headers=key)

@@ -211,7 +211,9 @@ def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
         "ServerApp.port_retries": 0,
         "IdentityProvider.token": token,
         "ServerApp.root_dir": root,
-        "LabApp.expose_app_in_browser": True,  # the helpers below speak to `window.jupyterapp`
+        # The helpers below speak to `window.jupyterapp`, in JupyterLab and in Notebook 7.
+        "LabApp.expose_app_in_browser": True,
+        "JupyterNotebookApp.expose_app_in_browser": True,
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--{name}={value}" for name, value in flags.items()]
@@ -245,12 +247,21 @@ def write_notebook(path: Path, cells: Iterable[str]) -> Path:
     return path
 
 
-def open_notebook(page: Page, name: str, timeout: float = 60) -> None:
+def open_notebook(
+    page: Page, name: str, timeout: float = 60, at: str = "/lab/tree/{}?reset"
+) -> None:
     """Open a notebook of the server's root, `folder/name.ipynb`, and wait until its kernel is idle.
 
+    The page's own kernel, that is. A cell that is run before the page has one, or knows which
+    there are, makes Jupyter ask for a kernel in a dialog that lies above everything; the indicator
+    in the toolbar says "idle" by then.
+
     The browser's own cookies of earlier pages carry the token (see the fixture `page`).
+
+    Args:
+        at: the address; for Notebook 7 "/notebooks/{}".
     """
-    page.goto(f"/lab/tree/{quote(name)}?reset", timeout=timeout * 1e3)
+    page.goto(at.format(quote(name)), timeout=timeout * 1e3)
     page.wait_for_function(
         """name => {
             const panel = window.jupyterapp?.shell.currentWidget;
@@ -298,7 +309,8 @@ def run_all(page: Page, timeout: float = 300) -> None:
 def run_code(page: Page, code: str, timeout: float = 60) -> str:
     """Run `code` in a new cell at the bottom and return what it printed or showed as text.
 
-    It waits for that cell alone, not for a quiet kernel, so it works while a thread is training.
+    It waits for that cell alone, not for a quiet kernel, so it works while a thread is training;
+    and till the page has taken the focus for it, which it does some frames later.
     AssertionError with the traceback if the code fails.
     """
     outputs = _in_page(
@@ -310,6 +322,7 @@ def run_code(page: Page, code: str, timeout: float = 60) -> str:
             const cell = notebook.activeCell;
             cell.model.sharedModel.setSource(code);
             await app.commands.execute("notebook:run-cell");
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
             return cell.model.outputs.toJSON();
         }""",
         timeout,
@@ -317,6 +330,11 @@ def run_code(page: Page, code: str, timeout: float = 60) -> str:
     )
     _raise_errors(outputs)
     return "".join(_text(output) for output in outputs).strip()
+
+
+def save_notebook(page: Page, timeout: float = 60) -> None:
+    """Save it, and wait until it is saved."""
+    _in_page(page, "async (app, panel) => { await panel.context.save(); }", timeout)
 
 
 def wait_till_said(page: Page, code: str, said: str, timeout: float = 20) -> None:
@@ -357,6 +375,11 @@ def wait_for(
             f"no visible {css!r} with {text!r} after {timeout:g} s; there are {len(said)}: {said}"
         ) from error
     return wanted.first
+
+
+def open_dialogs(page: Page) -> list[str]:
+    """What Jupyter asks or tells in dialogs; nothing below them can be clicked."""
+    return page.locator(".jp-Dialog").all_inner_texts()
 
 
 def screenshot(page: Page, name: str, css: str | None = None) -> Path:

@@ -12,6 +12,7 @@ from tests.browser.jupyter import (
     open_notebook,
     run_all,
     run_code,
+    save_notebook,
     screenshot,
     wait_for,
     wait_till_said,
@@ -165,8 +166,7 @@ def pictures(page: Page, name: str) -> None:
 def focus(page: Page) -> Locator:
     area = page.locator(".snnviz-blocks:visible")
     area.focus()
-    page.wait_for_timeout(200)  # JupyterLab may take it once more for the cell that has run
-    area.focus()
+    expect(area).to_be_focused()
     return area
 
 
@@ -245,8 +245,8 @@ def test_the_mouse_selects(grid: Page) -> None:
     value(grid, "selected", str(list(range(70))))
 
     plain = colours(grid, 2, 1)
-    run_code(grid, "grid.selected = [71]")
-    grid.wait_for_timeout(300)
+    run_code(grid, "grid.selected = [70, 71]")
+    expect(grid.locator(READOUT)).to_contain_text("2 selected")
     assert colours(grid, 2, 1) != plain
     pictures(grid, "selected")
 
@@ -448,7 +448,7 @@ def test_no_sideways_scroll_at_any_width(grid: Page, width: int) -> None:
 def test_a_page_reload_gives_the_grid_back(grid: Page, folder: Path) -> None:
     click(grid, 2, 1)
     value(grid, "opened", "71")
-    grid.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    save_notebook(grid)
     open_notebook(grid, f"{folder.name}/grid.ipynb")
     run_code(grid, "grid")
     wait_for(grid, ".snnviz-page h3", "fc1 · 1")

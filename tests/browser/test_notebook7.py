@@ -1,21 +1,19 @@
 """The lab in Notebook 7, the plain page beside JupyterLab: it opens, trains, and shows a neuron."""
 
 from pathlib import Path
-from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import screenshot
+from tests.browser.jupyter import open_notebook, run_all, screenshot
 from tests.browser.test_lab import LAB, TRAINER
 
 
 def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     jupyter.write_notebook(folder / "lab.ipynb", [f"{TRAINER}\n{LAB}"])
     page.set_viewport_size({"width": 1400, "height": 2600})
-    page.goto(f"/notebooks/{quote(folder.name)}/lab.ipynb")
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60e3)
-    _run_first_cell(page)
+    open_notebook(page, f"{folder.name}/lab.ipynb", at="/notebooks/{}")
+    run_all(page)
     status = page.locator(".snnviz-status:visible")
     expect(status).to_contain_text("Paused", timeout=90e3)
     expect(page.locator(".jp-RenderedImage:visible")).to_have_count(0)  # while the lab lives
@@ -32,15 +30,3 @@ def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     )
     assert heights[0] >= heights[1] > 1000
     screenshot(page, "notebook_7", ".snnviz-lab")
-
-
-def _run_first_cell(page: Page) -> None:
-    """Presses until the cell runs: a notebook that is still connecting swallows the keys."""
-    prompt = page.locator(".jp-CodeCell .jp-InputPrompt").first
-    for _ in range(20):
-        page.locator(".jp-CodeCell .cm-content").first.click(timeout=60e3)
-        page.keyboard.press("Shift+Enter")
-        page.wait_for_timeout(3000)
-        if "[ ]" not in prompt.inner_text():
-            return
-    raise AssertionError(f"the cell did not run: its prompt says {prompt.inner_text()!r}")

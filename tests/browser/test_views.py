@@ -7,7 +7,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.jupyter import (
+    open_notebook,
+    run_all,
+    run_code,
+    screenshot,
+    wait_for,
+    wait_till_said,
+)
 
 ROOT = Path(__file__).parents[2]
 CARDS = (
@@ -124,9 +131,8 @@ def test_tabs_by_mouse_and_keyboard(views: Page) -> None:
     expect(card(views, "events")).to_be_visible()
     views.keyboard.press("ArrowRight")
     assert seen(views) == ["learning_curves"]
-    assert run_code(views, "print(views.bar.mode, views.bar.visible_cards)") == (
-        "tabs ['learning_curves']"
-    )
+    said = "print(views.bar.mode, views.bar.visible_cards)"
+    wait_till_said(views, said, "tabs ['learning_curves']")
     # A tab that is not seen is drawn when it is.
     run_code(views, "moment = 2; wake.set()")
     alt(views, "learning_curves", "first 85.0 %, more steps 85.2 %")

@@ -5,7 +5,7 @@ const NS = "http://www.w3.org/2000/svg";
 const LEFT = 150, RIGHT = 14, TOP = 20, BAND = 36, GAP = 10, LANE = 26, AXIS = 24;
 const RATES = 2 * LANE;
 const RATES_TOP = TOP + BAND + GAP, BOTTOM = RATES_TOP + RATES, HEIGHT = BOTTOM + AXIS;
-const TICK = 50; // ms
+const PATIENCE = 60; // ms that what is new waits for the rest of the lab's refresh
 const STRIPES = 11; // pixels of a round from which on rounds are drawn one by one
 const NAMES = {
   warmup_epochs: "warm-up epochs", freeze_epochs: "frozen epochs", task_steps: "task steps",
@@ -75,8 +75,8 @@ class View {
     this.listen();
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(el);
-    this.onChange = () => { // in one frame with the grid; see there
-      this.soon ??= setTimeout(() => { this.soon = undefined; this.ask(); }, TICK - performance.now() % TICK);
+    this.onChange = () => { // in one frame with the status; see readout.js
+      this.soon ??= setTimeout(() => { this.soon = undefined; this.ask(); }, PATIENCE);
     };
     model.on("change", this.onChange);
   }
@@ -145,6 +145,12 @@ class View {
     on(this.svg, "focusin", event => {
       if (event.target === this.pad) this.sayEpoch();
       else this.say(event.target.getAttribute("aria-label") ?? "");
+    });
+    on(document, "snnviz-refreshed", () => {
+      if (this.soon === undefined) return;
+      clearTimeout(this.soon);
+      this.soon = undefined;
+      this.draw();
     });
     on(this.svg, "focusout", () => { this.chosen = -1; this.drawCursors(); this.say(""); });
   }

@@ -181,7 +181,10 @@ function render({ model, el }) {
   }
   follow();
   anew();
-  requestAnimationFrame(apply); // by then it is in the page
+  requestAnimationFrame(() => { // by then it is in the page
+    apply();
+    if (!model.get("there")) set("there", true);
+  });
 
   return () => {
     model.off("change:cards", anew);

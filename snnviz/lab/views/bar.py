@@ -26,6 +26,7 @@ class Bar(anywidget.AnyWidget):
     tab = traitlets.Unicode().tag(sync=True)
     hidden = traitlets.List().tag(sync=True)  # names of runs
     # What the page says of itself:
+    there = traitlets.Bool(False).tag(sync=True)  # it shows the bar, or has once
     wide = traitlets.Bool(True).tag(sync=True)
     roomy = traitlets.Bool(True).tag(sync=True)  # a figure alone may be wider than a card
     dark = traitlets.Bool(False).tag(sync=True)

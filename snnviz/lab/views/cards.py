@@ -56,7 +56,7 @@ class Card:
         self.widget = widgets.VBox([*self._children(save)])
         self.widget.add_class("snnviz-card").add_class(f"snnviz-card-{kind.name}")
         self.said = ""  # the figure in words
-        self.drawn_at = float("-inf")
+        self.drawn_at, self.took = float("-inf"), 0.0  # seconds of Python's time
         self._shown: Hashable = None
 
     def _children(self, save: Callable[["Card", str], None]) -> list[widgets.Widget]:
@@ -155,7 +155,8 @@ class Views:
         self.cards = [Card(kind, wake, self._save_card) for kind in KINDS]
         titles = [[kind.name, kind.title] for kind in KINDS]
         self.bar = Bar(cards=titles, tab=KINDS[0].name)
-        self.bar.observe(lambda _: wake(), ["mode", "tab", "hidden", "wide", "roomy", "dark"])
+        told = ["mode", "tab", "hidden", "wide", "roomy", "dark", "there"]
+        self.bar.observe(lambda _: wake(), told)
         self.saved = Saved()
         self._saver = Saver(self.saved, wake)
         cards = widgets.Box([card.widget for card in self.cards]).add_class("snnviz-cards")
@@ -195,8 +196,9 @@ class Views:
             card, began = min(due, key=lambda card: card.drawn_at), time.thread_time()
             card.update(keys[card], card.scene(seen, moment), width, dark)
             _put(self.bar, "alts", {card.kind.name: card.said for card in self.cards if card.said})
+            card.took = time.thread_time() - began
             if status.running:
-                self._budget -= time.thread_time() - began
+                self._budget -= card.took
         return len(stale) > bool(due)
 
     def save_all(self) -> None:
@@ -238,7 +240,9 @@ class Views:
         return seen or self._runs[:1]
 
     def _due(self, card: Card, now: float) -> bool:
-        return self._budget > 0 and not (card.kind.by_step and now < card.drawn_at + CURVES_EVERY)
+        """Whether training can spare what it takes, as far as is known."""
+        saved = self._budget > 0 and self._budget >= min(card.took, DRAWING_SAVED)
+        return saved and not (card.kind.by_step and now < card.drawn_at + CURVES_EVERY)
 
 
 def _key(card: Card, status: Status, runs: Sequence[Shown], moment: int | None) -> tuple:
