@@ -433,6 +433,7 @@ class Lab:
             self._panel.show(status, history, moment)
             self._machine.show(status, history)
             self._messages.show(status, history, self._news)  # last: with it the page draws all
+            self._views.take(shown, moment)
             if not cards:
                 return True
             waits = self._views.show(status, shown, moment)

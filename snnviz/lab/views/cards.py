@@ -166,6 +166,10 @@ class Views:
         self._runs: tuple[Shown, ...] = ()
         self._moment: int | None = None
 
+    def take(self, runs: Sequence[Shown], moment: int | None = None) -> None:
+        """What there is to show and to save from now on; `show` draws it."""
+        self._runs, self._moment = tuple(runs), moment
+
     def show(self, status: Status, runs: Sequence[Shown], moment: int | None = None) -> bool:
         """Draws the card that has waited longest, if one is due; whether another one waits.
 
@@ -176,7 +180,7 @@ class Views:
             runs: the active one first.
             moment: an epoch to look back at; None is now.
         """
-        self._runs, self._moment = tuple(runs), moment
+        self.take(runs, moment)
         self.saved.show()
         _put(self.bar, "runs", [[run.name, run.colour] for run in runs])
         seen, dark = self._seen(), self.bar.dark if self.dark is None else self.dark
