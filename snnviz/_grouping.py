@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
-from snnviz._probe import NORMS, WRITERS, computes_weights
+from snnviz._probe import MIXING, NORMS, WRITERS, computes_weights
 from snnviz.switches import Member, SwitchGroup
 
 if TYPE_CHECKING:
@@ -26,17 +26,18 @@ def switch_group(
 ) -> SwitchGroup | str:
     """The switch group, or why its neurons cannot be switched."""
     ties = _Ties(len(items[0].module.weight))
+    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, MIXING)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
     for item in items:
         module, reading = item.module, item.reading
-        kind = type(module).__name__.strip("_")
-        if module in graph.unclear:
+        kind = _kind(module)
+        if module in graph.unclear and not mixed_by:
             return f"{kind} moves their places in a way that cannot be followed"
         if kind in _PASSED:
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
-        if isinstance(module, (*WRITERS, *NORMS)) and computes_weights(module):
+        if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
             return f"{names[module]} computes its weights from other parameters"
         if isinstance(module, WRITERS):
             parts["readers" if reading else "writers"].setdefault(module, item)
@@ -46,18 +47,20 @@ def switch_group(
             if not _in_equal_parts(item, channels):
                 return f"{kind} takes them in parts, together with others"
             ties.tie(item, channels // _parts(module))
-        elif isinstance(module, NORMS):
-            if module.weight is None:
+        elif isinstance(module, (*NORMS, *MIXING)):
+            if module.weight is None or module.weight.ndim > 1:
                 return f"{kind} has no scale and shift to fold a factor into"
+            if max(item.channels) >= len(module.weight):
+                return f"what lies before {names[module]} changes how many there are"
             parts["norms"].setdefault(module, item)
         elif kind == "PReLU":
             if module.num_parameters == 1:
                 continue
             parts["others"].setdefault(module, item)
-        elif kind in ("LayerNorm", "LayerNorm2d", "GroupNorm"):
-            return f"weighted only: {kind} mixes its neurons, so none could be taken out"
         elif kind == "OutputOp":
             return "these are the network's outputs"
+        elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
+            continue  # the factors act in the norms behind it, and nothing is taken out
         else:
             return f"{kind} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
@@ -99,7 +102,12 @@ def switch_group(
         read_as=tuple(readers),
         scaled_as=tuple(sorted(scaled, key=lambda m: order[m.layer])),
         carried_as=(*norms, *members("others")),
+        mixed_by=mixed_by,
     )
+
+
+def _kind(module: Any) -> str:
+    return type(module).__name__.strip("_")
 
 
 def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:

@@ -38,6 +38,8 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
         if layer.name in rows or layer.name in columns:
             out = rows.get(layer.name, np.ones(layer.units, dtype=bool))
             into = columns.get(layer.name, np.ones(layer.inputs * layer.reads_in, dtype=bool))
+            if out.all() and into.all():
+                continue
             # The parts of a grouped convolution lose the same places; a depthwise one loses parts.
             _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
 

@@ -19,6 +19,8 @@ NORMS = (
     nn.InstanceNorm2d,
     nn.InstanceNorm3d,
 )
+# Norms that mix channels: a factor folds into them as well, but no channel can be taken out.
+MIXING = (nn.LayerNorm, nn.GroupNorm)
 
 
 def check_arguments(network: Any, example: Any) -> None:

@@ -144,7 +144,7 @@ def compact(
     expected = _gated(network, switches, factors, example)
     folded = _folded(network, switches, factors)
     small = copy.deepcopy(folded)
-    off = {name: s.cpu().numpy() == 0 for name, s in factors.items()}
+    off = switches.removable({name: s.cpu().numpy() for name, s in factors.items()})
     wholly, parts = keep_one(switches, off)
     remove(small, switches, off)
     removed, kept = {}, {}

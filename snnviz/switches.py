@@ -43,6 +43,8 @@ class SwitchGroup:
         norms: for each writer the norm right behind it, or None.
         readers: layers that take the neurons as input.
         scaled: layers whose parameters the factors multiply: norms, or writers without one.
+        mixed_by: kind of a norm that mixes the neurons, which can be weighted then and not be taken
+            out; "" if there is no such norm.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SwitchGroup:
     read_as: tuple[Member, ...] = field(repr=False)
     scaled_as: tuple[Member, ...] = field(repr=False)
     carried_as: tuple[Member, ...] = field(repr=False)  # norms and the like, scaled or not
+    mixed_by: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class Switches:
 
     def size(self, factors: Mapping[str, np.ndarray] | None = None) -> Size:
         """Parameters and MACs of the network without its off neurons; None: of the whole."""
-        off = {name: np.asarray(values) == 0 for name, values in (factors or {}).items()}
+        off = self.removable(factors or {})
         parameters, macs = self.parameters, 0
         for layer in self.layers:
             units = layer.units - _count(off, layer.written)
@@ -107,6 +110,13 @@ class Switches:
             parameters += weights + units * layer.per_unit - whole
             macs += weights * layer.positions
         return Size(parameters, macs)
+
+    def removable(self, factors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{group: (neurons,) bool}: those that are off and can be taken out."""
+        return {
+            name: (np.asarray(values) == 0) & (not self.groups[name].mixed_by)
+            for name, values in factors.items()
+        }
 
     @cached_property
     def _places(self) -> dict[str, slice | Tensor]:

@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 _PROBE_IMAGES = 2
 
 
-def find_switches(network: nn.Module, example: Tensor, exclude: Sequence[str] = ()) -> Switches:
+def find_switches(
+    network: nn.Module,
+    example: Tensor,
+    exclude: Sequence[str] = (),
+    weighted: Sequence[str] = (),
+) -> Switches:
     """Finds the switch groups of a network by tracing it on example images.
 
     Args:
         network: from images to class scores. It is copied, and left as it was.
         example: normalised images (n, channels, height, width); two are enough.
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
+        weighted: patterns of layer names whose neurons get factors though a norm mixes them, so
+            that `compact` folds the factors in and takes none of them out.
 
     Raises:
         ValueError: the example is no tensor of images, or the network does not run on it, cannot
@@ -57,8 +64,10 @@ def find_switches(network: nn.Module, example: Tensor, exclude: Sequence[str] = 
         found = switch_group(items, graph, names, shared, order, groups)
         if isinstance(found, str):
             left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
-        elif any(fnmatchcase(w, pattern) for w in found.writers for pattern in exclude):
+        elif _matches(found, exclude):
             left_alone |= dict.fromkeys(found.writers, "excluded by the user")
+        elif found.mixed_by and not _matches(found, weighted):
+            left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
@@ -76,7 +85,11 @@ def find_switches(network: nn.Module, example: Tensor, exclude: Sequence[str] = 
 
 
 def describe(
-    network: nn.Module, example: Tensor, exclude: Sequence[str] = (), show: bool = True
+    network: nn.Module,
+    example: Tensor,
+    exclude: Sequence[str] = (),
+    show: bool = True,
+    weighted: Sequence[str] = (),
 ) -> "DataFrame":
     """What the switcher will control: a row for each group, and for each layer left alone why.
 
@@ -84,7 +97,7 @@ def describe(
     """
     import pandas as pd
 
-    switches = find_switches(network, example, exclude)
+    switches = find_switches(network, example, exclude, weighted)
     whole, rows = switches.size(), []
     for group in switches.groups.values():
         factors = np.ones(group.neurons)
@@ -99,7 +112,7 @@ def describe(
                 "readers": ", ".join(group.readers),
                 "parameters": whole.parameters - without.parameters,
                 "macs": whole.macs - without.macs,
-                "note": "",
+                "note": _weighted_only(group) if group.mixed_by else "",
             }
         )
     for layer, why in switches.left_alone.items():
@@ -108,6 +121,14 @@ def describe(
     if show:
         print(table.to_string(index=False, max_colwidth=40))
     return table
+
+
+def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(w, pattern) for w in group.writers for pattern in patterns)
+
+
+def _weighted_only(group: SwitchGroup) -> str:
+    return f"weighted only: {group.mixed_by} mixes its neurons, so none could be taken out"
 
 
 # Running and tracing a copy ----------------------------------------------------------------------

@@ -89,6 +89,8 @@ class Trainer:
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
             well. In float32 the same seed repeats a run bit for bit on the same machine.
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
+        weighted: patterns of layer names whose neurons get factors though a LayerNorm or GroupNorm
+            mixes them: `compact` folds the factors in and takes none of them out.
         learners: how the two take their steps; `snnviz.rivals` have others.
 
     Raises:
@@ -107,16 +109,17 @@ class Trainer:
         precision: str = "auto",
         exclude: Sequence[str] = (),
         *,
+        weighted: Sequence[str] = (),
         learners: type[Learners] = Learners,
     ) -> None:
         _check_kinds(network, data, switcher)
         _checks.whole("seed", seed, 0)
         self._schedule = _checked(schedule or Schedule(), data)
-        self.seed, self.exclude = seed, tuple(exclude)
+        self.seed, self.exclude, self.weighted = seed, tuple(exclude), tuple(weighted)
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
-        switches = find_switches(network.to(example.device), example, exclude)
+        switches = find_switches(network.to(example.device), example, exclude, weighted)
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
         network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -392,6 +395,7 @@ class Trainer:
             self.device,
             self.precision,
             self.exclude,
+            weighted=self.weighted,
             learners=self._way,
         )
         other._initial = self._initial

@@ -205,6 +205,7 @@ NETWORKS = ", ".join(sv.networks.NETWORKS)  # type: ignore[attr-defined]
         ({"seed": 1.5}, "seed must be a whole number, got 1.5."),
         ({"device": 3}, "device must be text, got 3."),
         ({"exclude": "conv1"}, "exclude must be a list of patterns, got 'conv1'."),
+        ({"weighted": [3]}, "weighted must be a list of patterns, got [3]."),
         (
             {"size": 32},
             "size is for images of your own, got 32 with 'fashion-mnist'. Leave it out, or name a "
@@ -457,7 +458,8 @@ def by_hand() -> Trainer:
 
 
 def test_train_does_as_the_options_say(run: Any, place: Path) -> None:
-    done = run("train", *SMALL, "--keep-every", "2", "--exclude", "none*", "such", "--json")
+    patterns = ["--exclude", "none*", "such", "--weighted", "nothing"]
+    done = run("train", *SMALL, "--keep-every", "2", *patterns, "--json")
     assert done.code == 0
     trainer = by_hand()
     assert_same(at("runs/mlp-img"), trainer)
@@ -477,6 +479,7 @@ def test_train_does_as_the_options_say(run: Any, place: Path) -> None:
     assert {**reported, "seconds": 0} == {**last.to_dict(), "seconds": 0}
     config = json.loads(Path("runs/mlp-img/config.json").read_text())
     assert config["exclude"] == ["none*", "such"]
+    assert config["weighted"] == ["nothing"]
     assert run("show", "runs/mlp-img", "--json").json["kept"] == [
         0,
         *sorted({2, 3, int(trainer.history.epochs["test_accuracy"].argmax()) + 1}),

@@ -90,7 +90,7 @@ def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> 
 
     def times(factor: Tensor) -> Callable[..., Tensor]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
                 return output * factor.to(output)
             return output * factor.to(output).view(1, -1, *(1,) * (output.ndim - 2))
 
@@ -171,6 +171,59 @@ def test_known_networks(name: str) -> None:
     assert count(small, images).parameters == report.after.parameters
     assert report.bytes_after < report.bytes_before
     assert_ordinary(small, net)
+
+
+def group_normed() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(),
+        nn.Flatten(), nn.Linear(8 * 144, 4),
+    )  # fmt: skip
+
+
+def layer_normed() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(768, 7), nn.ReLU(), nn.LayerNorm(7), nn.Linear(7, 5), nn.ReLU(),
+        nn.Linear(5, 4),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("build", "weighted"),
+    [
+        pytest.param(group_normed, {"0": "GroupNorm"}, id="group norm"),
+        pytest.param(layer_normed, {"1": "LayerNorm"}, id="layer norm"),
+        pytest.param(
+            lambda: network("convnext_tiny", tiny_data(16)),
+            {"features.0.0": "LayerNorm2d"} | {f"features.{i}.1": "LayerNorm" for i in (2, 4, 6)},
+            id="convnext_tiny",
+        ),
+        pytest.param(
+            lambda: network("vit_tiny", tiny_data(16)), {"conv_proj": "LayerNorm"}, id="vit_tiny"
+        ),
+    ],
+)
+def test_what_is_weighted_only_is_folded_and_stays(
+    build: Callable[[], nn.Module], weighted: dict[str, str]
+) -> None:
+    net, images = drawn(build().eval()).double(), images_of(16).double()
+    left = find_switches(net, images)
+    switches = find_switches(net, images, weighted=list(weighted))
+    assert {name: g.mixed_by for name, g in switches.groups.items() if g.mixed_by} == weighted
+    assert switches.groups.keys() - left.groups.keys() == weighted.keys()
+    factors = half_off(switches)
+    on_paper = switches.size({name: s.numpy() for name, s in factors.items()})
+    expected = scores_of(net, images, switches, factors)
+    for dtype, tolerance in ((torch.float64, 1e-5), (torch.float32, 1e-4)):
+        net, images = net.to(dtype), images.to(dtype)
+        small, report = compact(net, factors, images, switches=switches, latency=False)
+        with torch.no_grad():
+            assert_close(small(images), expected, tolerance)
+        assert not report.widths.keys() & weighted.keys()
+        assert report.after.parameters == on_paper.parameters < report.before.parameters
+        assert_ordinary(small, net)
+    # The factors are in force: without them the outputs are others.
+    only = factors | {name: torch.ones(len(factors[name])) for name in weighted}
+    assert float((scores_of(net, images, switches, only) - expected).abs().max()) > 1e-3
 
 
 def assert_ordinary(small: nn.Module, net: nn.Module) -> None:

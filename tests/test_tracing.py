@@ -636,6 +636,28 @@ def test_all_layers_of_a_stream_are_listed(
     assert {name: note for name, note in notes.items() if note} == found.left_alone
 
 
+def test_weighted_on_request() -> None:
+    """The factors act in the norms, so that a factor of 0 is off there too; none is taken out."""
+    net = stream_of(nn.GroupNorm(2, 6), torch.relu)
+    found = find_switches(net, example(), weighted=["sec*"])
+    assert list(found.groups) == ["first", "inner", "hidden"]
+    # It is read without the norm, too, so that the factors must act before it as well.
+    assert found.groups["first"].scaled == ("norm", "first", "second", "third")
+    assert found.left_alone == {"head": OUTPUTS}
+    net = hidden(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU())
+    found = find_switches(net, example(), weighted=["0"])
+    assert found.groups["0"].scaled == ("1",)
+    assert found.groups["0"].mixed_by == "GroupNorm"
+    assert found.left_alone == {"6": OUTPUTS}
+    off = {"0": torch.zeros(6).numpy(), "4": torch.ones(5).numpy()}
+    assert found.size(off) == found.size()
+    table = describe(net, example(), show=False, weighted=["0"])
+    row = table.set_index("group").loc["0"]
+    assert row.note == f"weighted only: GroupNorm {MIXES}"
+    assert (row.neurons, row.parameters, row.macs) == (6, 0, 0)
+    assert "0" in find_switches(net, example(), exclude=["0"], weighted=["0"]).left_alone
+
+
 def test_a_layer_that_tells_why_is_never_a_writer() -> None:
     for network in (tied(), halves(), squeezed()):
         found = find_switches(network, example())

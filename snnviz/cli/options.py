@@ -53,6 +53,8 @@ class RunOptions:
         device: auto (CUDA, then MPS, then CPU) or a torch device.
         precision: float32, bfloat16, or auto: bfloat16 where the device does it well.
         exclude: patterns of layer names, as in a shell (layer1.*), whose neurons stay on.
+        weighted: patterns of layer names whose neurons get factors though a LayerNorm or GroupNorm
+            mixes them; compact folds the factors in and takes none of them out.
         keep_every: every k-th epoch's end can be revisited later, besides the start, the
             last and the best.
         name: of the run; made of network and data if left out.
@@ -72,6 +74,7 @@ class RunOptions:
     device: str = "auto"
     precision: str = "auto"
     exclude: tuple[str, ...] = ()
+    weighted: tuple[str, ...] = ()
     keep_every: int = 1
     name: str | None = None
     folder: str = "runs"
@@ -94,9 +97,11 @@ class RunOptions:
             _check(option, getattr(self, option), str, "text")
         for option in ("seed", "keep_every"):
             _check(option, getattr(self, option), int, "a whole number")
-        if isinstance(self.exclude, str) or not all(isinstance(p, str) for p in self.exclude):
-            raise ValueError(f"exclude must be a list of patterns, got {self.exclude!r}.")
-        object.__setattr__(self, "exclude", tuple(self.exclude))  # a file has a list
+        for option in ("exclude", "weighted"):
+            patterns = getattr(self, option)
+            if isinstance(patterns, str) or not all(isinstance(p, str) for p in patterns):
+                raise ValueError(f"{option} must be a list of patterns, got {patterns!r}.")
+            object.__setattr__(self, option, tuple(patterns))  # a file has a list
 
 
 def _check_one_of(option: str, value: Any, allowed: Any) -> None:
@@ -267,6 +272,7 @@ def _of_run(file: Path) -> dict[str, Any]:
         "device": str(config.device(None)),
         "precision": config.precision,
         "exclude": config.exclude,
+        "weighted": config.weighted,
         "keep_every": config.keep_every,
         "schedule": dataclasses.asdict(config.schedule),
         "switcher": dataclasses.asdict(config.switcher),

@@ -76,6 +76,7 @@ def _facts(found: Past, document: dict[str, Any]) -> dict[str, str]:
         "augment": config.images.get("augment"),
         "seed": str(config.seed),
         "exclude": ", ".join(config.exclude),
+        "weighted": ", ".join(config.weighted),
         "precision": config.precision,
         "made": f"{config.created}, on {made['device']}, torch {made['torch']}",
         "schedule": _fields(config.schedule),

@@ -45,6 +45,7 @@ def train(*layers: dict[str, Any]) -> Answer | int:
             asked.device,
             asked.precision,
             asked.exclude,
+            weighted=asked.weighted,
             folder=folder,
             keep_every=asked.keep_every,
         )

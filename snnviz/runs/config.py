@@ -6,7 +6,6 @@ import math
 import os
 import platform
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +54,7 @@ class RunConfig:
         seed: of the trainer.
         precision: "float32" or "bfloat16".
         exclude: layers whose neurons stay on.
+        weighted: layers whose neurons get factors though a norm mixes them.
         keep_every: every so-manieth epoch keeps its checkpoint.
         network: how `network` made the task network; None for one's own.
         tensors: of the task network: {name: dtype and shape}.
@@ -70,6 +70,7 @@ class RunConfig:
     seed: int
     precision: str
     exclude: tuple[str, ...]
+    weighted: tuple[str, ...]
     keep_every: int
     network: Recipe | None
     tensors: dict[str, str]
@@ -80,15 +81,14 @@ class RunConfig:
     created: str
 
     @classmethod
-    def of(
-        cls, trainer: Trainer, exclude: Sequence[str], keep_every: int, parent: Parent | None
-    ) -> "RunConfig":
+    def of(cls, trainer: Trainer, keep_every: int, parent: Parent | None) -> "RunConfig":
         return cls(
             schedule=trainer.schedule,
             switcher=trainer.switcher.config,
             seed=trainer.seed,
             precision=trainer.precision,
-            exclude=tuple(exclude),
+            exclude=trainer.exclude,
+            weighted=trainer.weighted,
             keep_every=keep_every,
             network=recipe(trainer.network),
             tensors=tensors_of(trainer.network),
@@ -278,7 +278,9 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
         "switcher": SwitcherConfig(**_table(content, "switcher")),
         "seed": _whole(content["seed"], 0),
         "precision": _one_of("precision", content["precision"], ("float32", "bfloat16")),
-        "exclude": tuple(_text("exclude", pattern) for pattern in _list(content, "exclude")),
+        "exclude": _patterns(content, "exclude"),
+        # Runs of before this could be asked for have none.
+        "weighted": _patterns({"weighted": []} | content, "weighted"),
         "keep_every": _whole(content["keep_every"], 1),
         "network": None if made is None else _recipe(_table(content, "network")),
         "tensors": _texts(content, "tensors"),
@@ -341,6 +343,10 @@ def _list(content: dict[str, Any], name: str) -> list[Any]:
     if not isinstance(content[name], list):
         raise ValueError(f"{name} must be a list, got {str(content[name])[:40]!r}")
     return content[name]
+
+
+def _patterns(content: dict[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(_text(name, pattern) for pattern in _list(content, name))
 
 
 def _texts(content: dict[str, Any], name: str) -> dict[str, str]:

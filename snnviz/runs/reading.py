@@ -76,6 +76,7 @@ def load(
         device,
         config.precision,
         config.exclude,
+        weighted=config.weighted,
     )
     if trainer.history.groups != found.history.groups:
         raise ValueError(

@@ -52,6 +52,8 @@ class Trainer(base.Trainer):
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
             well. In float32 the same seed repeats a run bit for bit on the same machine.
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
+        weighted: patterns of layer names whose neurons get factors though a LayerNorm or GroupNorm
+            mixes them: `compact` folds the factors in and takes none of them out.
         folder: where to keep the run, new or empty; saved at the start and at each epoch's end.
             Until `close()`, or as long as the trainer lives, nobody else may write there.
         keep_every: every so-manieth epoch's end can be revisited later, besides the start, the
@@ -77,6 +79,7 @@ class Trainer(base.Trainer):
         precision: str = "auto",
         exclude: Sequence[str] = (),
         *,
+        weighted: Sequence[str] = (),
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
@@ -89,7 +92,9 @@ class Trainer(base.Trainer):
         self._closed = self._owed = False
         self._events_at_end = 0  # that the history had noted at the last epoch's end
         self._config: RunConfig | None = None
-        super().__init__(network, data, schedule, switcher, seed, device, precision, exclude)
+        super().__init__(
+            network, data, schedule, switcher, seed, device, precision, exclude, weighted=weighted
+        )
         self._keep_every = keep_every
         if folder is not None:
             self._begin(Path(folder), self._new_config(), "created", ())
@@ -380,7 +385,7 @@ class Trainer(base.Trainer):
         self.flush()
 
     def _new_config(self) -> RunConfig:
-        return RunConfig.of(self, self.exclude, self._keep_every, None)
+        return RunConfig.of(self, self._keep_every, None)
 
     def _begin(
         self, folder: Path, config: RunConfig, event: str, copies: Iterable[Checkpoint]

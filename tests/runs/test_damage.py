@@ -427,6 +427,8 @@ CONFIGS: list[tuple[Callable[[dict], Any], str]] = [
     ),
     (lambda c: c.update({"exclude": "x"}), "exclude must be a list, got 'x'"),
     (lambda c: c.update({"exclude": [5]}), "exclude must be text, got '5'"),
+    (lambda c: c.update({"weighted": "x"}), "weighted must be a list, got 'x'"),
+    (lambda c: c.update({"weighted": [5]}), "weighted must be text, got '5'"),
     (
         lambda c: c.update({"network": {"name": "os.system", "seed": 0}}),
         "network.name must be one of 'mlp', ",

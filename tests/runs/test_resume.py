@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,8 +13,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from snnviz import _files
+from snnviz.compact import compact
 from snnviz.data import load_data
 from snnviz.history import History
 from snnviz.networks import network
@@ -345,6 +348,43 @@ def test_a_known_network_on_known_data_needs_no_more_than_its_folder(tmp_path: P
     go(twin, 3)
     assert_same(second, twin)
     assert twin.folder is None
+
+
+def normed_net() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.GroupNorm(2, 6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, DATA.n_classes),
+    )  # fmt: skip
+
+
+def test_what_is_weighted_only_is_so_ever_after(tmp_path: Path) -> None:
+    made = Trainer(
+        normed_net(), DATA, PLAN, device="cpu", precision="float32", weighted=["0"],
+        folder=tmp_path / "a",
+    )  # fmt: skip
+    made.run(progress=False)
+    made.close()
+    own: dict[str, Any] = {"network": normed_net(), "data": DATA}
+    again = Trainer.at(tmp_path / "a", **own)
+    assert list(again.factors) == ["0", "5"]
+    assert_same(again, made)
+    with Trainer.fork(tmp_path / "a", 1, **own) as child:
+        assert child.weighted == ("0",)
+    assert list(made.branch(made.epoch_end).factors) == ["0", "5"]
+    small, report = compact(made, latency=False)
+    assert "0" not in report.widths
+    images = DATA.batch("test", torch.arange(8))[0]
+    torch.testing.assert_close(small.eval()(images), made.logits(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_of_before_weighted_could_be_asked_for(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    file = tmp_path / "a" / "config.json"
+    content = json.loads(file.read_text())
+    assert content.pop("weighted") == []
+    file.write_text(json.dumps(content))
+    assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).weighted == ()
 
 
 def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:

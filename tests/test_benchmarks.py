@@ -1,0 +1,177 @@
+"""Every script in benchmarks/ can be imported, and its cheap parts run at their smallest size.
+
+What they write goes elsewhere, and what they measure is of no interest here.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import snnviz as sv
+from snnviz import switcher
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+PARTS = ("lab_side", "machine")  # no scripts of their own
+
+Import = Callable[[str], Any]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
+    """Imports a script, and sends what it writes to `tmp_path`."""
+    before, modules, times = dict(os.environ), set(sys.modules), written()
+    for folder in (ROOT, BENCHMARKS):
+        monkeypatch.syspath_prepend(folder)
+
+    def imported(name: str) -> ModuleType:
+        spec = spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module: Any = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for place in ("RESULTS", "DOCS"):
+            if hasattr(module, place):
+                monkeypatch.setattr(module, place, tmp_path / getattr(module, place).name)
+        return module
+
+    yield imported
+    os.environ.clear()
+    os.environ.update(before)
+    for name in set(sys.modules) - modules:
+        if name.split(".")[0] in ("benchmarks", *NAMES):
+            del sys.modules[name]
+    assert written() == times
+
+
+def written() -> dict[Path, int]:
+    """When each of the results that lie in the tree was written."""
+    files = [*BENCHMARKS.rglob("*"), *(ROOT / "docs").iterdir()]
+    return {f: f.stat().st_mtime_ns for f in files if f.is_file() and f.suffix != ".pyc"}
+
+
+def data(*_: Any, **__: Any) -> sv.ImageData:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(300) % 10
+    images = torch.randint(0, 256, (300, 1, 16, 16), generator=generator, dtype=torch.uint8)
+    return sv.ImageData.from_tensors(
+        (images, labels), (images[:150], labels[:150]), holdout=50, device="cpu"
+    )
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few small images in the place of all, and a small network in that of a large one."""
+    network = sv.network
+    monkeypatch.setattr(sv, "load_data", data)
+    monkeypatch.setattr(
+        sv,
+        "network",
+        lambda name, *more: network("resnet8" if name in ("resnet18", "vgg16") else name, *more),
+    )
+    monkeypatch.setattr(switcher, "MOST_INPUTS", switcher.MOST_INPUTS)  # hashing.py changes it
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_can_be_imported(name: str, script: Import) -> None:
+    module = script(name)
+    assert module.__doc__
+    assert (name in PARTS) != hasattr(module, "main")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("name", "options", "found"),
+    [
+        ("compact", "--pairs 1", "vgg16: compact / dense, batch 128"),
+        ("hashing", "--seeds 1", "hashed to 64"),
+        ("monkey", "--commands 20 --seeds 1", "commands"),
+        ("training", "--networks mlp", "mlp"),
+    ],
+)
+def test_scripts_at_their_smallest(
+    name: str,
+    options: str,
+    found: str,
+    script: Import,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *options.split()])
+    script(name).main()
+    results = json.loads((tmp_path / f"{name}.json").read_text())
+    assert results["command"] == f"python benchmarks/{name}.py"
+    assert results["machine"]["torch"] == torch.__version__
+    assert results[found]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_quickstarts_table(
+    script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--network", "mlp", "--epochs", "2", "--seeds", "0"]
+    monkeypatch.setattr(
+        sys, "argv", ["quickstart.py", *options, "--results", str(tmp_path / "quickstart.csv")]
+    )
+    script("quickstart").main()
+    rows = (tmp_path / "quickstart.md").read_text().splitlines()
+    assert [row.split(" | ")[1] for row in rows if row.startswith("| mlp")] == ["dense", "switched"]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_networks_page(script: Import) -> None:
+    module = script("networks")
+    row = module.row("mlp", data())
+    assert row["round_runs"] is True
+    assert row["parameters_after"] < row["parameters"]
+    rows = [row | {"network": name} for name in ("mlp", "resnet18", "vgg16")]
+    page = module.page(rows, json.loads(module.HASHING.read_text()))
+    committed = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert page[page.index("What it costs") :] == committed[committed.index("What it costs") :]
+    assert [line for line in page.splitlines() if line.startswith("| vgg16 | 2 | 400 | ")]
+
+
+@pytest.mark.usefixtures("small")
+def test_parts_of_the_speed_of_steps(script: Import) -> None:
+    module = script("speed")
+    found = module.steps(1, data(), "mlp") | module.recording(1, data())
+    assert all(ratio["median"] > 0 for ratio in found.values())
+
+
+@pytest.mark.usefixtures("small")
+def test_parts_of_saving(script: Import) -> None:
+    module = script("saving")
+    assert module.share(1, data(), "float32")
+    found = module._one_history(module._drawn(3, 0.98), 2, 1)
+    assert found["files"] > 1
+
+
+def test_kills_are_counted(script: Import) -> None:
+    """Those that went on otherwise and the epochs that are missing, too."""
+    kill = {"story": "warm-up", "killed": "ready", "epochs": 2, "loads meanwhile": 3}
+    kills = [
+        kill | {"missing": 0, "differs": []},
+        kill | {"missing": 2, "differs": []},
+        kill | {"missing": 0, "differs": ["/network/0.weight: one, not another"]},
+        kill | {"missing": 1, "differs": ["history/steps: [], not [1]"], "epochs": 0},
+    ]
+    found = script("kill").counted(kills)
+    del found["command"], found["machine"]
+    assert found == {
+        "kills": 4,
+        "runs that went on and ended as one that was never killed, byte for byte": 2,
+        "finished epochs that were missing": 3,
+        "histories read by another process meanwhile": 12,
+        "stories": {"warm-up": 4},
+        "killed": {"ready": 4},
+        "finished epochs found after the kill": {"0": 1, "2": 3},
+    }
