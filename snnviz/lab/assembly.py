@@ -14,6 +14,7 @@ import ipywidgets as widgets
 from snnviz import _checks, runs
 from snnviz.history import History
 from snnviz.lab.controls import Buttons, RunChoice
+from snnviz.lab.frame import Frame
 from snnviz.lab.messages import Messages
 from snnviz.lab.moments import TimeMachine
 from snnviz.lab.panel import NeuronPanel
@@ -98,8 +99,8 @@ class Lab:
         self._portrait = Portrait()
         middle = widgets.Box([self._panel.widget, self._views.widget]).add_class("snnviz-middle")
         top = widgets.Box([self._buttons.widget, self._choice.widget]).add_class("snnviz-top")
-        parts = [top, self._messages.widget, self._machine.widget, self._editor.widget, middle]
-        self.widget = widgets.VBox([_style(), *parts]).add_class("snnviz-lab")
+        parts = [top, self._messages.widget, self._editor.widget, self._machine.widget, middle]
+        self.widget = widgets.VBox([_style(), Frame(), *parts]).add_class("snnviz-lab")
 
     def __repr__(self) -> str:
         at = self.session.status

@@ -29,7 +29,7 @@ const KEYS = [
   ["N", "try the selection on"],
   ["K", "keep it so: pinned, the switcher no longer moves it"],
   ["L", "let go of what is tried or pinned"],
-  ["Esc", "close the page, then clear the selection"],
+  ["Esc", "close the page, then clear the selection, then back to the notebook"],
   ["?", "show and hide these keys"],
   ["mouse", "click opens; Shift-click selects a range, Ctrl- or ⌘-click one more; a click on a " +
             "group’s name selects the group"],
@@ -312,7 +312,7 @@ class NeuronGrid {
     const main = make("div", { cls: "snnviz-grid-main", parent: this.body });
     this.area = make("div", {
       cls: "snnviz-blocks", parent: main, tabindex: 0, role: "application",
-      "aria-roledescription": "neuron grid", "data-lm-suppress-shortcuts": "true",
+      "aria-roledescription": "neuron grid",
       "aria-label": `${count(this.n)} neurons in ${this.groups.length} groups. ` +
         "Arrow keys move, Enter opens a neuron, the question mark shows all keys.",
     });
@@ -521,7 +521,7 @@ class NeuronGrid {
       pen.fillStyle = css(colour);
       pen.fillRect(k, 0, 1, 1);
     });
-    make("span", { text: `≥ ${count(this.top)}`, parent: scale });
+    make("span", { cls: "snnviz-top-of-scale", text: `≥ ${count(this.top)}`, parent: scale });
     const one = LEVELS / 2;
     for (const [text, key] of [
       ["off", OFF_KEY], ["pinned", one | (PINNED << 8)], ["tried off", one | (TRIED_OFF << 8)],
@@ -778,7 +778,8 @@ class NeuronGrid {
     else if (key === "Escape") {
       if (!this.keys.hidden) this.toggleKeys();
       else if (this.model.get("opened") >= 0) this.close();
-      else this.choose([]);
+      else if (this.model.get("selected").length) this.choose([]);
+      else return false;
     } else return false;
     return true;
   }

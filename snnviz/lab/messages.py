@@ -38,7 +38,7 @@ class Messages:
 
 def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> str:
     at, plan = status.position, status.schedule
-    activity = _activity(status)
+    activity, phase = _activity(status), "" if status.finished else _phase(status)
     epoch = min(at.epoch + 1, plan.epochs)
     done = at.step / max(at.step + status.steps_left, 1)
     bar = (
@@ -49,7 +49,8 @@ def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> 
     return (
         '<div class="snnviz-progress">'
         f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
-        f"<span>epoch {epoch}/{plan.epochs}</span>{bar}<span>{_time_left(status)}</span>"
+        f'<span>epoch {epoch}/{plan.epochs}</span><span class="snnviz-phase">{phase}</span>'
+        f"{bar}<span>{_time_left(status)}</span>"
         f'<span class="snnviz-machine">{escape(machine)}</span></div>'
         f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch))}</dl>"
     )
@@ -66,9 +67,8 @@ def _activity(status: Status) -> str:
 def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str, str]]:
     """What a glance should find, as (name, HTML, smaller HTML below it)."""
     at, batches = status.position, status.batches_per_epoch
-    phase = f'<span class="snnviz-dot snnviz-dot-{status.phase}"></span>{status.phase} phase'
     facts = [
-        ("next step", phase, status.stage),
+        ("next step", _phase(status), status.stage),
         ("steps done", str(at.step), f"batch {at.batch} of {batches}"),
     ]
     if status.finished:
@@ -84,6 +84,10 @@ def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str,
     on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
     facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
     return facts
+
+
+def _phase(status: Status) -> str:
+    return f'<span class="snnviz-dot snnviz-dot-{status.phase}"></span>{status.phase} phase'
 
 
 def _fact(name: str, value: str, below: str) -> str:

@@ -39,9 +39,7 @@ class TimeMachine:
         self.readout = widgets.HTML().add_class("snnviz-moment-readout")
         # Handed on whole, when the focus leaves it: letters that wait for a busy kernel would be
         # overtaken by the click that follows them.
-        self.name = widgets.Text(
-            placeholder="name of the fork (may be left out)", continuous_update=False
-        )
+        self.name = widgets.Text(placeholder="name of the fork", continuous_update=False)
         self.name.add_class("snnviz-fork-name")
         self.button = _button("Fork from here", "code-fork", "", self._ask, "fork")
         parts = [self.slider, self.now, self.replay, self.speed, self.readout, self.name]

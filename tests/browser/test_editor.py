@@ -20,7 +20,9 @@ from tests.browser.jupyter import (
 SESSION = """\
 import threading, time
 import torch
+import ipywidgets
 import snnviz as sv
+from snnviz.lab.frame import Frame
 from snnviz.lab.schedule.editor import ScheduleEditor
 from snnviz.lab.session import Session
 
@@ -40,13 +42,14 @@ def refresh():
         editor.show(session.status, session.trainer.history, moment)
         time.sleep(0.1)
 threading.Thread(target=refresh, daemon=True).start()"""
+SHOWN = 'ipywidgets.VBox([Frame(), editor.widget]).add_class("snnviz-lab")'
 STARTED = "1 epoch warm-up, then 5 alternating in rounds of 4 task and 1 switcher step, then 2"
 
 
 @pytest.fixture
 def editor(page: Page, folder: Path) -> Page:
     """A page with an editor for a small MLP."""
-    jupyter.write_notebook(folder / "editor.ipynb", [SESSION, "editor.widget"])
+    jupyter.write_notebook(folder / "editor.ipynb", [SESSION, SHOWN])
     open_notebook(page, f"{folder.name}/editor.ipynb")
     run_all(page)
     wait_for(page, ".snnviz-editor-title", "1 epoch warm-up, then 5 alternating")
@@ -88,6 +91,7 @@ def readout(page: Page) -> Locator:
 
 
 def test_typing_and_sliding(editor: Page) -> None:
+    editor.get_by_role("button", name="main settings").click()
     steps = text_of(editor, "task_steps")
     error = editor.locator(".snnviz-task_steps:visible [role=alert]")
     assert steps.get_attribute("aria-invalid") is None
@@ -243,7 +247,7 @@ def test_the_look(editor: Page) -> None:
     train(editor, "epoch", 3)
     train(editor, "batch", 15)
     run_code(editor, "session.set_schedule(switcher_steps=2)\nsession.step('batch', 9)")
-    for name in ("all settings", "save and load"):
+    for name in ("main settings", "all settings", "save and load"):
         editor.get_by_role("button", name=name).click()
     text_of(editor, "task_steps").fill("0")
     for width in (900, 1400, 2500):

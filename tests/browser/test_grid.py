@@ -20,6 +20,8 @@ from tests.browser.jupyter import (
 
 GRID = """\
 import numpy as np
+from ipywidgets import VBox
+from snnviz.lab.frame import Frame
 from snnviz.lab.grid import Grid, encode
 groups = {"conv1": 20, "conv2": 50, "fc1": 500}
 rng = np.random.default_rng(0)
@@ -37,7 +39,7 @@ got = []
 grid = Grid(groups, factors=encode(groups, factors), flipped=since.tobytes(),
             marks=marks.tobytes(), moment="epoch 4")
 grid.on_msg(lambda _, content, buffers: got.append(content))
-grid"""
+VBox([Frame(), grid]).add_class("snnviz-lab")"""
 
 PAGE = """\
 def bytes_of(array, kind="<f4"):

@@ -95,7 +95,7 @@ def pictures(page: Page, name: str) -> None:
 
 def test_the_buttons_stay_in_sight(lab: Page) -> None:
     lab.evaluate("() => document.querySelector('.snnviz-neurons').scrollIntoView({block: 'end'})")
-    expect(lab.locator(".snnviz-status:visible")).not_to_be_in_viewport()
+    expect(lab.locator(".snnviz-status dl:visible")).not_to_be_in_viewport()
     expect(lab.locator(".snnviz-neurons:visible")).to_be_in_viewport()
     button = lab.locator(".snnviz-step-batch:visible")
     expect(button).to_be_in_viewport(ratio=1)
@@ -158,6 +158,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
 
 def test_sliders_act_from_the_next_round(lab: Page) -> None:
     run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('batch', 2)\nlab.wait()")
+    lab.get_by_role("button", name="main settings").click()
     handle = wait_for(lab, ".snnviz-task_steps [type=range]")
     handle.focus()
     lab.keyboard.press("ArrowRight")
@@ -289,6 +290,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     assert run_code(lab, shown) == "epoch 2"
     pictures(lab, "past")
 
+    lab.get_by_role("button", name="main settings").click()
     field = lab.locator(".snnviz-switcher_steps:visible [type=text]")
     field.fill("0")
     field.press("Enter")
@@ -344,6 +346,15 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     lab.keyboard.press("Tab")
     lab.keyboard.press("Enter")
     wait_for(lab, ".snnviz-notice", "by keyboard goes on from the end of epoch 2: press Play.")
+    lab.locator(".snnviz-run:visible select").focus()
+    for key, name in (("ArrowUp", "run"), ("ArrowDown", "by keyboard")):
+        lab.keyboard.press(key)
+        expect(lab.locator(".snnviz-run:visible select :checked")).to_have_text(name)
+        wait_for(lab, ".snnviz-bar-row button:first-child", name)
+    lab.locator(".snnviz-choose-metric:visible select").focus()
+    lab.keyboard.press("ArrowDown")
+    curves = lab.locator(".snnviz-card-learning_curves img")
+    expect(curves).to_have_attribute("alt", re.compile("loss by epoch"), timeout=30e3)
     lab.locator(".snnviz-play:visible").focus()
     lab.keyboard.press("Space")
     wait_for(lab, ".snnviz-status", "Playing")

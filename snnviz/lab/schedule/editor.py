@@ -123,20 +123,20 @@ class ScheduleEditor:
         self._undo = button("Undo", "undo", "", lambda: self._on_undo(back=True), "undo")
         self._redo = button("Redo", "redo", "", lambda: self._on_undo(back=False), "repeat")
         self._presets = {p.name: self._preset_button(p.name) for p in PRESETS}
-        missing = "" if self._has_holdout else f"({NO_HOLDOUT})"
-        presets = [widgets.HTML("presets"), *self._presets.values(), widgets.HTML(missing)]
+        missing = f'<span title="{NO_HOLDOUT}">(no held-out images)</span>'
+        missing = widgets.HTML("" if self._has_holdout else missing)
+        presets = [widgets.HTML("presets"), *self._presets.values(), missing]
         undoing = box("undoing", [self._undo, self._redo])
         self._offered = box("undoing", [self._use, self._forget])
         self.widget = widgets.VBox(
             [
                 box("editor-head", [self._title, undoing]),
                 self.timeline,
-                self._note,
-                self._offered,
                 box("presets", presets),
-                _fold("main settings", [self._group(MAIN)], opened=True),
+                _fold("main settings", [self._group(MAIN)]),
                 _fold("all settings", [self._group(OTHERS)]),
                 _fold("save and load", [self.files.widget], self._on_files),
+                box("editor-notes", [self._note, self._offered]),
             ]
         ).add_class("snnviz-editor")
 
@@ -386,8 +386,7 @@ def _fold(
     label: str,
     children: list[widgets.Widget],
     on_fold: Callable[[], None] = lambda: None,
-    opened: bool = False,
 ) -> widgets.Box:
-    fold = Fold(label=label, opened=opened)
+    fold = Fold(label=label)
     fold.observe(lambda _: on_fold(), "opened")
     return box("fold", [fold, box("folded", children)])

@@ -8,13 +8,6 @@ function make(tag, properties = {}, parent = null) {
   return made;
 }
 
-// Plain keys are for this widget: the notebook around it would move or fold cells with them.
-function keepKeys(element) {
-  element.addEventListener("keydown", event => {
-    if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-  });
-}
-
 function parsed(text) {
   const plain = text.trim();
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : plain;
@@ -128,7 +121,6 @@ class View {
     const id = `snnviz-${Math.random().toString(36).slice(2)}`;
     const root = make("div", { className: "snnviz-field-in", title: model.get("help") }, el);
     root.dataset.kind = model.get("kind");
-    keepKeys(root);
     make("label", { htmlFor: id, textContent: model.get("label") }, root);
     const row = make("div", { className: "snnviz-field-row" }, root);
     const kinds = { choice: Choice, flag: Flag };

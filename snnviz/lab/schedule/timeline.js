@@ -58,13 +58,6 @@ function ticksFor(total, width) {
   return found;
 }
 
-// Plain keys are for this widget: the notebook around it would move or fold cells with them.
-function keepKeys(element) {
-  element.addEventListener("keydown", event => {
-    if (event.key !== "Tab" && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-  });
-}
-
 class View {
   constructor(model, el) {
     this.model = model;
@@ -84,7 +77,6 @@ class View {
   build() {
     const root = document.createElement("div");
     root.className = "snnviz-timeline-in";
-    keepKeys(root);
     this.svg = svg("svg", { height: HEIGHT, role: "group", "aria-label": "schedule, to scale" });
     this.hatch = `snnviz-hatch-${Math.random().toString(36).slice(2)}`;
     const pattern = svg("pattern", {

@@ -1,0 +1,167 @@
+"""Where the lab's parts lie: what is in sight, what stays where it is, and what is cut."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import jupyter
+from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.test_lab import LAB, TRAINER, set_theme
+
+# From where the lab begins, so that scrolling does not count.
+PLACES = """() => {
+    const lab = document.querySelector(".snnviz-lab").getBoundingClientRect();
+    const parts = [".snnviz-status dl", ".snnviz-editor", ".snnviz-task_lr", ".snnviz-task_decay",
+        ".snnviz-switcher_steps", ".snnviz-time-machine", ".snnviz-moment", ".snnviz-whatif",
+        ".snnviz-blocks", ".snnviz-views", ".snnviz-cards"];
+    return parts.map(css => {
+        const box = document.querySelector(".snnviz-lab " + css).getBoundingClientRect();
+        return [css, Math.round(box.x - lab.x), Math.round(box.y - lab.y), Math.round(box.width)];
+    });
+}"""
+IN_SIGHT = """() => {
+    const window = document.querySelector(".jp-WindowedPanel-outer, .jp-Notebook");
+    const end = window.getBoundingClientRect().bottom;
+    return end - document.querySelector(".snnviz-blocks canvas").getBoundingClientRect().top;
+}"""
+
+
+@pytest.fixture
+def lab(page: Page, folder: Path) -> Page:
+    """A page with a lab that has two finished epochs."""
+    begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
+    jupyter.write_notebook(folder / "layout.ipynb", [begun, LAB])
+    open_notebook(page, f"{folder.name}/layout.ipynb")
+    run_all(page)
+    wait_for(page, ".snnviz-status", "Paused")
+    wait_for(page, ".snnviz-moment-readout", "after epoch 2")
+    return page
+
+
+def to_the_top(page: Page) -> None:
+    """Scrolls to where the lab begins."""
+    page.evaluate("() => document.querySelector('.snnviz-lab').scrollIntoView({block: 'start'})")
+    page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize("sidebar", [True, False])
+def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page, sidebar: bool) -> None:
+    if not sidebar:
+        lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+        lab.wait_for_timeout(500)
+    to_the_top(lab)
+    screenshot(lab, f"layout_{'with' if sidebar else 'without'}_sidebar")
+    for css in (".snnviz-play", ".snnviz-progress", ".snnviz-timeline", ".snnviz-time-machine"):
+        expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
+    assert lab.evaluate(IN_SIGHT) > 60, "pixels of neurons that are in sight"
+    fold = lab.get_by_role("button", name="main settings")
+    expect(lab.locator(".snnviz-task_steps:visible")).to_have_count(0)
+    fold.click()
+    for name in ("task_steps", "switcher_steps", "task_lr", "switcher_lr"):
+        expect(lab.locator(f".snnviz-{name}:visible [type=range]")).to_be_visible()
+
+
+def test_the_state_stays_in_sight(lab: Page) -> None:
+    lab.evaluate("() => document.querySelector('.snnviz-views').scrollIntoView({block: 'end'})")
+    line = lab.locator(".snnviz-progress:visible")
+    expect(line).to_be_in_viewport(ratio=1)
+    expect(line).to_contain_text("Paused")
+    expect(line).to_contain_text("epoch 3/30")
+    expect(line).to_contain_text(re.compile("(task|switcher) phase"))
+    boxes = [lab.locator(css).bounding_box() for css in (".snnviz-top", ".snnviz-progress")]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[1]["y"] == pytest.approx(boxes[0]["y"] + boxes[0]["height"], abs=1)
+
+
+@pytest.mark.parametrize("width", [900, 1400])
+def test_nothing_moves_when_something_is_said(lab: Page, width: int) -> None:
+    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": width, "height": 1000})
+    lab.get_by_role("button", name="main settings").click()
+    lab.wait_for_timeout(1500)
+    before = lab.evaluate(PLACES)
+
+    def stays(what: str) -> None:
+        lab.wait_for_timeout(300)
+        screenshot(lab, f"layout_{width}_{what.replace(' ', '_')}", ".snnviz-lab")
+        moved = [
+            pair for pair in zip(before, lab.evaluate(PLACES), strict=True) if pair[0] != pair[1]
+        ]
+        assert not moved, f"moved by {what}"
+
+    run_code(lab, "lab.step('batch', 2)\nlab.wait()\nlab.set_schedule(task_steps=6)")
+    wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
+    wait_for(lab, ".snnviz-task_steps .snnviz-hint", "still 4 in this round")
+    stays("a notice")
+    run_code(lab, "lab.what_if({'fc1': list(range(100))})")
+    wait_for(lab, ".snnviz-whatif-result p", "What if 100 neurons of fc1 were off")
+    stays("a what-if")
+    run_code(lab, "lab.what_if({'fc1': list(range(500))})\nlab.keep()")
+    wait_for(lab, ".snnviz-whatif-result [role=alert]", "Refused")
+    stays("a refusal")
+    run_code(lab, "lab.let_go()\nlab.show_epoch(1)")
+    wait_for(lab, ".snnviz-editor-note", "For a fork from epoch 1")
+    stays("the past")
+    run_code(lab, "lab._machine.speed.value = 1")
+    lab.locator(".snnviz-replay:visible").click()
+    wait_for(lab, ".snnviz-replay", "Stop")
+    stays("a replay")
+    lab.locator(".snnviz-now:visible").click()
+    lab.locator(".snnviz-save:visible").click()
+    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves")
+    stays("what was saved")
+
+
+def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
+    """Each choice fits into its dropdown, and the arrow is light on a dark page."""
+    for width in (900, 1400, 2500):
+        lab.set_viewport_size({"width": width, "height": 1000})
+        lab.wait_for_timeout(500)
+        cut = lab.evaluate(
+            """() => {
+                const pen = document.createElement("canvas").getContext("2d");
+                const all = [...document.querySelectorAll(".snnviz-lab select")];
+                const room = box => {
+                    const style = getComputedStyle(box);
+                    pen.font = style.font;
+                    const typed = box.tagName === "INPUT";
+                    const text = typed ? box.placeholder : box.selectedOptions[0]?.text ?? "";
+                    const free = box.clientWidth - parseFloat(style.paddingLeft) - (typed ? 0 : 18);
+                    return free - pen.measureText(text).width;
+                };
+                all.push(document.querySelector(".snnviz-fork-name input"));
+                const cut = all.filter(box => box.clientWidth && room(box) < 0);
+                return cut.map(box => box.outerHTML);
+            }"""
+        )
+        assert cut == []
+    set_theme(lab, "JupyterLab Dark")
+    for css in (".snnviz-speed select", ".snnviz-choose-metric select"):
+        arrow = lab.locator(css).first.evaluate("box => getComputedStyle(box).backgroundImage")
+        assert "%23e0e0e0" in arrow
+
+
+def test_a_figure_in_a_tab_is_not_blown_up(lab: Page) -> None:
+    lab.set_viewport_size({"width": 1400, "height": 1000})
+    image = lab.locator(".snnviz-card-learning_curves img")
+    expect(lab.locator(".snnviz-views[data-mode=tabs]")).to_be_visible()
+    lab.wait_for_timeout(1500)
+    shown = image.evaluate("image => [image.clientWidth - 16, image.naturalWidth]")
+    inches = shown[1] / 240  # see screen.py
+    assert inches == pytest.approx(6.2, abs=0.1)
+    assert 8 / 72 * shown[0] / inches < 14  # pixels of a letter of 8 points
+
+
+def test_the_buttons_stand_in_one_row(lab: Page) -> None:
+    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": 900, "height": 1000})
+    lab.wait_for_timeout(500)
+    for css in (".snnviz-buttons button", ".snnviz-status dt"):
+        tops = lab.locator(f"{css}:visible").evaluate_all(
+            "all => all.map(each => Math.round(each.getBoundingClientRect().top))"
+        )
+        assert len(tops) >= 6
+        assert len(set(tops)) == 1
