@@ -136,7 +136,7 @@ def accuracy(full: DataFrame) -> tuple[str, str]:
     told = (equal["pairs"] >= claims.LEAST).sum()
     rivals = equal.assign(against=[words.method(name) for name in equal["against"]])
     against = SETTING | {"against": ("rival", "")}
-    best = words.over_all("At equal size, the switched network", "rival", equal)
+    best = words.over_all("The switched network", "rival of its size", equal, sized=True)
     columns = SETTING | DIFFERENCE | VERDICT
     text = f"""## Claim 1: more accurate
 

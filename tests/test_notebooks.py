@@ -273,7 +273,8 @@ def claims(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None
     document = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
     for line in said.splitlines():
         if re.match(
-            "Claim 3 as|Reading weights|At equal size|More accurate than|Of .* compar", line
+            "Claim 3 as|Reading weights|At equal size|The switched|More accurate than|Of .* compar",
+            line,
         ):
             assert line in document
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3

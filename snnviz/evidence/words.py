@@ -126,15 +126,19 @@ def several(table: DataFrame) -> list[str]:
     return sentences
 
 
-def standing(table: DataFrame) -> dict[str, str]:
+def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
     """{setting: whether it is "better" than all, "worse" than at least one, or neither}.
 
-    A method that stands in the table, but was not run in a setting, leaves it undecided there.
+    A method that stands in the table, but was not run in a setting, leaves it undecided there;
+    with `sized`, one that was run and has another size does not count.
     """
     found = {}
     for setting, some in table.groupby("setting", sort=False):
         missing = set(table["against"]) - set(some["against"])
-        verdicts = {*some["verdict"], *({NO_VERDICT} if missing else ())}
+        if sized:
+            other = (some["other_size"] > 0) & (some["verdict"] == NO_VERDICT)
+            some = some[~other.to_numpy()]
+        verdicts = {*some["verdict"], *({NO_VERDICT} if missing or some.empty else ())}
         worse = "does not hold" in verdicts
         best = {"holds": "better", NO_VERDICT: NO_VERDICT}
         alone = next(iter(verdicts)) if len(verdicts) == 1 else ""
@@ -142,9 +146,9 @@ def standing(table: DataFrame) -> dict[str, str]:
     return found
 
 
-def over_all(what: str, other: str, table: DataFrame) -> str:
+def over_all(what: str, other: str, table: DataFrame, sized: bool = False) -> str:
     """One sentence: better than every other, worse than at least one, or undecided, and where."""
-    at = standing(table)
+    at = standing(table, sized)
     names = {
         each: listed(k for k, v in at.items() if v == each)
         for each in ("better", "worse", "undecided", NO_VERDICT)

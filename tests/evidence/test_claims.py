@@ -129,6 +129,15 @@ def test_rivals_are_those_of_the_literature():
     )
     table = claims.rivals_at_equal_size(rows)
     assert table["against"].tolist() == ["magnitude", "slimming"]
+    larger = setting("mlp", {"slimming": 0}, parameters=900)
+    rows = pd.concat([rows, study(*larger).assign(key=lambda t: "larger " + t["key"])])
+    rows = rows[(rows["method"] != "slimming") | (rows["parameters"] == 900)]
+    other = claims.rivals_at_equal_size(rows)
+    other.loc[other["against"] == "magnitude", "verdict"] = "holds"
+    assert other["verdict"].tolist() == ["holds", "no verdict"]
+    assert words.standing(other) == {"mlp": "undecided"}
+    assert words.standing(other, sized=True) == {"mlp": "better"}
+    assert words.standing(other[1:], sized=True) == {"mlp": "no verdict"}
     (sentence,) = words.several(table)
     assert sentence.startswith("mlp: better than network slimming (+1.00 points (")
     assert "undecided against L1 magnitude (" in sentence
