@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -168,3 +169,26 @@ def test_every_control_has_a_name(lab: Page) -> None:
     expect(handle).to_have_accessible_name("epoch that is shown")
     field = lab.locator(".snnviz-fork-name:visible input")
     expect(field).to_have_accessible_name(re.compile("name of the fork"))
+
+
+def test_keys_in_notebook_7(lab: Page, folder: Path) -> None:
+    """It hears of a key before the lab does, JupyterLab after it."""
+    lab.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    lab.wait_for_timeout(1000)
+    lab.goto(f"/notebooks/{quote(folder.name)}/keys.ipynb")
+    wait_for(lab, ".snnviz-status", "Paused", timeout=90)
+    wait_for(lab, ".snnviz-neurons canvas")
+    cells = lab.locator(".jp-Notebook:visible .jp-Cell")
+    there = cells.count()
+    assert there >= 3
+    for css in (".snnviz-play", ".snnviz-speed select", ".snnviz-tl-pad", ".snnviz-blocks"):
+        control = focus(lab, css)
+        for key in ("b", "x", "m", "ArrowDown"):
+            lab.keyboard.press(key)
+        lab.wait_for_timeout(200)
+        expect(cells).to_have_count(there)
+        expect(control).to_be_focused()
+    focus(lab, ".snnviz-play")
+    lab.keyboard.press("Escape")
+    lab.keyboard.press("b")
+    expect(cells).to_have_count(there + 1)
