@@ -155,8 +155,8 @@ def _result(trial: Trial | None, kept: Trial | None = None, moment: int | None =
     """What came of it, in words and class by class."""
     if moment is not None:
         return '<p class="snnviz-hint">To try neurons on and off, press Now: that is of now.</p>'
-    if trial or kept:
-        return _came_of_it(trial or kept, kept=trial is None)
+    if shown := trial or kept:
+        return _came_of_it(shown, kept=trial is None)
     return (
         '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
         "is worked out at once, and training does not notice.</p>"

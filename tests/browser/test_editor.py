@@ -156,7 +156,7 @@ def test_the_timeline_leads_to_fields_and_epochs(editor: Page) -> None:
     ]
     expect(bands(editor)).to_have_count(4)
     for i, name in enumerate(names):
-        expect(bands(editor).nth(i)).to_have_attribute("aria-label", name, timeout=20e3)
+        expect(bands(editor).nth(i)).to_have_attribute("aria-label", name)
     bands(editor).nth(3).click()
     expect(text_of(editor, "freeze_epochs")).to_be_focused()
     bands(editor).nth(2).locator(".snnviz-tl-fill-switcher").first.click()
