@@ -40,7 +40,7 @@ def run(network: str, method: str, seed: int, epochs: int, data: sv.ImageData) -
         "off": int(last.neurons - last.neurons_on),
         "parameters": int(last.parameters),
         "macs": int(last.macs),
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - began, 3),
     }
     off = {group: int((values[-1] == 0).sum()) for group, values in history.factors.items()}
     return {**row, "off_by_group": json.dumps(off)}
