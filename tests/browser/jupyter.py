@@ -337,7 +337,7 @@ def save_notebook(page: Page, timeout: float = 60) -> None:
     _in_page(page, "async (app, panel) => { await panel.context.save(); }", timeout)
 
 
-def wait_till_said(page: Page, code: str, said: str, timeout: float = 20) -> None:
+def wait_till_said(page: Page, code: str, said: str, timeout: float = 60) -> None:
     """Till `code` prints this: what the page asks of the kernel takes a while to come there."""
     until = time.monotonic() + timeout
     while (now := run_code(page, code)) != said and time.monotonic() < until:
@@ -358,7 +358,7 @@ def _raise_errors(outputs: list[dict[str, Any]]) -> None:
 
 
 def wait_for(
-    page: Page, css: str, text: str | re.Pattern[str] | None = None, timeout: float = 30
+    page: Page, css: str, text: str | re.Pattern[str] | None = None, timeout: float = 60
 ) -> Locator:
     """Wait until an element that `css` selects is visible and contains `text`, and return it.
 

@@ -188,7 +188,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
 def test_figures_are_saved_and_linked(lab: Page, folder: Path) -> None:
     run_code(lab, "lab.step('epoch', 2)\nlab.wait()")
     click(lab, "save")
-    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf", timeout=60)
+    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf")
     assert pdf_width(folder / "figures" / "switch_map.pdf") == pytest.approx(3.4)
     names = {path.name for path in (folder / "figures").iterdir()}
     assert len(names) == 15
@@ -255,7 +255,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     grid.get_by_role("button", name=re.compile("fc1")).first.click()  # the whole group
     click(lab, "whatif-off")
     result = lab.locator(".snnviz-whatif-result:visible")
-    expect(result).to_contain_text("What if 500 neurons of fc1 were off:", timeout=20e3)
+    expect(result).to_contain_text("What if 500 neurons of fc1 were off:")
     expect(result.locator("li")).to_have_count(10)
     click(lab, "whatif-keep")
     expect(result).to_contain_text("Refused: fc1 would be wholly off, and training would stop.")
@@ -265,9 +265,9 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
 
     canvas = grid.locator("canvas").last
     canvas.click(position={"x": 8, "y": 8})
-    expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    expect(grid).to_contain_text("What it reads and feeds")
     click(lab, "whatif-off")
-    expect(result).to_contain_text(re.compile(r"What if \w+ · \d+ was off"), timeout=20e3)
+    expect(result).to_contain_text(re.compile(r"What if \w+ · \d+ was off"))
     click(lab, "whatif-keep")
     expect(result).to_contain_text("Select neurons below")
     pins = "sum(map(len, lab.trainer.pins.values()))"
@@ -330,11 +330,11 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     grid.focus()
     grid.press("ArrowRight")
     grid.press("Enter")
-    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("What it reads", timeout=20e3)
+    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("What it reads")
     grid.focus()
     grid.press("o")
     result = lab.locator(".snnviz-whatif-result:visible")
-    expect(result).to_contain_text(re.compile(r"conv1 · \d+ was off"), timeout=20e3)
+    expect(result).to_contain_text(re.compile(r"conv1 · \d+ was off"))
     grid.press("k")
     expect(result).to_contain_text("Select neurons below")
     assert run_code(lab, "print(list(lab.trainer.pins))") == "['conv1']"
@@ -365,7 +365,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
         b64decode(notebook.cells[1].outputs[1].data["image/png"])
     )
     open_notebook(lab, f"{folder.name}/lab.ipynb")
-    wait_for(lab, ".snnviz-status", "epoch 3/30", timeout=60)
+    wait_for(lab, ".snnviz-status", "epoch 3/30")
     done = int(run_code(lab, "print(lab.trainer.position.step)"))
     click(lab, "step-batch")
     expect(steps_done(lab)).to_have_text(str(done + 1))

@@ -18,11 +18,11 @@ def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     expect(status).to_contain_text("Paused", timeout=90e3)
     expect(page.locator(".jp-RenderedImage:visible")).to_have_count(0)  # while the lab lives
     page.locator(".snnviz-step-epoch:visible").click()
-    expect(status).to_contain_text("epoch 2/30", timeout=60e3)
+    expect(status).to_contain_text("epoch 2/30")
     expect(status).to_contain_text("Paused")
     grid = page.locator(".snnviz-neurons:visible")
     grid.locator("canvas").last.click(position={"x": 8, "y": 8})
-    expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    expect(grid).to_contain_text("What it reads and feeds")
     # It is not shut into a box that scrolls, as Notebook 7 does with long outputs.
     area = page.locator(".jp-Cell-outputArea:has(.snnviz-lab)")
     heights = area.evaluate(
