@@ -172,7 +172,7 @@ def test_the_timeline_leads_to_fields_and_epochs(editor: Page) -> None:
     run_code(editor, "threading.Timer(2, session.step, ('batch', 11)).start()")
     bands(editor).nth(0).focus()
     expect(bands(editor).nth(1)).to_have_attribute(
-        "aria-label", re.compile("epochs 2 to 4, done: 48 task and 12 switcher"), timeout=20e3
+        "aria-label", re.compile("epochs 2 to 4, done: 48 task and 12 switcher")
     )
     expect(bands(editor).nth(0)).to_be_focused()
     bands(editor).nth(0).press("Enter")

@@ -189,7 +189,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
 def test_figures_are_saved_and_linked(lab: Page, folder: Path) -> None:
     run_code(lab, "lab.step('epoch', 2)\nlab.wait()")
     click(lab, "save")
-    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf", timeout=60)
+    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves.pdf")
     assert pdf_width(folder / "figures" / "switch_map.pdf") == pytest.approx(3.4)
     names = {path.name for path in (folder / "figures").iterdir()}
     assert len(names) == 15
@@ -378,7 +378,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
         b64decode(notebook.cells[1].outputs[1].data["image/png"])
     )
     open_notebook(lab, f"{folder.name}/lab.ipynb")
-    wait_for(lab, ".snnviz-status", "epoch 3/30", timeout=60)
+    wait_for(lab, ".snnviz-status", "epoch 3/30")
     done = int(run_code(lab, "print(lab.trainer.position.step)"))
     click(lab, "step-batch")
     expect(steps_done(lab)).to_have_text(str(done + 1))

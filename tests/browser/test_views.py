@@ -60,7 +60,7 @@ def views(page: Page, folder: Path) -> Page:
     open_notebook(page, f"{folder.name}/views.ipynb")
     run_all(page)
     expect(card(page, "size_accuracy").locator("img")).to_have_attribute(
-        "alt", re.compile("Size and accuracy of first, more steps"), timeout=30e3
+        "alt", re.compile("Size and accuracy of first, more steps")
     )
     return page
 
