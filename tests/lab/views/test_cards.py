@@ -128,6 +128,17 @@ def test_drawing_waits_while_it_has_had_its_share(views: Views) -> None:
     assert all(shown(views).values())
 
 
+def test_a_figure_waits_till_all_of_it_can_be_spared(views: Views) -> None:
+    views.bar.mode, views.bar.tab = "tabs", "neurons_on"
+    show(views)
+    playing = dataclasses.replace(idle_status(), activity="playing")
+    for took, drawn in ((0.1, False), (0.04, True)):
+        before, views._budget = shown(views), 0.05
+        card(views, "neurons_on").took = took
+        views.show(playing, TWO)
+        assert (changed(before, shown(views)) == {"neurons_on"}) == drawn
+
+
 def test_only_what_is_seen_is_drawn(views: Views) -> None:
     views.bar.mode, views.bar.tab = "tabs", "neurons_on"
     show(views)
