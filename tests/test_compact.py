@@ -736,8 +736,8 @@ def test_a_network_that_no_longer_runs(own: nn.Module, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(module, "remove", wrongly)
     said = message_of(lambda: compact(own, own_factors(), OWN_IMAGES), OutputsDiffer)
-    assert said == (
-        "The smaller network does not run (addmm: mat1 and mat2 shapes cannot be multiplied "
+    assert said.replace("(addmm: ", "(") == (  # some releases of torch name the operation
+        "The smaller network does not run (mat1 and mat2 shapes cannot be multiplied "
         "(5x7 and 6x3)). Exclude the layers concerned with find_switches(network, example, "
         "exclude=[…])."
     )
