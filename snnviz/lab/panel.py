@@ -194,7 +194,7 @@ def _class_item(trial: Trial, i: int) -> str:
 
 
 def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
-    """ "12 neurons of fc1 were off (3 of them already)"."""
+    """ "12 neurons of fc1 were off (3 already)"."""
     parts = []
     for group, neurons in trial.changes.items():
         already = trial.already.get(group, frozenset())
@@ -204,7 +204,7 @@ def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
                 which = which or f"{len(chosen)} neurons of {group}"
                 verb = verbs[len(chosen) > 1]
                 same = len(already.intersection(chosen))
-                more = f" ({same} of them already)" if same and len(chosen) > 1 else ""
+                more = f" ({same} already)" if same and len(chosen) > 1 else ""
                 more = more or (" (as it is already)" if same else "")
                 parts.append(f"{escape(which)} {verb} {'on' if on else 'off'}{more}")
     return ", ".join(parts)

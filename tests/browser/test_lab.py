@@ -257,7 +257,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     click(lab, "whatif-off")
     result = lab.locator(".snnviz-whatif-result:visible")
     expect(result).to_contain_text(
-        re.compile(r"What if 500 neurons of fc1 were off( \(\d+ of them already\))?:")
+        re.compile(r"What if 500 neurons of fc1 were off( \(\d+ already\))?:")
     )
     expect(result.locator("li")).to_have_count(10)
     click(lab, "whatif-keep")

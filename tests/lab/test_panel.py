@@ -187,6 +187,6 @@ def test_words_of_a_trial() -> None:
     assert words({"<i>": {0: False}}, {}) == "&lt;i&gt; · 0 was off"
     assert words({"a": {0: False}}, {"a": {0}}) == "a · 0 was off (as it is already)"
     three = {0: False, 1: False, 2: False, 3: True}
-    said = "3 neurons of a were off (2 of them already), a · 3 was on"
+    said = "3 neurons of a were off (2 already), a · 3 was on"
     assert words({"a": three}, {"a": frozenset({1, 2})}) == said
     assert [_signed(x) for x in (0.001, 0.5, -0.25)] == ["±0", "+0.50", "−0.25"]
