@@ -261,10 +261,10 @@ class Session:
             self._hand.epoch_ended()
         if record.phase == "switcher" and trainer.phase == "task":
             self._hand.factors_moved()
-        self._put_in_force()
+        at_end = self._put_in_force()
         if trainer.finished:
             self._goals.clear()
-            self._say_finished()
+            self._say_finished(at_end)
 
     def _on_play(self) -> None:
         self._begin(_Goal("end"))
@@ -301,16 +301,16 @@ class Session:
             return
         self._pending = {name: new for name, (_, new) in now.changes(planned).items()}
         self._notice = None
-        self._put_in_force()
+        at_end = self._put_in_force()
         if self._goals and self.trainer.finished:  # its end was moved to where it is
             self._goals.clear()
-            self._say_finished()
+            self._say_finished(at_end)
 
-    def _put_in_force(self) -> None:
-        """The changes that wait, if no round would be cut short."""
+    def _put_in_force(self) -> Notice | None:
+        """The changes that wait, if no round would be cut short; and what is said of them."""
         trainer = self.trainer
         if not (self._pending and trainer.between_rounds):
-            return
+            return None
         changes, self._pending = self._pending, {}
         planned = trainer.schedule.replace(**changes)
         text = in_words(trainer.schedule, planned)
@@ -326,6 +326,7 @@ class Session:
             self._notice = Notice(
                 "in force", f"{text}: in force since step {trainer.position.step}."
             )
+        return self._notice
 
     def _unless_refused(self, action: Callable[[], None]) -> None:
         """Of neurons under the user's hand; said beside them."""
@@ -352,12 +353,15 @@ class Session:
     def _refuse(self, error: Exception) -> None:
         self._notice = Notice("refused", f"Refused: {error} The schedule stays as it was.")
 
-    def _say_finished(self) -> None:
+    def _say_finished(self, first: Notice | None = None) -> None:
+        """After what there is to say of changes that waited till now."""
         epochs = self.trainer.schedule.epochs
         done = "The one planned epoch is" if epochs == 1 else f"All {epochs} planned epochs are"
-        self._notice = Notice(
-            "finished", f"{done} done. To go on, raise the number of epochs; or reset."
-        )
+        text = f"{done} done. To go on, raise the number of epochs; or reset."
+        if first is None:
+            self._notice = Notice("finished", text)
+        else:
+            self._notice = Notice(first.kind, f"{first.text} {text}")
 
     def _on_close(self, because: str) -> None:
         self._goals.clear()

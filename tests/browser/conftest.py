@@ -1,8 +1,13 @@
-"""One JupyterLab server and one Chromium for the browser tests; a page and a folder for each."""
+"""One JupyterLab server and one Chromium for the browser tests.
+
+A test has a page, a kernel and a folder of its own (`page`, `folder`), or those of its module, in
+which its notebook is made anew (`kept`): that is several times as fast.
+"""
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,25 +47,86 @@ def folder(server: jupyter.Server, request: pytest.FixtureRequest) -> Path:
 def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Iterator[None]:
     """A test that failed leaves a screenshot, and its report says which dialogs were open."""
     report = yield
-    page = item.funcargs.get("page")
+    kept = item.funcargs.get("kept")
+    page = kept.page if isinstance(kept, Kept) else item.funcargs.get("page")
     if report.failed and call.when != "teardown" and isinstance(page, Page):
         with suppress(Error):  # of a page that is gone
             report.sections += [("Dialog open in the page", d) for d in jupyter.open_dialogs(page)]
             jupyter.screenshot(page, "failed_" + re.sub(r"\W+", "_", item.name))
+        if isinstance(kept, Kept):
+            kept.leave()
     return report
+
+
+@contextmanager
+def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
+    """A page signed in to the server; its kernel is ended with the block."""
+    context = chromium.new_context(
+        base_url=server.url, viewport=jupyter.VIEWPORT, reduced_motion="reduce"
+    )
+    context.set_default_timeout(PATIENCE)
+    context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie
+    try:
+        yield context.new_page()
+    finally:
+        key = {"Authorization": f"token {server.token}"}
+        for session in context.request.get("/api/sessions", headers=key).json():
+            context.request.delete(f"/api/sessions/{session['id']}", headers=key)
+        context.close()
 
 
 @pytest.fixture
 def page(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
-    """A page signed in to the server; its kernel is ended with the test."""
-    context = chromium.new_context(
-        base_url=server.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce"
-    )
-    context.set_default_timeout(PATIENCE)
-    context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie
-    page = context.new_page()
-    yield page
-    key = {"Authorization": f"token {server.token}"}
-    for session in context.request.get("/api/sessions", headers=key).json():
-        context.request.delete(f"/api/sessions/{session['id']}", headers=key)
-    context.close()
+    """A page of this test's own."""
+    with signed_in(server, chromium) as page:
+        yield page
+
+
+class Kept:
+    """A page, a kernel and a folder for the tests of a module, one after the other."""
+
+    def __init__(self, server: jupyter.Server, chromium: Browser, name: str) -> None:
+        self._browsing = lambda: signed_in(server, chromium)
+        self._open: AbstractContextManager[Page] | None = None
+        self.page: Page | None = None
+        self.folder = server.root / name
+
+    def notebook(self, cells: Iterable[str]) -> Page:
+        """The page, loaded anew, with a notebook of these cells, which has run.
+
+        After a test that failed, or that went elsewhere, page and kernel are new; otherwise the
+        kernel has forgotten all but which modules it imported.
+        """
+        page, path = self.page, self.folder / "kept.ipynb"
+        if page is not None and f"/lab/tree/{self.folder.name}/" not in page.url:
+            self.leave()
+            page = None
+        if page is not None:
+            jupyter.forget(page)
+        self.folder.mkdir(exist_ok=True)
+        for left in self.folder.iterdir():  # the folder itself is where the kernel runs
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        jupyter.write_notebook(path, cells)
+        if page is None:
+            self._open = self._browsing()
+            self.page = page = self._open.__enter__()
+        page.set_viewport_size(jupyter.VIEWPORT)
+        jupyter.open_notebook(page, f"{self.folder.name}/{path.name}")
+        jupyter.run_all(page)
+        return page
+
+    def leave(self) -> None:
+        """Close the page and end its kernel, if there is one."""
+        if self._open is not None:
+            self._open.__exit__(None, None, None)
+        self._open = self.page = None
+
+
+@pytest.fixture(scope="module")
+def kept(
+    server: jupyter.Server, chromium: Browser, request: pytest.FixtureRequest
+) -> Iterator[Kept]:
+    """What the tests of a module share; see `Kept.notebook`."""
+    kept = Kept(server, chromium, request.module.__name__.rpartition(".")[2])
+    yield kept
+    kept.leave()

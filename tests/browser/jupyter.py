@@ -22,9 +22,10 @@ from urllib.parse import quote
 
 import nbformat
 import psutil
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+VIEWPORT: ViewportSize = {"width": 1400, "height": 1000}
 
 # --- Chromium ---------------------------------------------------------------------------------
 
@@ -291,7 +292,35 @@ def _in_page(page: Page, script: str, timeout: float, arg: Any = None) -> Any:
     return result.get("value")
 
 
-def run_all(page: Page, timeout: float = 300) -> None:
+# What the kernel forgets between two tests in one page: names, widgets, and threads of ours.
+_FORGET = """\
+import gc
+from ipywidgets import Widget
+from snnviz.lab.session import Session
+for thing in gc.get_objects():
+    if type(thing) is Session:
+        thing.close()
+Widget.close_all()
+del thing
+get_ipython().run_line_magic("reset", "-f")"""
+
+
+def forget(page: Page, timeout: float = 60) -> None:
+    """Make the kernel as it was before the notebook ran, but for imported modules."""
+    reply = _in_page(
+        page,
+        """async (app, _, code) => {
+            const [panel] = [...app.shell.widgets("main")].filter(each => each.sessionContext);
+            const request = panel.sessionContext.session.kernel.requestExecute({code});
+            return (await request.done).content;
+        }""",
+        timeout,
+        _FORGET,
+    )
+    assert reply["status"] == "ok", reply
+
+
+def run_all(page: Page, timeout: float = 60) -> None:
     """Run All; AssertionError with the traceback if a cell fails."""
     _in_page(
         page, 'async app => { await app.commands.execute("notebook:run-all-cells"); }', timeout

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import jupyter
+from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    open_notebook,
-    run_all,
     run_code,
     screenshot,
     wait_for,
@@ -47,11 +45,15 @@ STARTED = "1 epoch warm-up, then 5 alternating in rounds of 4 task and 1 switche
 
 
 @pytest.fixture
-def editor(page: Page, folder: Path) -> Page:
+def folder(kept: Kept) -> Path:
+    """Where the notebook lies, with nothing else in it at first."""
+    return kept.folder
+
+
+@pytest.fixture
+def editor(kept: Kept) -> Page:
     """A page with an editor for a small MLP."""
-    jupyter.write_notebook(folder / "editor.ipynb", [SESSION, SHOWN])
-    open_notebook(page, f"{folder.name}/editor.ipynb")
-    run_all(page)
+    page = kept.notebook([SESSION, SHOWN])
     wait_for(page, ".snnviz-editor-title", "1 epoch warm-up, then 5 alternating")
     return page
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, wait_for, wait_till_said
+from tests.browser.conftest import Kept
+from tests.browser.jupyter import open_notebook, run_code, wait_for, wait_till_said
 from tests.browser.test_lab import LAB, TRAINER
 
 # One of each kind that the lab has.
@@ -40,12 +40,16 @@ CELLS = """() => {
 
 
 @pytest.fixture
-def lab(page: Page, folder: Path) -> Page:
+def folder(kept: Kept) -> Path:
+    """Where the notebook lies, with nothing else in it at first."""
+    return kept.folder
+
+
+@pytest.fixture
+def lab(kept: Kept) -> Page:
     """A page with a lab that has two finished epochs, and a cell below it."""
     begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
-    jupyter.write_notebook(folder / "keys.ipynb", [begun, LAB, "1 + 1"])
-    open_notebook(page, f"{folder.name}/keys.ipynb")
-    run_all(page)
+    page = kept.notebook([begun, LAB, "1 + 1"])
     wait_for(page, ".snnviz-status", "Paused")
     page.get_by_role("button", name="main settings").click()
     return page
@@ -99,7 +103,7 @@ def test_keys_of_the_notebook_stay_its_own(lab: Page, folder: Path) -> None:
     lab.keyboard.press("b")
     assert lab.evaluate(CELLS)[0] == n + 1
     focus(lab, ".snnviz-play")
-    file = folder / "keys.ipynb"
+    file = folder / "kept.ipynb"
     changed = file.stat().st_mtime_ns
     lab.keyboard.press("Control+s")
     for _ in range(50):
@@ -115,7 +119,7 @@ def test_dropdowns_by_keyboard(lab: Page) -> None:
     wait_till_said(lab, "print(list(lab.runs)[0])", "run")
     focus(lab, ".snnviz-choose-metric select").press("ArrowDown")
     image = lab.locator(".snnviz-card-learning_curves img")
-    expect(image).to_have_attribute("alt", re.compile("loss by epoch"), timeout=30e3)
+    expect(image).to_have_attribute("alt", re.compile("loss by epoch"))
     focus(lab, ".snnviz-speed select").press("ArrowDown")
     wait_till_said(lab, "print(lab._machine.speed.value)", "5")
     focus(lab, ".snnviz-moment .noUi-handle").press("ArrowLeft")
@@ -125,7 +129,7 @@ def test_dropdowns_by_keyboard(lab: Page) -> None:
 def test_keys_after_a_reload(lab: Page, folder: Path) -> None:
     lab.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     lab.wait_for_timeout(1000)
-    open_notebook(lab, f"{folder.name}/keys.ipynb")
+    open_notebook(lab, f"{folder.name}/kept.ipynb")
     wait_for(lab, ".snnviz-status", "Paused", timeout=60)
     wait_for(lab, ".snnviz-neurons canvas")
     focus(lab, ".snnviz-play")
@@ -142,7 +146,7 @@ def test_every_control_has_a_name(lab: Page) -> None:
     lab.locator(".snnviz-saving:visible").get_by_label("width", exact=True).select_option("inches:")
     grid = lab.locator(".snnviz-neurons:visible")
     grid.locator("canvas").last.click(position={"x": 8, "y": 8})
-    expect(grid).to_contain_text("What it reads and feeds", timeout=20e3)
+    expect(grid).to_contain_text("What it reads and feeds")
     lab.wait_for_timeout(500)
     client = lab.context.new_cdp_session(lab)
     client.send("DOM.enable")
@@ -175,7 +179,7 @@ def test_keys_in_notebook_7(lab: Page, folder: Path) -> None:
     """It hears of a key before the lab does, JupyterLab after it."""
     lab.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     lab.wait_for_timeout(1000)
-    lab.goto(f"/notebooks/{quote(folder.name)}/keys.ipynb")
+    lab.goto(f"/notebooks/{quote(folder.name)}/kept.ipynb")
     wait_for(lab, ".snnviz-status", "Paused", timeout=90)
     wait_for(lab, ".snnviz-neurons canvas")
     cells = lab.locator(".jp-Notebook:visible .jp-Cell")

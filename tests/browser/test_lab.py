@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import jupyter
+from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
     open_notebook,
-    run_all,
     run_code,
     save_notebook,
     screenshot,
@@ -42,11 +42,15 @@ POSITION = "at = lab.trainer.position\nprint(at.step, at.epoch, at.round_step)"
 
 
 @pytest.fixture
-def lab(page: Page, folder: Path) -> Page:
+def folder(kept: Kept) -> Path:
+    """Where the notebook lies, with nothing else in it at first."""
+    return kept.folder
+
+
+@pytest.fixture
+def lab(kept: Kept) -> Page:
     """A page with a lab for LeNet on a tenth of Fashion-MNIST."""
-    jupyter.write_notebook(folder / "lab.ipynb", [TRAINER, LAB])
-    open_notebook(page, f"{folder.name}/lab.ipynb")
-    run_all(page)
+    page = kept.notebook([TRAINER, LAB])
     wait_for(page, ".snnviz-status", "Paused")
     return page
 
@@ -356,7 +360,7 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     lab.locator(".snnviz-choose-metric:visible select").focus()
     lab.keyboard.press("ArrowDown")
     curves = lab.locator(".snnviz-card-learning_curves img")
-    expect(curves).to_have_attribute("alt", re.compile("loss by epoch"), timeout=30e3)
+    expect(curves).to_have_attribute("alt", re.compile("loss by epoch"))
     lab.locator(".snnviz-play:visible").focus()
     lab.keyboard.press("Space")
     wait_for(lab, ".snnviz-status", "Playing")
@@ -370,14 +374,14 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
     expect(lab.locator(".jp-RenderedImage")).to_have_count(1)
     expect(lab.locator(".jp-RenderedImage:visible")).to_have_count(0)  # while the lab lives
     save_notebook(lab)
-    notebook = nbformat.read(folder / "lab.ipynb", as_version=4)
+    notebook = nbformat.read(folder / "kept.ipynb", as_version=4)
     kinds = [sorted(output.data) for output in notebook.cells[1].outputs]
     assert "application/vnd.jupyter.widget-view+json" in kinds[0]
     assert "image/png" in kinds[1]
     (jupyter.ARTEFACTS / "lab_portrait.png").write_bytes(
         b64decode(notebook.cells[1].outputs[1].data["image/png"])
     )
-    open_notebook(lab, f"{folder.name}/lab.ipynb")
+    open_notebook(lab, f"{folder.name}/kept.ipynb")
     wait_for(lab, ".snnviz-status", "epoch 3/30")
     done = int(run_code(lab, "print(lab.trainer.position.step)"))
     click(lab, "step-batch")
@@ -385,14 +389,14 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
     assert run_code(lab, "print(lab.trainer.position.batch)") == "1"
 
 
-@pytest.mark.parametrize("width", [900, 1400, 2500])
-def test_no_sideways_scroll(lab: Page, width: int) -> None:
-    lab.set_viewport_size({"width": width, "height": 3000})  # all of it in the picture
+def test_no_sideways_scroll(lab: Page) -> None:
     run_code(lab, "lab.step('epoch', 3)\nlab.wait()")
-    lab.wait_for_timeout(1500)  # till all figures are drawn
-    screenshot(lab, f"lab_{width}", ".snnviz-lab")
-    widths = lab.locator(".snnviz-lab:visible").evaluate(
-        "lab => [lab, ...lab.querySelectorAll('.widget-box')]"
-        ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
-    )
-    assert [box for box in widths if box[0] > box[1] + 1] == []
+    for width in (900, 1400, 2500):
+        lab.set_viewport_size({"width": width, "height": 3000})  # all of it in the picture
+        lab.wait_for_timeout(1500)  # till all figures are drawn
+        screenshot(lab, f"lab_{width}", ".snnviz-lab")
+        widths = lab.locator(".snnviz-lab:visible").evaluate(
+            "lab => [lab, ...lab.querySelectorAll('.widget-box')]"
+            ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
+        )
+        assert [box for box in widths if box[0] > box[1] + 1] == [], f"{width} pixels"

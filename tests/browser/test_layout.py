@@ -1,13 +1,14 @@
 """Where the lab's parts lie: what is in sight, what stays where it is, and what is cut."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import jupyter
-from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
+from tests.browser.conftest import Kept
+from tests.browser.jupyter import run_code, screenshot, wait_for
 from tests.browser.test_lab import LAB, TRAINER, set_theme
 
 # From where the lab begins, so that scrolling does not count.
@@ -28,16 +29,31 @@ IN_SIGHT = """() => {
 }"""
 
 
-@pytest.fixture
-def lab(page: Page, folder: Path) -> Page:
+def made(kept: Kept) -> Page:
     """A page with a lab that has two finished epochs."""
     begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
-    jupyter.write_notebook(folder / "layout.ipynb", [begun, LAB])
-    open_notebook(page, f"{folder.name}/layout.ipynb")
-    run_all(page)
+    page = kept.notebook([begun, LAB])
     wait_for(page, ".snnviz-status", "Paused")
     wait_for(page, ".snnviz-moment-readout", "after epoch 2")
     return page
+
+
+@pytest.fixture
+def lab(kept: Kept) -> Page:
+    """A lab for tests that look and leave it as it was: one for all of them."""
+    page = kept.page or made(kept)
+    set_theme(page, "JupyterLab Light")
+    page.set_viewport_size(jupyter.VIEWPORT)
+    page.evaluate("() => window.jupyterapp.shell.expandLeft()")
+    page.wait_for_timeout(500)
+    return page
+
+
+@pytest.fixture
+def own_lab(kept: Kept) -> Iterator[Page]:
+    """A lab that no other test sees."""
+    yield made(kept)
+    kept.leave()
 
 
 def to_the_top(page: Page) -> None:
@@ -46,21 +62,26 @@ def to_the_top(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
-@pytest.mark.parametrize("sidebar", [True, False])
-def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page, sidebar: bool) -> None:
-    if not sidebar:
-        lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-        lab.wait_for_timeout(500)
-    to_the_top(lab)
-    screenshot(lab, f"layout_{'with' if sidebar else 'without'}_sidebar")
-    for css in (".snnviz-play", ".snnviz-progress", ".snnviz-timeline", ".snnviz-time-machine"):
-        expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
-    assert lab.evaluate(IN_SIGHT) > 60, "pixels of neurons that are in sight"
+def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page) -> None:
+    for sidebar in ("with", "without"):
+        if sidebar == "without":
+            lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+            lab.wait_for_timeout(500)
+        to_the_top(lab)
+        screenshot(lab, f"layout_{sidebar}_sidebar")
+        for css in (".snnviz-play", ".snnviz-progress", ".snnviz-timeline", ".snnviz-time-machine"):
+            expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
+        assert lab.evaluate(IN_SIGHT) > 60, f"pixels of neurons in sight, {sidebar} a sidebar"
+
+
+def test_the_main_settings_unfold(lab: Page) -> None:
     fold = lab.get_by_role("button", name="main settings")
     expect(lab.locator(".snnviz-task_steps:visible")).to_have_count(0)
     fold.click()
     for name in ("task_steps", "switcher_steps", "task_lr", "switcher_lr"):
         expect(lab.locator(f".snnviz-{name}:visible [type=range]")).to_be_visible()
+    fold.click()
+    expect(lab.locator(".snnviz-task_steps:visible")).to_have_count(0)
 
 
 def test_the_state_stays_in_sight(lab: Page) -> None:
@@ -74,45 +95,6 @@ def test_the_state_stays_in_sight(lab: Page) -> None:
     assert boxes[0] is not None
     assert boxes[1] is not None
     assert boxes[1]["y"] == pytest.approx(boxes[0]["y"] + boxes[0]["height"], abs=1)
-
-
-@pytest.mark.parametrize("width", [900, 1400])
-def test_nothing_moves_when_something_is_said(lab: Page, width: int) -> None:
-    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    lab.set_viewport_size({"width": width, "height": 1000})
-    lab.get_by_role("button", name="main settings").click()
-    lab.wait_for_timeout(1500)
-    before = lab.evaluate(PLACES)
-
-    def stays(what: str) -> None:
-        lab.wait_for_timeout(300)
-        screenshot(lab, f"layout_{width}_{what.replace(' ', '_')}", ".snnviz-lab")
-        moved = [
-            pair for pair in zip(before, lab.evaluate(PLACES), strict=True) if pair[0] != pair[1]
-        ]
-        assert not moved, f"moved by {what}"
-
-    run_code(lab, "lab.step('batch', 2)\nlab.wait()\nlab.set_schedule(task_steps=6)")
-    wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
-    wait_for(lab, ".snnviz-task_steps .snnviz-hint", "still 4 in this round")
-    stays("a notice")
-    run_code(lab, "lab.what_if({'fc1': list(range(100))})")
-    wait_for(lab, ".snnviz-whatif-result p", "What if 100 neurons of fc1 were off")
-    stays("a what-if")
-    run_code(lab, "lab.what_if({'fc1': list(range(500))})\nlab.keep()")
-    wait_for(lab, ".snnviz-whatif-result [role=alert]", "Refused")
-    stays("a refusal")
-    run_code(lab, "lab.let_go()\nlab.show_epoch(1)")
-    wait_for(lab, ".snnviz-editor-note", "For a fork from epoch 1")
-    stays("the past")
-    run_code(lab, "lab._machine.speed.value = 1")
-    lab.locator(".snnviz-replay:visible").click()
-    wait_for(lab, ".snnviz-replay", "Stop")
-    stays("a replay")
-    lab.locator(".snnviz-now:visible").click()
-    lab.locator(".snnviz-save:visible").click()
-    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves")
-    stays("what was saved")
 
 
 def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
@@ -165,3 +147,43 @@ def test_the_buttons_stand_in_one_row(lab: Page) -> None:
         )
         assert len(tops) >= 6
         assert len(set(tops)) == 1
+
+
+@pytest.mark.parametrize("width", [900, 1400])
+def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None:
+    lab = own_lab
+    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": width, "height": 1000})
+    lab.get_by_role("button", name="main settings").click()
+    lab.wait_for_timeout(1500)
+    before = lab.evaluate(PLACES)
+
+    def stays(what: str) -> None:
+        lab.wait_for_timeout(300)
+        screenshot(lab, f"layout_{width}_{what.replace(' ', '_')}", ".snnviz-lab")
+        moved = [
+            pair for pair in zip(before, lab.evaluate(PLACES), strict=True) if pair[0] != pair[1]
+        ]
+        assert not moved, f"moved by {what}"
+
+    run_code(lab, "lab.step('batch', 2)\nlab.wait()\nlab.set_schedule(task_steps=6)")
+    wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
+    wait_for(lab, ".snnviz-task_steps .snnviz-hint", "still 4 in this round")
+    stays("a notice")
+    run_code(lab, "lab.what_if({'fc1': list(range(100))})")
+    wait_for(lab, ".snnviz-whatif-result p", "What if 100 neurons of fc1 were off")
+    stays("a what-if")
+    run_code(lab, "lab.what_if({'fc1': list(range(500))})\nlab.keep()")
+    wait_for(lab, ".snnviz-whatif-result [role=alert]", "Refused")
+    stays("a refusal")
+    run_code(lab, "lab.let_go()\nlab.show_epoch(1)")
+    wait_for(lab, ".snnviz-editor-note", "For a fork from epoch 1")
+    stays("the past")
+    run_code(lab, "lab._machine.speed.value = 1")
+    lab.locator(".snnviz-replay:visible").click()
+    wait_for(lab, ".snnviz-replay", "Stop")
+    stays("a replay")
+    lab.locator(".snnviz-now:visible").click()
+    lab.locator(".snnviz-save:visible").click()
+    wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves")
+    stays("what was saved")

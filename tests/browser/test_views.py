@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import jupyter
+from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    open_notebook,
-    run_all,
     run_code,
     screenshot,
     wait_for,
@@ -53,12 +51,16 @@ ipywidgets.VBox([style, views.widget]).add_class("snnviz-lab")"""
 
 
 @pytest.fixture
-def views(page: Page, folder: Path) -> Page:
+def folder(kept: Kept) -> Path:
+    """Where the notebook lies, with nothing else in it at first."""
+    return kept.folder
+
+
+@pytest.fixture
+def views(kept: Kept) -> Page:
     """A page with the figures of two runs."""
-    jupyter.write_notebook(folder / "views.ipynb", [VIEWS])
+    page = kept.notebook([VIEWS])
     page.set_viewport_size({"width": 1600, "height": 1400})
-    open_notebook(page, f"{folder.name}/views.ipynb")
-    run_all(page)
     expect(card(page, "size_accuracy").locator("img")).to_have_attribute(
         "alt", re.compile("Size and accuracy of first, more steps")
     )
@@ -186,16 +188,25 @@ def test_figures_and_data_are_saved(views: Page, folder: Path) -> None:
     mine.get_by_label("width", exact=True).select_option("two columns, 7 in")
     shot(views, "saving")
     mine.get_by_role("button", name="Save figure").click()
-    wait_for(views, ".snnviz-saved", "Saved figures/switch_map.pdf")
+    wait_for(views, ".snnviz-saved", "Saved figures/switch_map_first.pdf")
     files = folder / "figures"
-    assert {path.name for path in files.iterdir()} == {"switch_map.pdf", "switch_map.png"}
-    box = re.search(rb"/MediaBox\s*\[\s*0 0 ([\d.]+)", (files / "switch_map.pdf").read_bytes())
+    assert {path.name for path in files.iterdir()} == {
+        "switch_map_first.pdf",
+        "switch_map_first.png",
+    }
+    box = re.search(
+        rb"/MediaBox\s*\[\s*0 0 ([\d.]+)", (files / "switch_map_first.pdf").read_bytes()
+    )
     assert box is not None
     assert float(box[1]) == pytest.approx(7 * 72)
     mine.get_by_role("button", name="Save data, CSV").click()
-    wait_for(views, ".snnviz-saved", "Saved figures/switch_map.csv")
-    assert (files / "switch_map.csv").read_text().startswith("run,epoch,group,neuron,factor,off\n")
+    wait_for(views, ".snnviz-saved", "Saved figures/switch_map_first.csv")
+    assert (
+        (files / "switch_map_first.csv")
+        .read_text()
+        .startswith("run,epoch,group,neuron,factor,off\n")
+    )
     run_code(views, "views.save_all(); views.wait()")
     wait_for(views, ".snnviz-saved", "figures/size_accuracy_runs.pdf")
-    views.get_by_role("link", name="figures/factor_distribution.pdf").click()
-    views.locator(".lm-TabBar-tabLabel", has_text="factor_distribution.pdf").wait_for()
+    views.get_by_role("link", name="figures/factor_distribution_first.pdf").click()
+    views.locator(".lm-TabBar-tabLabel", has_text="factor_distribution_first.pdf").wait_for()

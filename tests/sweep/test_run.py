@@ -137,9 +137,9 @@ def test_if_ray_ends_no_run_has_failed(write: Write) -> None:
 
 
 def test_a_sweep_that_is_killed_repeats_and_loses_nothing(write: Write) -> None:
-    kills = list(killed(write(SMALL, ("epochs = 2", "epochs = 10")), kills=2, seed=0))
-    assert len(kills) == 2
-    assert all(kill["processes"] for kill in kills)
+    """Killed once; benchmarks/sweep.py does it 20 times."""
+    (kill,) = killed(write(SMALL, ("epochs = 2", "epochs = 6")), kills=1, seed=0, agents=False)
+    assert kill["processes"]
 
 
 def test_ctrl_c_ends_the_runs_and_says_how_to_go_on(write: Write) -> None:
