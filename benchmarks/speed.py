@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import snnviz as sv
+from snnviz.learners import measured
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 DATA = Path(__file__).parents[1] / "data"
@@ -101,8 +102,11 @@ def epochs(pairs: int, data: sv.ImageData) -> dict[str, dict]:
     }
 
 
-def steps(pairs: int, data: sv.ImageData, name: str) -> dict[str, dict]:
-    """A gated task step and a switcher step against a plain step of the same network."""
+def steps(pairs: int, data: sv.ImageData, name: str, repeats: int = 40) -> dict[str, dict]:
+    """A gated task step and a switcher step against a plain step of the same network.
+
+    The plain one notes loss and accuracy as the others do, so that only gating differs.
+    """
     trainer = sv.Trainer(sv.network(name, data), data, sv.Schedule(task_lr=0.01))
     learners = trainer.learners
     images, labels = data.batch("train", torch.arange(BATCH))
@@ -113,6 +117,7 @@ def steps(pairs: int, data: sv.ImageData, name: str) -> dict[str, dict]:
         plain.parameters(), 0.01, momentum=0.9, weight_decay=5e-4, fused=True
     )
     enabled = trainer.precision == "bfloat16"
+    on = torch.ones(len(trainer.factors))
 
     def plain_step() -> None:
         plain.train()
@@ -122,6 +127,7 @@ def steps(pairs: int, data: sv.ImageData, name: str) -> dict[str, dict]:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        measured(loss, scores, labels, on)
 
     def gated_step() -> None:
         learners.task_step(images, labels, 0.01)
@@ -132,10 +138,10 @@ def steps(pairs: int, data: sv.ImageData, name: str) -> dict[str, dict]:
 
     gated, switcher = [], []
     for warmed in range(pairs + 1):
-        base = _seconds(plain_step)
+        base = _seconds(plain_step, repeats)
         # The factors of a round are computed once, and a round has four task steps.
-        task = _seconds(gated_step)
-        switch = _seconds(switcher_step)
+        task = _seconds(gated_step, repeats)
+        switch = _seconds(switcher_step, repeats)
         if warmed:
             gated.append(task / base)
             switcher.append(switch / base)
@@ -186,7 +192,7 @@ def imports(pairs: int) -> dict[str, dict]:
     return {"seconds that import snnviz adds": summary(added[1:], "below 0.5")}
 
 
-def _seconds(step: Callable[[], None], repeats: int = 40) -> float:
+def _seconds(step: Callable[[], None], repeats: int) -> float:
     for _ in range(3):
         step()
     began = time.perf_counter()
@@ -207,6 +213,7 @@ def main() -> None:
         lambda: imports(pairs),
         lambda: steps(2 * pairs, data, "lenet5"),
         lambda: steps(2 * pairs, data, "mlp"),
+        lambda: steps(pairs, data, "vgg_small", repeats=8),
         lambda: recording(3, data),
         lambda: epochs(pairs, data),
     ]

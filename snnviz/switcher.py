@@ -321,6 +321,6 @@ def _hashed(incoming: Tensor, signs: Tensor) -> Tensor:
     n, width = len(incoming), signs.shape[1]
     total = incoming.new_zeros(n, width)
     for part, sign in zip(incoming.split(width, 1), signs, strict=True):
-        missing = width - part.shape[1]
-        total = torch.addcmul(total, F.pad(part, (0, missing)) if missing else part, sign)
+        count = part.shape[1]
+        total[:, :count].addcmul_(part, sign[:count])  # in place: it is memory that takes the time
     return total
