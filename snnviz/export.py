@@ -4,7 +4,6 @@ A saved network is a folder: `network.json` names its layers and calls, `weights
 its tensors. Neither is a pickle, and nothing in them is run.
 """
 
-import copy
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from snnviz._describe import CannotDescribe, describe
 from snnviz._files import exchanged
+from snnviz._probe import copied
 from snnviz._rebuild import build
 from snnviz._vocabulary import as_saved
 
@@ -162,9 +162,9 @@ def _sha256(file: Path) -> str:
 
 @torch.no_grad()
 def _same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
-    here = copy.deepcopy(network).cpu().eval()
+    here = copied(network).cpu().eval()
     images = example.cpu()
-    return torch.equal(here(images), copy.deepcopy(loaded).eval()(images))
+    return torch.equal(here(images), copied(loaded).eval()(images))
 
 
 # --- exporting --------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     if path.suffix == ".onnx":
         _need_onnx()
     write, run = ways[path.suffix]
-    network = copy.deepcopy(network).cpu().eval()
+    network = copied(network).cpu().eval()
     example = example.detach().cpu()
     expected = _scores(network, example)
     path.parent.mkdir(parents=True, exist_ok=True)

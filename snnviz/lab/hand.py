@@ -3,7 +3,6 @@
 All of it runs in the session's thread, between two steps.
 """
 
-import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from snnviz import _pins, runs
+from snnviz._probe import copied
 from snnviz.lab.neuron import Page, looked_at
 from snnviz.lab.whatif import Changes, Trial, checked, tried
 from snnviz.schedule import Schedule
@@ -158,7 +158,7 @@ class Past:
         trainer = self._trainer
         if isinstance(trainer, runs.Trainer) and trainer.folder is not None:
             # Copied, and in this thread: another one would find it in the middle of a step.
-            network = copy.deepcopy(trainer.network)
+            network = copied(trainer.network)
             return runs.Trainer.fork(
                 trainer.folder, epoch, schedule, name or None, network=network, data=trainer.data
             )

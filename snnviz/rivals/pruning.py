@@ -5,13 +5,13 @@ gradients as if the neuron had been taken out; the time of the steps behind it s
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz._probe import copied
 from snnviz.learners import Learners
 from snnviz.rivals.start import Start, number
 from snnviz.switches import Factors, Switches, SwitchGroup, scaled_parameters
@@ -145,7 +145,7 @@ def by_group(trainer: Trainer, importance: Callable[..., Tensor | None]) -> Scor
 
 def folded(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
     """A copy whose parameters hold the factors."""
-    copy = deepcopy(network)
+    copy = copied(network)
     with torch.no_grad():
         for name, value in scaled_parameters(network, switches, factors).items():
             copy.get_parameter(name).copy_(value)

@@ -1,12 +1,12 @@
 """The switched run's final shape, trained anew from other random weights (Liu et al. 2019)."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 
 import numpy as np
 import torch
 from torch import nn
 
+from snnviz._probe import copied
 from snnviz.compact import compact
 from snnviz.data import ImageData
 from snnviz.networks import network, recipe
@@ -58,7 +58,7 @@ def anew(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
     made = recipe(source)
     if made is not None:
         return network(made.name, data, made.seed + OTHER, made.width)
-    copy = deepcopy(source).cpu()
+    copy = copied(source).cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + OTHER)
         for module in copy.modules():

@@ -3,11 +3,10 @@
 It stands where a factor would: after the norm, before the activation. It turns nothing off.
 """
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
+from snnviz._probe import copied
 from snnviz.rivals.start import Start, number
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
@@ -46,7 +45,7 @@ class Excited(nn.Module):
 
 def excited(network: nn.Module, example: Tensor, reduction: float, seed: int) -> nn.Module:
     """A copy with gates; the weights of the network stay as they are."""
-    copy = deepcopy(network)
+    copy = copied(network)
     switches = find_switches(network, example)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch_pruning as tp
+from torch import nn
 
 import snnviz as sv
 from snnviz import rivals
 from snnviz.rivals.dense import all_steps
+from snnviz.rivals.scratch import anew
 from snnviz.rivals.start import Start
 from tests.rivals.conftest import PLAN
 
@@ -177,3 +180,13 @@ def test_controls_read_something_else(start: Callable[..., Start], data: sv.Imag
         assert not np.array_equal(ends[a], np.ones_like(ends[a]))
         for b in ends:
             assert a == b or not np.array_equal(ends[a], ends[b])
+
+
+def test_a_network_with_computed_weights_is_made_anew() -> None:
+    """`spectral_norm` of old keeps the weight it computed last, which deepcopy refuses."""
+    network = nn.Sequential(nn.Flatten(), nn.utils.spectral_norm(nn.Linear(16, 4)))
+    network(torch.randn(5, 1, 4, 4)).sum().backward()
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        deepcopy(network)
+    made = anew(network, None, seed=1)  # type: ignore[arg-type]
+    assert not torch.equal(made[1].bias, network[1].bias)
