@@ -54,7 +54,11 @@ def shaped(
 
 
 def anew(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
-    """The same network with other random weights."""
+    """The same network with other random weights.
+
+    Raises:
+        ValueError: some weights are not drawn anew by their module.
+    """
     made = recipe(source)
     if made is not None:
         return network(made.name, data, made.seed + OTHER, made.width)
@@ -64,6 +68,13 @@ def anew(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
         for module in copy.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
+    for name, parameter in source.named_parameters():
+        if parameter.ndim > 1 and torch.equal(parameter.cpu(), copy.get_parameter(name)):
+            raise ValueError(
+                f"scratch needs new random weights, but {name!r} stays as it is. Give its module a "
+                "method reset_parameters that draws it; weights that spectral_norm, weight_norm or "
+                "another parametrization computes cannot be drawn anew."
+            )
     return copy
 
 

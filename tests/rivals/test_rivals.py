@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -182,11 +181,27 @@ def test_controls_read_something_else(start: Callable[..., Start], data: sv.Imag
             assert a == b or not np.array_equal(ends[a], ends[b])
 
 
-def test_a_network_with_computed_weights_is_made_anew() -> None:
-    """`spectral_norm` of old keeps the weight it computed last, which deepcopy refuses."""
-    network = nn.Sequential(nn.Flatten(), nn.utils.spectral_norm(nn.Linear(16, 4)))
-    network(torch.randn(5, 1, 4, 4)).sum().backward()
-    with pytest.raises(RuntimeError, match="deepcopy"):
-        deepcopy(network)
+COMPUTED = {
+    "weight_orig": nn.utils.spectral_norm,
+    "parametrizations.weight.original0": nn.utils.parametrizations.weight_norm,
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_weights_that_cannot_be_drawn_anew_are_named(name: str) -> None:
+    network = nn.Sequential(nn.Flatten(), COMPUTED[name](nn.Linear(16, 4)))
+    network(torch.randn(5, 1, 4, 4)).sum().backward()  # deepcopy refuses some from now on
+    with pytest.raises(ValueError, match="scratch needs new") as caught:
+        anew(network, None, seed=1)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"scratch needs new random weights, but '1.{name}' stays as it is. Give its module a "
+        "method reset_parameters that draws it; weights that spectral_norm, weight_norm or "
+        "another parametrization computes cannot be drawn anew."
+    )
+
+
+def test_a_network_of_ones_own_is_made_anew() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
     made = anew(network, None, seed=1)  # type: ignore[arg-type]
-    assert not torch.equal(made[1].bias, network[1].bias)
+    assert not torch.equal(made[1].weight, network[1].weight)
+    assert torch.equal(made[1].weight, anew(network, None, seed=1)[1].weight)  # type: ignore
