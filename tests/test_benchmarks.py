@@ -4,6 +4,7 @@ What they write goes elsewhere, and what they measure is of no interest here.
 """
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -153,6 +155,16 @@ def test_parts_of_saving(script: Import) -> None:
     assert module.share(1, data(), "float32")
     found = module._one_history(module._drawn(3, 0.98), 2, 1)
     assert found["files"] > 1
+
+
+def test_rows_of_sweeps_are_compared(script: Import) -> None:
+    module = script("sweep")
+    one = pd.DataFrame({"key": ["a", "b"], "loss": [1.0, math.nan], "error": ["", "x"]})
+    one = one.assign(**dict.fromkeys(module.TIMES, 1.0))
+    again = one.iloc[::-1].assign(**dict.fromkeys(module.TIMES, 2.0))
+    assert module.rows_that_differ(one, again) == 0
+    assert module.rows_that_differ(one, again.assign(loss=[math.nan, 1.5])) == 1
+    assert module.rows_that_differ(one, again.iloc[:1]) == 1
 
 
 def test_kills_are_counted(script: Import) -> None:
