@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -31,6 +32,7 @@ plan = sv.Schedule(epochs=30, switcher_lr=0.01)
 trainer = sv.Trainer(sv.network("lenet5", data), data, plan, device="cpu")"""
 LAB = "lab = sv.Lab(trainer)\nlab"
 
+BOTH_THEMES = ("JupyterLab Light", "JupyterLab Dark")
 READING = """\
 import time
 rows = []
@@ -83,12 +85,12 @@ def set_theme(page: Page, theme: str) -> None:
     page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
 
 
-def pictures(page: Page, name: str) -> None:
-    """The lab in both themes, as a whole."""
+def pictures(page: Page, name: str, themes: Sequence[str] = ("JupyterLab Light",)) -> None:
+    """The lab as a whole."""
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     page.set_viewport_size({"width": 1400, "height": 2600})
     page.wait_for_timeout(1500)  # till all figures are drawn
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+    for theme in themes:
         set_theme(page, theme)
         lab = page.locator(".snnviz-lab:visible")
         lab.scroll_into_view_if_needed()
@@ -157,7 +159,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
         "list(range(1, lab.trainer.position.step + 1)))",
     )
     assert steps == "True"
-    pictures(lab, "trained")
+    pictures(lab, "trained", BOTH_THEMES)
 
 
 def test_sliders_act_from_the_next_round(lab: Page) -> None:
@@ -169,7 +171,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
     lab.keyboard.press("ArrowRight")
     wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
     assert run_code(lab, "print(lab.trainer.schedule.task_steps)") == "4"
-    pictures(lab, "pending")
+    pictures(lab, "pending", BOTH_THEMES)
 
     click(lab, "step-phase")
     click(lab, "step-phase")
@@ -209,7 +211,7 @@ def test_an_error_is_shown_and_undone(lab: Page) -> None:
     wait_for(lab, ".snnviz-alert [role=alert]", "The loss became")
     lab.locator(".snnviz-alert summary:visible").click()
     wait_for(lab, ".snnviz-alert pre", "TrainingStopped")
-    pictures(lab, "error")
+    pictures(lab, "error", BOTH_THEMES)
     wait_for(lab, ".snnviz-rollback", "Back to epoch 1").click()
     expect(lab.locator(".snnviz-alert [role=alert]")).to_have_count(0)
     expect(lab.locator(".snnviz-rollback:visible")).to_have_count(0)
@@ -280,7 +282,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     pins = "sum(map(len, lab.trainer.pins.values()))"
     events = "sum(lab.trainer.history.events.event == 'pin')"
     assert run_code(lab, f"print({pins}, {events})") == "1 1"
-    pictures(lab, "neuron")
+    pictures(lab, "neuron", BOTH_THEMES)
 
 
 def test_time_machine_replay_and_fork(lab: Page) -> None:
