@@ -167,8 +167,9 @@ def hashed(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> list[str]:
     cost = (
         "What it costs in quality (`python benchmarks/hashing.py`) was measured on the hidden "
         "layer of `lenet5`, with 800 weights a neuron, hashed as strongly as wide layers are "
-        "(3 to 1) and more (12 to 1); 3 seeds, accuracy on held-out images of Fashion-MNIST. The "
-        "differences in accuracy are within the noise of 3 seeds."
+        "(3 to 1) and more (12 and 18 to 1); 3 seeds, accuracy on "
+        "held-out images of Fashion-MNIST. The differences change from seed to seed by more than "
+        "their means, so that 3 seeds do not tell a loss of a tenth or two of a point from none."
     )
     lines = ["## How the switcher reads wide layers", "", *textwrap.wrap(how, 96), ""]
     lines += [

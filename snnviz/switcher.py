@@ -318,9 +318,9 @@ def _hashed(incoming: Tensor, signs: Tensor) -> Tensor:
 
     Source: feature hashing (Weinberger et al. 2009); it keeps inner products on average.
     """
-    n, width = len(incoming), signs.shape[1]
-    total = incoming.new_zeros(n, width)
-    for part, sign in zip(incoming.split(width, 1), signs, strict=True):
+    first, *others = incoming.split(signs.shape[1], 1)
+    total = first * signs[0]
+    for part, sign in zip(others, signs[1:], strict=True):
         count = part.shape[1]
         total[:, :count].addcmul_(part, sign[:count])  # in place: it is memory that takes the time
     return total

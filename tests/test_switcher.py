@@ -443,13 +443,15 @@ def test_what_cannot_be_read(config: dict, message: str) -> None:
 # --- wide layers ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fan_in", [module.MOST_INPUTS + 1, 2 * module.MOST_INPUTS, 3136])
-def test_hashing_sums_weights_under_signs(fan_in: int) -> None:
+@pytest.mark.parametrize(
+    ("fan_in", "inputs"), [(1025, 1024), (2048, 1024), (3136, 1024), (4608, 1024)]
+)
+def test_hashing_sums_weights_under_signs(fan_in: int, inputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
     incoming = torch.randn(3, fan_in, generator=generator, dtype=torch.float64, requires_grad=True)
     signs = module._signs(fan_in).double()
-    slots = torch.arange(fan_in) % module.MOST_INPUTS
-    wanted = torch.zeros(3, module.MOST_INPUTS, dtype=torch.float64)
+    slots = torch.arange(fan_in) % inputs
+    wanted = torch.zeros(3, inputs, dtype=torch.float64)
     wanted.index_add_(1, slots, incoming.detach() * signs.flatten()[:fan_in])
     hashed = module._hashed(incoming, signs)
     torch.testing.assert_close(hashed, wanted, rtol=0, atol=1e-12)
@@ -459,7 +461,7 @@ def test_hashing_sums_weights_under_signs(fan_in: int) -> None:
 
 
 def test_hashing_keeps_inner_products_on_average() -> None:
-    """Of neurons that are alike: two draws of weights with a cosine of 0.8."""
+    """Of neurons that are alike: weights with a cosine of 0.8."""
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 200, 4608, generator=generator)
     other = 0.8 * one + 0.6 * other
@@ -468,3 +470,4 @@ def test_hashing_keeps_inner_products_on_average() -> None:
     after = torch.cosine_similarity(module._hashed(one, signs), module._hashed(other, signs))
     assert (after - before).abs().mean() < 0.03
     assert (after - before).mean().abs() < 0.005
+    assert Switcher({"it": 4608}).readers[0].in_features == signs.shape[1] == 1024
