@@ -120,7 +120,7 @@ def steps(pairs: int, data: sv.ImageData, name: str, repeats: int = 40) -> dict[
         plain.parameters(), 0.01, momentum=0.9, weight_decay=5e-4, fused=True
     )
     enabled = trainer.precision == "bfloat16"
-    on = torch.ones(len(trainer.factors))
+    on = torch.ones(len(trainer.factors), device=trainer.device)
 
     def plain_step() -> None:
         plain.train()

@@ -114,11 +114,9 @@ def _speed(folder: Path, repeats: int) -> dict[str, Any]:
 def rows_that_differ(one: pd.DataFrame, other: pd.DataFrame) -> int:
     """Runs of which not all columns but the times are the same, or that only one has."""
     one, other = (frame.drop(columns=TIMES).set_index("key") for frame in (one, other))
-    keys = one.index.union(other.index)
-    one, other = one.reindex(keys), other.reindex(keys)
+    one, other = one.align(other)  # a run that only one has is empty in the other
     same = (one == other) | (one.isna() & other.isna())
-    missing = ~(keys.isin(one.dropna(how="all").index) & keys.isin(other.dropna(how="all").index))
-    return int((~same.all(axis=1) | missing).sum())
+    return int((~same.all(axis=1)).sum())
 
 
 def _seconds(study: Path, results: Path, workers: int) -> float:

@@ -37,7 +37,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def folder(server: jupyter.Server, request: pytest.FixtureRequest) -> Path:
-    """A folder of this test's own in the root: `open_notebook(page, f"{folder.name}/….ipynb")`."""
+    """A folder in the root: `open_notebook(page, f"{folder.name}/….ipynb")`.
+
+    This test's own, or where the notebook of `kept` lies, with nothing else in it at first.
+    """
+    if "kept" in request.fixturenames:
+        return request.getfixturevalue("kept").folder
     path = server.root / re.sub(r"\W+", "_", request.node.name)
     path.mkdir()
     return path

@@ -25,6 +25,7 @@ import psutil
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
 VIEWPORT: ViewportSize = {"width": 1400, "height": 1000}
 
 # --- Chromium ---------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def forget(page: Page, timeout: float = 60) -> None:
     assert reply["status"] == "ok", reply
 
 
-def run_all(page: Page, timeout: float = 60) -> None:
+def run_all(page: Page, timeout: float = 300) -> None:
     """Run All; AssertionError with the traceback if a cell fails."""
     _in_page(
         page, 'async app => { await app.commands.execute("notebook:run-all-cells"); }', timeout
@@ -359,6 +360,14 @@ def run_code(page: Page, code: str, timeout: float = 60) -> str:
     )
     _raise_errors(outputs)
     return "".join(_text(output) for output in outputs).strip()
+
+
+def set_theme(page: Page, theme: str) -> None:
+    """Change JupyterLab's theme, one of `THEMES`, and wait until the page has it."""
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
+    )
+    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
 
 
 def save_notebook(page: Page, timeout: float = 60) -> None:

@@ -9,8 +9,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
+    LIGHT,
+    THEMES,
     run_code,
     screenshot,
+    set_theme,
     wait_for,
     wait_till_said,
 )
@@ -45,12 +48,6 @@ STARTED = "1 epoch warm-up, then 5 alternating in rounds of 4 task and 1 switche
 
 
 @pytest.fixture
-def folder(kept: Kept) -> Path:
-    """Where the notebook lies, with nothing else in it at first."""
-    return kept.folder
-
-
-@pytest.fixture
 def editor(kept: Kept) -> Page:
     """A page with an editor for a small MLP."""
     page = kept.notebook([SESSION, SHOWN])
@@ -68,16 +65,11 @@ def planned(page: Page, name: str) -> str:
 
 def pictures(page: Page, name: str) -> None:
     """The editor in both themes."""
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
-        page.evaluate(
-            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
-        )
-        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+    for theme in THEMES:
+        set_theme(page, theme)
         page.wait_for_timeout(300)
         screenshot(page, f"editor_{name}_{theme.split()[1].lower()}", ".snnviz-editor")
-    page.evaluate(
-        "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
-    )
+    set_theme(page, LIGHT)
 
 
 def text_of(page: Page, name: str) -> Locator:

@@ -9,10 +9,14 @@ from playwright.sync_api import Locator, Page, expect
 from snnviz.lab.status import percent
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
+    DARK,
+    LIGHT,
+    THEMES,
     open_notebook,
     run_code,
     save_notebook,
     screenshot,
+    set_theme,
     wait_for,
     wait_till_said,
 )
@@ -70,12 +74,6 @@ def page(neuron, kind="kernels", **more):
     }"""
 
 READOUT = ".snnviz-readout"
-
-
-@pytest.fixture
-def folder(kept: Kept) -> Path:
-    """Where the notebook lies, with nothing else in it at first."""
-    return kept.folder
 
 
 @pytest.fixture
@@ -150,21 +148,14 @@ def value(page: Page, name: str, wanted: str) -> None:
     assert got == wanted
 
 
-def set_theme(page: Page, theme: str) -> None:
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
-    )
-    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
-
-
 def pictures(page: Page, name: str) -> None:
     """The grid in both themes."""
     page.set_viewport_size({"width": 1400, "height": 1500})
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+    for theme in THEMES:
         set_theme(page, theme)
         page.wait_for_timeout(1500)  # till JupyterLab's splash has gone
         screenshot(page, f"grid_{name}_{theme.split()[1].lower()}", ".snnviz-grid")
-    set_theme(page, "JupyterLab Light")
+    set_theme(page, LIGHT)
     page.wait_for_timeout(500)
 
 
@@ -387,11 +378,11 @@ def test_what_changes_is_drawn_and_the_focus_stays(grid: Page) -> None:
     grid.mouse.move(*cell_at(grid, 2, 0))
     expect(grid.locator(READOUT)).to_have_text("fc1 · 0 · factor 1.00 · just back on")
 
-    set_theme(grid, "JupyterLab Dark")
+    set_theme(grid, DARK)
     grid.wait_for_function("document.querySelector('.snnviz-grid.snnviz-dark')")
     assert colours(grid, 0, 5)[0] == [47, 47, 47]
     assert colours(grid, 2, 9) == [[125, 124, 120]]
-    set_theme(grid, "JupyterLab Light")
+    set_theme(grid, LIGHT)
 
 
 def test_the_page_of_a_neuron(grid: Page) -> None:

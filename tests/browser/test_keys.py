@@ -40,12 +40,6 @@ CELLS = """() => {
 
 
 @pytest.fixture
-def folder(kept: Kept) -> Path:
-    """Where the notebook lies, with nothing else in it at first."""
-    return kept.folder
-
-
-@pytest.fixture
 def lab(kept: Kept) -> Page:
     """A page with a lab that has two finished epochs, and a cell below it."""
     begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"

@@ -12,10 +12,13 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser import jupyter
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
+    LIGHT,
+    THEMES,
     open_notebook,
     run_code,
     save_notebook,
     screenshot,
+    set_theme,
     wait_for,
     wait_till_said,
 )
@@ -32,7 +35,6 @@ plan = sv.Schedule(epochs=30, switcher_lr=0.01)
 trainer = sv.Trainer(sv.network("lenet5", data), data, plan, device="cpu")"""
 LAB = "lab = sv.Lab(trainer)\nlab"
 
-BOTH_THEMES = ("JupyterLab Light", "JupyterLab Dark")
 READING = """\
 import time
 rows = []
@@ -41,12 +43,6 @@ for _ in range(10):
     time.sleep(0.2)
 print(lab.session.status.activity, rows[0] < rows[-1])"""
 POSITION = "at = lab.trainer.position\nprint(at.step, at.epoch, at.round_step)"
-
-
-@pytest.fixture
-def folder(kept: Kept) -> Path:
-    """Where the notebook lies, with nothing else in it at first."""
-    return kept.folder
 
 
 @pytest.fixture
@@ -78,14 +74,7 @@ def pdf_width(path: Path) -> float:
     return float(box[1]) / 72
 
 
-def set_theme(page: Page, theme: str) -> None:
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
-    )
-    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
-
-
-def pictures(page: Page, name: str, themes: Sequence[str] = ("JupyterLab Light",)) -> None:
+def pictures(page: Page, name: str, themes: Sequence[str] = (LIGHT,)) -> None:
     """The lab as a whole."""
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     page.set_viewport_size({"width": 1400, "height": 2600})
@@ -95,7 +84,7 @@ def pictures(page: Page, name: str, themes: Sequence[str] = ("JupyterLab Light",
         lab = page.locator(".snnviz-lab:visible")
         lab.scroll_into_view_if_needed()
         screenshot(page, f"lab_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
-    set_theme(page, "JupyterLab Light")
+    set_theme(page, LIGHT)
     page.set_viewport_size({"width": 1400, "height": 1000})
 
 
@@ -159,7 +148,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
         "list(range(1, lab.trainer.position.step + 1)))",
     )
     assert steps == "True"
-    pictures(lab, "trained", BOTH_THEMES)
+    pictures(lab, "trained", THEMES)
 
 
 def test_sliders_act_from_the_next_round(lab: Page) -> None:
@@ -171,7 +160,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
     lab.keyboard.press("ArrowRight")
     wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
     assert run_code(lab, "print(lab.trainer.schedule.task_steps)") == "4"
-    pictures(lab, "pending", BOTH_THEMES)
+    pictures(lab, "pending", THEMES)
 
     click(lab, "step-phase")
     click(lab, "step-phase")
@@ -211,7 +200,7 @@ def test_an_error_is_shown_and_undone(lab: Page) -> None:
     wait_for(lab, ".snnviz-alert [role=alert]", "The loss became")
     lab.locator(".snnviz-alert summary:visible").click()
     wait_for(lab, ".snnviz-alert pre", "TrainingStopped")
-    pictures(lab, "error", BOTH_THEMES)
+    pictures(lab, "error", THEMES)
     wait_for(lab, ".snnviz-rollback", "Back to epoch 1").click()
     expect(lab.locator(".snnviz-alert [role=alert]")).to_have_count(0)
     expect(lab.locator(".snnviz-rollback:visible")).to_have_count(0)
@@ -282,7 +271,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     pins = "sum(map(len, lab.trainer.pins.values()))"
     events = "sum(lab.trainer.history.events.event == 'pin')"
     assert run_code(lab, f"print({pins}, {events})") == "1 1"
-    pictures(lab, "neuron", BOTH_THEMES)
+    pictures(lab, "neuron", THEMES)
 
 
 def test_time_machine_replay_and_fork(lab: Page) -> None:

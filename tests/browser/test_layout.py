@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import jupyter
 from tests.browser.conftest import Kept
-from tests.browser.jupyter import run_code, screenshot, wait_for
-from tests.browser.test_lab import LAB, TRAINER, set_theme
+from tests.browser.jupyter import DARK, LIGHT, run_code, screenshot, set_theme, wait_for
+from tests.browser.test_lab import LAB, TRAINER
 
 # From where the lab begins, so that scrolling does not count.
 PLACES = """() => {
@@ -22,6 +22,27 @@ PLACES = """() => {
         return [css, Math.round(box.x - lab.x), Math.round(box.y - lab.y), Math.round(box.width)];
     });
 }"""
+# What is done to the lab, and what it says of that, where.
+SAID = (
+    (
+        "a what-if",
+        "lab.what_if({'fc1': list(range(100))})",
+        ".snnviz-whatif-result p",
+        "What if 100 neurons of fc1 were off",
+    ),
+    (
+        "a refusal",
+        "lab.what_if({'fc1': list(range(500))})\nlab.keep()",
+        ".snnviz-whatif-result [role=alert]",
+        "Refused",
+    ),
+    (
+        "the past",
+        "lab.let_go()\nlab.show_epoch(1)",
+        ".snnviz-editor-note",
+        "For a fork from epoch 1",
+    ),
+)
 IN_SIGHT = """() => {
     const window = document.querySelector(".jp-WindowedPanel-outer, .jp-Notebook");
     const end = window.getBoundingClientRect().bottom;
@@ -42,7 +63,7 @@ def made(kept: Kept) -> Page:
 def lab(kept: Kept) -> Page:
     """A lab for tests that look and leave it as it was: one for all of them."""
     page = kept.page or made(kept)
-    set_theme(page, "JupyterLab Light")
+    set_theme(page, LIGHT)
     page.set_viewport_size(jupyter.VIEWPORT)
     page.evaluate("() => window.jupyterapp.shell.expandLeft()")
     page.wait_for_timeout(500)
@@ -120,7 +141,7 @@ def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
             }"""
         )
         assert cut == []
-    set_theme(lab, "JupyterLab Dark")
+    set_theme(lab, DARK)
     for css in (".snnviz-speed select", ".snnviz-choose-metric select"):
         arrow = lab.locator(css).first.evaluate("box => getComputedStyle(box).backgroundImage")
         assert "%23e0e0e0" in arrow
@@ -170,15 +191,10 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
     wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
     wait_for(lab, ".snnviz-task_steps .snnviz-hint", "still 4 in this round")
     stays("a notice")
-    run_code(lab, "lab.what_if({'fc1': list(range(100))})")
-    wait_for(lab, ".snnviz-whatif-result p", "What if 100 neurons of fc1 were off")
-    stays("a what-if")
-    run_code(lab, "lab.what_if({'fc1': list(range(500))})\nlab.keep()")
-    wait_for(lab, ".snnviz-whatif-result [role=alert]", "Refused")
-    stays("a refusal")
-    run_code(lab, "lab.let_go()\nlab.show_epoch(1)")
-    wait_for(lab, ".snnviz-editor-note", "For a fork from epoch 1")
-    stays("the past")
+    for what, code, css, said in SAID:
+        run_code(lab, code)
+        wait_for(lab, css, said)
+        stays(what)
     run_code(lab, "lab._machine.speed.value = 1")
     lab.locator(".snnviz-replay:visible").click()
     wait_for(lab, ".snnviz-replay", "Stop")

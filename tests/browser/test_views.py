@@ -8,8 +8,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
+    LIGHT,
+    THEMES,
     run_code,
     screenshot,
+    set_theme,
     wait_for,
     wait_till_said,
 )
@@ -51,12 +54,6 @@ ipywidgets.VBox([style, views.widget]).add_class("snnviz-lab")"""
 
 
 @pytest.fixture
-def folder(kept: Kept) -> Path:
-    """Where the notebook lies, with nothing else in it at first."""
-    return kept.folder
-
-
-@pytest.fixture
 def views(kept: Kept) -> Page:
     """A page with the figures of two runs."""
     page = kept.notebook([VIEWS])
@@ -76,13 +73,6 @@ def alt(page: Page, name: str, words: str) -> None:
     expect(card(page, name).locator("img")).to_have_attribute("alt", re.compile(re.escape(words)))
 
 
-def set_theme(page: Page, theme: str) -> None:
-    page.evaluate(
-        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
-    )
-    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
-
-
 def seen(page: Page) -> list[str]:
     return [name for name in CARDS if card(page, name).is_visible()]
 
@@ -93,11 +83,11 @@ def tab(page: Page, name: str) -> Locator:
 
 def shot(page: Page, name: str) -> None:
     """A picture in both themes, once all is drawn for them."""
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+    for theme in THEMES:
         set_theme(page, theme)
         page.wait_for_timeout(2000)
         screenshot(page, f"views_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
-    set_theme(page, "JupyterLab Light")
+    set_theme(page, LIGHT)
 
 
 def choose(page: Page, name: str, choice: str, option: str) -> None:

@@ -107,14 +107,14 @@ def test_play_runs_to_the_end(open_session: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "said", "epochs"),
+    ("changes", "kind", "said"),
     [
-        ({"task_lr": 0.01}, "in force", "task_lr 0.05 → 0.01: in force since step 16.", 2),
-        ({"epochs": 1}, "refused", "The schedule stays as it was.", 2),
+        ({"task_lr": 0.01}, "in force", "task_lr 0.05 → 0.01: in force since step 16."),
+        ({"epochs": 1}, "refused", "The schedule stays as it was."),
     ],
 )
 def test_what_waited_for_the_end_is_told_with_it(
-    open_session: Open, changes: dict, kind: str, said: str, epochs: int
+    open_session: Open, changes: dict, kind: str, said: str
 ) -> None:
     session = open_session(make_trainer(epochs=2, task_steps=16, task_lr=0.05))
     session.step("batch", n=12)  # into the second epoch, and into the only round
@@ -128,7 +128,7 @@ def test_what_waited_for_the_end_is_told_with_it(
     assert notice.kind == kind
     assert said in notice.text
     assert notice.text.endswith(
-        f"All {epochs} planned epochs are done. To go on, raise the number of epochs; or reset."
+        "All 2 planned epochs are done. To go on, raise the number of epochs; or reset."
     )
 
 
