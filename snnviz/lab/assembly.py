@@ -13,6 +13,7 @@ import ipywidgets as widgets
 
 from snnviz import _checks, runs
 from snnviz.history import History
+from snnviz.lab import cores
 from snnviz.lab.controls import Buttons, RunChoice
 from snnviz.lab.frame import Frame
 from snnviz.lab.messages import Messages
@@ -30,9 +31,10 @@ from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
-# While it plays, unless something is done by hand: a page on the same machine takes cores from
-# training.
-PLAYING_EVERY = 1.0
+PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand
+# The same where training calculates on every core, one of which drawing the page would hold up,
+# and with it all the others, which wait for it.
+PLAYING_EVERY_BUSY = 2.0
 PAGE_FIRST = 1.0  # seconds at most that figures wait for the page: drawing one holds it up
 Folder = str | os.PathLike[str]
 
@@ -415,7 +417,7 @@ class Lab:
             more = self._show(cards=self._views.bar.there or late)
             time.sleep(REFRESH_EVERY)
             if self.session.status.activity == "playing":
-                self._hurry.wait(PLAYING_EVERY - REFRESH_EVERY)
+                self._hurry.wait(_playing_every(self.session.trainer) - REFRESH_EVERY)
 
     def _show(self, cards: bool = True) -> bool:
         """Brings the page up to date with the newest state; whether something still waits."""
@@ -443,6 +445,10 @@ class Lab:
         except Exception as error:  # without this thread the page would stand still for good
             self._messages.fail(error)
             return False
+
+
+def _playing_every(trainer: Trainer) -> float:
+    return PLAYING_EVERY if cores.left_over(trainer.device) else PLAYING_EVERY_BUSY
 
 
 def _lab_of(trainer: Trainer) -> Lab | None:

@@ -1,4 +1,4 @@
-"""Threads that a calculation leaves behind in the thread that asked for it.
+"""The processor's cores, which training shares with the page.
 
 On Linux torch shares out its work with libgomp. Each thread that calculates keeps helpers of its
 own, and once there are more of them than cores, libgomp has all of them go to sleep at every wait:
@@ -7,8 +7,11 @@ made in the kernel's main thread and is trained in another one is such a case.
 """
 
 import ctypes
+import os
 from functools import cache
 from typing import Any
+
+import torch
 
 _SOFT = 1  # omp_pause_soft
 
@@ -27,3 +30,13 @@ def let_go() -> None:
     pause = _libgomp()
     if pause is not None:
         pause(_SOFT)
+
+
+def left_over(device: torch.device) -> int:
+    """How many of the machine's hardware threads training on the device leaves to others."""
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        allowed = os.cpu_count() or 1
+    return max(0, allowed - threads)
