@@ -46,7 +46,7 @@ def _scaled_twice(group: SwitchGroup) -> SwitchGroup:
 
 
 @contextmanager
-def _drawn_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
+def drawn_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     """Fresh norms and zero biases would hide a leak, and ReLU those of one sign."""
     generator = torch.Generator().manual_seed(0)
 
@@ -99,7 +99,7 @@ def _leaks(
     switches = switches.to(example.device)
     try:
         for sign in (1, -1):
-            with _drawn_at_random(probe, sign):
+            with drawn_at_random(probe, sign):
                 parameters = scaled_parameters(probe, switches, factors)
                 functional_call(probe, parameters, (example,))
     finally:

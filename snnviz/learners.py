@@ -77,20 +77,22 @@ class Learners:
             self._in_force = None  # they move with the weights
         else:
             _, factors, on = self._factors_in_force()
-        parameters = scaled_parameters(self.network, self.switches, factors)
+        parameters = scaled_parameters(self.network, self.switches, factors, phase="task")
         scores = self._run("task", parameters, images)
         loss = F.cross_entropy(scores.float(), labels)
-        self._learn(self._weighed(loss), lr)
+        self.task_optimizer.zero_grad(set_to_none=True)
+        # Attached to the switcher, the factors would take the gradient on to it.
+        inputs = trainable(self.network) if through_switcher else None
+        self._weighed(loss).backward(inputs=inputs)
+        self._shrink()
+        update(self.task_optimizer, lr)
         if self.together:
             self.together.settle()
         self._scaled = self._readings = None
         return measured(loss, scores, labels, on)
 
-    def _learn(self, loss: Tensor, lr: float) -> None:
-        """The task network's update; `rivals` do otherwise here."""
-        self.task_optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=trainable(self.network))
-        update(self.task_optimizer, lr)
+    def _shrink(self) -> None:
+        """Adds to the task network's gradients before its update; here there is nothing to add."""
 
     def switcher_step(self, images: Tensor, labels: Tensor, lr: float, clip: float) -> Tensor:
         """Updates the switcher; the task network's parameters and norm statistics stay.
@@ -100,7 +102,9 @@ class Learners:
         """
         self.network.train()
         factors = self._pinned_over(self.switcher.factors(self._constant_readings()))
-        parameters = scaled_parameters(self.network, self.switches, factors, constant=True)
+        parameters = scaled_parameters(
+            self.network, self.switches, factors, constant=True, phase="switcher"
+        )
         # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
         statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         scores = self._run("switcher", {**parameters, **statistics}, images)
@@ -121,7 +125,10 @@ class Learners:
         with self._autocast():
             if self.together:
                 return self.together.scores(phase, parameters, images)
-            return functional_call(self.network, parameters, (images,))
+            # Where two layers share a parameter, no factor acts on it; but as a constant it is
+            # named once and meant for both.
+            tied = phase == "switcher"
+            return functional_call(self.network, parameters, (images,), tie_weights=tied)
 
     def _weighed(self, loss: Tensor) -> Tensor:
         return loss if self.weight == 1 else loss * self.weight

@@ -4,18 +4,24 @@ A factor multiplies its neuron's pre-activation, after the norm where there is o
 same as multiplying parameters: the norm's scale and shift, or the layer's weight and bias. So the
 task network runs with `torch.func.functional_call(network, scaled_parameters(...), (images,))`;
 the user's module is never edited. Which neurons form a group is found out in `tracing.py`.
+
+In training some factors multiply the weights by which their neurons are read instead, where that
+is the same function of all parameters and factors, and so has the same gradients (`_passage.py`).
+Only at a factor of exactly 0 a ReLU that had it before it gives it no slope, and one that has it
+behind it may give one; all activations of the switcher have none there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 Factors = Mapping[str, Tensor]
+_Place = slice | Tensor  # where a layer's factors lie in the vector of all factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ class SwitchGroup:
     scaled_as: tuple[Member, ...] = field(repr=False)
     carried_as: tuple[Member, ...] = field(repr=False)  # norms and the like, scaled or not
     mixed_by: str = ""
+    moved: Literal["", "switcher", "both"] = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,35 +126,61 @@ class Switches:
         }
 
     @cached_property
-    def _places(self) -> dict[str, slice | Tensor]:
-        """Where the factors of a layer's channels lie in the vector of all factors, behind a 1."""
-        starts, start = {}, 1
+    def _places(self) -> dict[str, "_Places"]:
+        """Where the factors act in a step of each phase, and outside of training ("")."""
+        moved = {
+            "": set(),
+            "task": {name for name, g in self.groups.items() if g.moved == "both"},
+            "switcher": {name for name, g in self.groups.items() if g.moved},
+        }
+        return {phase: self._places_with(names) for phase, names in moved.items()}
+
+    def _places_with(self, moved: Container[str]) -> "_Places":
+        units = {layer.name: layer.units for layer in self.layers}
+        inputs = {layer.name: layer.inputs for layer in self.layers}
+        places, first = _Places({}, {}), 1  # behind a 1
         for group in self.groups.values():
-            starts[group.name], start = start, start + group.neurons
-        places: dict[str, slice | Tensor] = {}
-        channels = {layer.name: layer.units for layer in self.layers}
-        for group in self.groups.values():
-            first = starts[group.name]
-            for member in group.scaled_as:
-                name = member.layer
-                if member.covers(channels[name]):
-                    places[name] = slice(first, first + channels[name])
-                    continue
-                place = places.setdefault(name, torch.zeros(channels[name], dtype=torch.int64))
-                assert isinstance(place, Tensor)
-                place[torch.from_numpy(member.channels)] = torch.from_numpy(first + member.neurons)
+            if group.name in moved:
+                for member in group.read_as:
+                    _put(places.inputs, member, inputs[member.layer], first)
+            else:
+                for member in group.scaled_as:
+                    _put(places.outputs, member, units[member.layer], first)
+            first += group.neurons
         return places
 
     def to(self, device: torch.device) -> "Switches":
         """Keeps what `scaled_parameters` looks up on the device, so that no step waits for it."""
-        for name, place in self._places.items():
-            if isinstance(place, Tensor):
-                self._places[name] = place.to(device)
+        for side in (side for places in self._places.values() for side in places):
+            for name, place in side.items():
+                if isinstance(place, Tensor):
+                    side[name] = place.to(device)
         return self
 
 
+class _Places(NamedTuple):
+    """By layer, where the factors of its channels lie in the vector of all factors, behind a 1."""
+
+    outputs: dict[str, _Place]
+    inputs: dict[str, _Place]
+
+
+def _put(places: dict[str, _Place], member: Member, channels: int, first: int) -> None:
+    """Notes a layer's channels whose factors begin at `first`."""
+    if member.covers(channels):
+        places[member.layer] = slice(first, first + channels)
+        return
+    place = places.setdefault(member.layer, torch.zeros(channels, dtype=torch.int64))
+    assert isinstance(place, Tensor)
+    place[torch.from_numpy(member.channels)] = torch.from_numpy(first + member.neurons)
+
+
 def scaled_parameters(
-    network: nn.Module, switches: Switches, factors: Factors, constant: bool = False
+    network: nn.Module,
+    switches: Switches,
+    factors: Factors,
+    constant: bool = False,
+    phase: Literal["", "task", "switcher"] = "",
 ) -> dict[str, Tensor]:
     """The network's parameters with the factors multiplied in: {name: tensor}.
 
@@ -159,17 +192,28 @@ def scaled_parameters(
         switches: its switch groups.
         factors: {group name: (neurons,)}.
         constant: take the network's parameters as constants, and name all of them.
+        phase: of a training step, for which factors are moved to the readers where that is less
+            work (see `SwitchGroup.moved`). Without one, an off neuron is itself exactly 0.
     """
     scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
     vectors = [factors[name] for name in switches.groups]
     every = torch.cat([torch.ones_like(vectors[0][:1]), *vectors])  # (1 + all neurons,)
-    for layer, place in switches._places.items():
-        factor = every[place] if isinstance(place, slice) else every.index_select(0, place)
+    outputs, inputs = switches._places[phase]
+    for layer in outputs | inputs:
+        out = _taken(every, outputs[layer]) if layer in outputs else None
         for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
-            value = parameter.detach() if constant else parameter
-            shape = (-1,) + (1,) * (value.ndim - 1)
-            scaled[f"{layer}.{name}"] = value * factor.view(shape)
+            factor = None if out is None else out.view(-1, *(1,) * (parameter.ndim - 1))
+            if layer in inputs and name == "weight":
+                read = _taken(every, inputs[layer]).view(1, -1, *(1,) * (parameter.ndim - 2))
+                factor = read if factor is None else factor * read
+            if factor is not None:
+                value = parameter.detach() if constant else parameter
+                scaled[f"{layer}.{name}"] = value * factor
     return scaled
+
+
+def _taken(every: Tensor, place: _Place) -> Tensor:
+    return every[place] if isinstance(place, slice) else every.index_select(0, place)
 
 
 class NeuronWeights(NamedTuple):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from snnviz._costs import with_costs
 from snnviz._grouping import shared_parameters, switch_group, writers_among
 from snnviz._leaks import without_leaks
+from snnviz._passage import with_moves
 from snnviz._probe import WRITERS, check_arguments, copied, positions_used, running
 from snnviz.switches import Switches, SwitchGroup
 
@@ -81,6 +82,7 @@ def find_switches(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
+    groups = with_moves(probe, example, groups, shared)
     return with_costs(probe, groups, left_alone, positions)
 
 

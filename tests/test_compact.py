@@ -19,6 +19,7 @@ import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,8 +29,8 @@ from snnviz.data import ImageData
 from snnviz.export import save_compact
 from snnviz.networks import NETWORKS as NAMED
 from snnviz.networks import network
-from snnviz.schedule import Schedule
-from snnviz.switches import Size, Switches
+from snnviz.schedule import Phase, Schedule
+from snnviz.switches import Size, Switches, scaled_parameters
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
 from tests import networks_at_random, reference
@@ -317,6 +318,13 @@ def put_together(plan: Plan, seed: int) -> None:
     with torch.no_grad():
         difference = float((small(images) - expected).abs().max())
     assert difference <= 1e-5 * float(expected.abs().max())
+    phases: tuple[Phase, ...] = ("task", "switcher")
+    for phase in phases:  # wherever a step of training has the factors act
+        parameters = scaled_parameters(net, switches, factors, phase=phase)
+        with torch.no_grad():
+            scores = functional_call(net, parameters, (images,))
+        assert float((scores - expected).abs().max()) <= 1e-9 * float(expected.abs().max())
+    seen["moved"] += any(g.moved for g in switches.groups.values())
     assert count(small, images) == report.after
     assert count(net, images) == report.before == switches.size()
     if not report.kept and not report.removed:
@@ -343,6 +351,7 @@ def test_networks_put_together_at_random() -> None:
     assert seen["several writers"] >= 0.1 * n
     assert seen["joined"] >= 1
     assert seen["cut"] >= 0.05 * n
+    assert seen["moved"] >= 0.1 * n
 
 
 # --- special factors -----------------------------------------------------------------------------

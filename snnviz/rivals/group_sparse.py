@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnviz.learners import Learners, trainable, update
+from snnviz.learners import Learners
 from snnviz.rivals.pruning import Scores, by_group, pruned
 from snnviz.rivals.start import Start, number
 from snnviz.trainer import Trainer
@@ -54,12 +54,9 @@ class GroupSparseLearners(Learners):
     def stop_shrinking(self) -> None:
         self._pruner = None
 
-    def _learn(self, loss: Tensor, lr: float) -> None:
-        self.task_optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=trainable(self.network))
+    def _shrink(self) -> None:
         if self._pruner is not None:
             self._pruner.regularize(self.network)
-        update(self.task_optimizer, lr)
 
     def _not_switched(self) -> list[tuple[str, torch.nn.Module]]:
         written = {name for group in self.groups for name in group.writers}

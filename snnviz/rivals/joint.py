@@ -32,9 +32,6 @@ class JointLearners(Learners):
         """What is added to the loss."""
         return 0.0
 
-    def shrink(self) -> None:
-        """Adds to the gradients, before the update."""
-
     def task_step(
         self, images: Tensor, labels: Tensor, lr: float, through_switcher: bool = False
     ) -> Tensor:
@@ -50,7 +47,7 @@ class JointLearners(Learners):
         self.switcher_optimizer.zero_grad(set_to_none=True)
         own = list(self.switcher.parameters())
         (loss + self.penalty()).backward(inputs=[*trainable(self.network), *own])
-        self.shrink()
+        self._shrink()
         update(self.task_optimizer, lr)
         if own:
             update(self.switcher_optimizer, lr * self._ratio)

@@ -83,7 +83,7 @@ class SlimmingLearners(JointLearners):
     def gates(self) -> Factors:
         return self.switcher.factors()
 
-    def shrink(self) -> None:
+    def _shrink(self) -> None:
         for scale in _norm_scales(self):
             if scale.grad is not None:
                 scale.grad.add_(scale.detach().sign(), alpha=self.strength)
