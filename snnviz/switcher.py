@@ -8,7 +8,7 @@ group permutes their factors.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -170,6 +170,7 @@ class Switcher(nn.Module):
         for i, n in enumerate(fan_in.values()):
             # Drawn anew from the same seed whenever a switcher is made, so never saved.
             self.register_buffer(f"signs{i}", _signs(n) if n > MOST_INPUTS else None, False)
+        self._kept_rows: dict[int, tuple[Any, Tensor]] = {}
         # A score of 0 for every neuron is a factor of 1 for every neuron.
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
@@ -185,6 +186,7 @@ class Switcher(nn.Module):
     ) -> "Readings":
         """What `factors` needs to know of the weights; it stays as long as they stay.
 
+        Without gradients, hashes of wide layers lie in memory that the next call uses again.
         `outgoing` is {group: what `outgoing_lengths` gives}, if the switcher reads that.
         """
         own = self.score.weight.dtype  # the switcher's, whatever the task network's is
@@ -206,7 +208,8 @@ class Switcher(nn.Module):
         rows = []
         for i, (incoming, *_) in enumerate(parts):
             signs = getattr(self, f"signs{i}")
-            incoming = incoming if signs is None else _hashed(incoming, signs)
+            if signs is not None:
+                incoming = _hashed(incoming, signs, self._row_memory(i, incoming))
             rows.append(incoming)  # (neurons of a group, at most MOST_INPUTS)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
@@ -223,11 +226,12 @@ class Switcher(nn.Module):
             for rows, reader in zip(readings.rows, self.readers, strict=True)
         ]
         shifts = torch.stack([reader.bias for reader in self.readers])  # type: ignore[misc]
-        h = torch.cat(read) * readings.unit  # (neurons of all groups, hidden)
-        h = h + self.measures(readings.measures)
+        # (neurons of all groups, hidden); in place, for new memory is what would take the time
+        h = torch.cat(read).mul_(readings.unit)
+        h = h.addmm_(readings.measures, self.measures.weight.T)
         # Each group has one shift: its reader's, and what its neurons have in common.
         means = layout.means(h) + shifts  # (groups, hidden)
-        h = h + layout.members @ (shifts + self.fellows(means))
+        h = h.addmm_(layout.members, shifts + self.fellows(means))
         if self.config.attention:
             h = h + self._attended(self.norm(h), layout.counts)
         h = self.norm(h)
@@ -256,6 +260,16 @@ class Switcher(nn.Module):
             order = torch.randperm(len(part[0]), generator=generator).to(part[0].device)
             return [each.index_select(0, order) for each in part]
         return [torch.randn(each.shape, generator=generator).to(each) for each in part]
+
+    def _row_memory(self, group: int, incoming: Tensor) -> Tensor | None:
+        """Where to hash to: new memory is what would take much of the time."""
+        if torch.is_grad_enabled():
+            return None
+        kind = (len(incoming), incoming.device, incoming.dtype, type(incoming))
+        kept = self._kept_rows.get(group)
+        if kept is None or kept[0] != kind:
+            kept = self._kept_rows[group] = kind, incoming.new_empty(len(incoming), MOST_INPUTS)
+        return kept[1]
 
     def _layout(self, counts: tuple[int, ...], like: Tensor) -> "_Layout":
         kept: _Layout | None = getattr(self, "_kept_layout", None)
@@ -313,13 +327,15 @@ def _signs(fan_in: int) -> Tensor:
     return signs / math.sqrt(parts)
 
 
-def _hashed(incoming: Tensor, signs: Tensor) -> Tensor:
+def _hashed(incoming: Tensor, signs: Tensor, out: Tensor | None = None) -> Tensor:
     """Sums parts of the fan-in with random signs: (neurons, fan_in) -> (neurons, MOST_INPUTS).
+
+    `out` is memory to use for it, if there is no gradient.
 
     Source: feature hashing (Weinberger et al. 2009); it keeps inner products on average.
     """
     first, *others = incoming.split(signs.shape[1], 1)
-    total = first * signs[0]
+    total = torch.mul(first, signs[0], out=out)
     for part, sign in zip(others, signs[1:], strict=True):
         count = part.shape[1]
         total[:, :count].addcmul_(part, sign[:count])  # in place: it is memory that takes the time

@@ -34,7 +34,11 @@ class Member:
 
     def covers(self, channels: int) -> bool:
         """Whether these are all of a layer's channels, and the neurons in their order."""
-        whole = np.arange(channels)
+        return self._in_order and len(self.channels) == channels
+
+    @cached_property
+    def _in_order(self) -> bool:
+        whole = np.arange(len(self.channels))
         return np.array_equal(self.channels, whole) and np.array_equal(self.neurons, whole)
 
 

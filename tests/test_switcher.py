@@ -469,3 +469,21 @@ def test_hashing_keeps_inner_products_on_average() -> None:
     assert (after - before).abs().mean() < 0.03
     assert (after - before).mean().abs() < 0.005
     assert Switcher({"it": 4608}).readers[0].in_features == signs.shape[1] == 1024
+
+
+def test_hashes_lie_in_memory_that_is_used_again() -> None:
+    switcher = Switcher({"wide": 3000, "slim": 5})
+    generator = torch.Generator().manual_seed(0)
+    places = []
+    for n in (4, 4, 6):
+        weights = {
+            name: NeuronWeights(torch.randn(n, fan_in, generator=generator), *torch.ones(2, n))
+            for name, fan_in in (("wide", 3000), ("slim", 5))
+        }
+        with torch.no_grad():
+            kept = switcher.read(weights)
+        for ours, other in zip(kept.rows, switcher.read(weights).rows, strict=True):
+            assert torch.equal(ours, other)
+        places.append(kept.rows[0].data_ptr())
+        assert kept.rows[0].data_ptr() != switcher.read(weights).rows[0].data_ptr()
+    assert places[0] == places[1] != places[2]
