@@ -200,7 +200,7 @@ class Learners:
         if config.reads == "nothing":
             return FreeFactors({g.name: g.neurons for g in self.groups}, config)
         fan_in = {g.name: neuron_weights(self.network, g).incoming.shape[1] for g in self.groups}
-        return Switcher(fan_in, config, seed)
+        return Switcher(fan_in, config, seed, {g.name: g.neurons for g in self.groups})
 
     def _read(self) -> Any:
         """What the switcher reads."""

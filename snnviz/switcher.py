@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from snnviz.switches import NeuronWeights
 
-READS = ("weights", "shuffled", "random", "nothing")
+READS = ("weights", "movement", "shuffled", "random", "nothing")
 MOST_INPUTS = 1024  # numbers that a reader takes from a neuron's incoming weights
 
 
@@ -86,9 +86,11 @@ class SwitcherConfig:
         gain: multiplies the scores; it decides how fast a group parts into on and off.
         gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
             "fixed" (the same in every group).
-        reads: "weights"; or, to find out what reading them is good for, "shuffled" (those of
-            another neuron of the group), "random" (fixed random numbers in their place), or
-            "nothing" (there is no network; each neuron has a score of its own).
+        reads: "weights"; "movement" (the weights, and how they have moved since the last round:
+            how far, and whether they grew or shrank, which is what the gradient says of them); or,
+            to find out what reading them is good for, "shuffled" (those of another neuron of the
+            group), "random" (fixed random numbers in their place), or "nothing" (there is no
+            network; each neuron has a score of its own).
         outgoing: read also how long the weights are by which others read a neuron.
         attention: neurons of a group look at one another, besides at their mean.
     """
@@ -147,10 +149,15 @@ class Switcher(nn.Module):
         fan_in: {group: incoming weights of each of its neurons}.
         config: how it is built.
         seed: of the initial weights; torch's own random state is left as it was.
+        neurons: {group: how many}, for a switcher that reads movement.
     """
 
     def __init__(
-        self, fan_in: Mapping[str, int], config: SwitcherConfig | None = None, seed: int = 0
+        self,
+        fan_in: Mapping[str, int],
+        config: SwitcherConfig | None = None,
+        seed: int = 0,
+        neurons: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.config, self.seed = config or SwitcherConfig(), seed
@@ -160,7 +167,8 @@ class Switcher(nn.Module):
             torch.manual_seed(seed)
             inputs = [min(n, MOST_INPUTS) for n in fan_in.values()]
             self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in inputs)
-            self.measures = nn.Linear(3 + self.config.outgoing, hidden, bias=False)
+            measures = 3 + self.config.outgoing + 2 * self._watches
+            self.measures = nn.Linear(measures, hidden, bias=False)
             self.fellows = nn.Linear(hidden, hidden, bias=False)
             self.norm = nn.LayerNorm(hidden)
             self.middle = nn.Linear(hidden, hidden)
@@ -170,6 +178,12 @@ class Switcher(nn.Module):
         for i, n in enumerate(fan_in.values()):
             # Drawn anew from the same seed whenever a switcher is made, so never saved.
             self.register_buffer(f"signs{i}", _signs(n) if n > MOST_INPUTS else None, False)
+        if self._watches:
+            if neurons is None:
+                raise ValueError("neurons must be given where switcher.reads is 'movement'.")
+            for i, (name, n) in enumerate(zip(fan_in, inputs, strict=True)):
+                for when in ("now", "before"):  # part of the state, for a run that is taken up
+                    self.register_buffer(f"{when}{i}", torch.zeros(neurons[name], n))
         self._kept_rows: dict[int, tuple[Any, Tensor]] = {}
         # A score of 0 for every neuron is a factor of 1 for every neuron.
         nn.init.zeros_(self.score.weight)
@@ -195,22 +209,24 @@ class Switcher(nn.Module):
             assert outgoing is not None
             for name, part in zip(self.groups, parts, strict=True):
                 part.append(outgoing[name].to(own).clamp_min(1e-12).log())
-        if self.config.reads != "weights":
+        if self.config.reads in ("shuffled", "random"):
             parts = [self._instead(i, part) for i, part in enumerate(parts)]
-        lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, *_ in parts]
-        layout = self._layout(tuple(len(length) for length in lengths), lengths[0])
-        length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)
-        measures = [length.log(), *(torch.cat(each) for each in list(zip(*parts, strict=True))[1:])]
-        centred = layout.centred(torch.stack(measures, 1))  # (neurons, 3 or 4)
-        variance = layout.means(centred.square()).clamp_min(
-            1e-30
-        )  # a root's slope at 0 is infinite
         rows = []
         for i, (incoming, *_) in enumerate(parts):
             signs = getattr(self, f"signs{i}")
             if signs is not None:
                 incoming = _hashed(incoming, signs, self._row_memory(i, incoming))
             rows.append(incoming)  # (neurons of a group, at most MOST_INPUTS)
+        if self._watches:
+            for i, part in enumerate(parts):
+                part.extend(self._movement(i, rows[i]))
+        lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, *_ in parts]
+        layout = self._layout(tuple(len(length) for length in lengths), lengths[0])
+        length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)
+        measures = [length.log(), *(torch.cat(each) for each in list(zip(*parts, strict=True))[1:])]
+        centred = layout.centred(torch.stack(measures, 1))  # (neurons, 3 to 6)
+        # A root's slope at 0 is infinite.
+        variance = layout.means(centred.square()).clamp_min(1e-30)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
         roots = [math.sqrt(incoming.shape[1]) for incoming, *_ in parts]
@@ -261,6 +277,25 @@ class Switcher(nn.Module):
             return [each.index_select(0, order) for each in part]
         return [torch.randn(each.shape, generator=generator).to(each) for each in part]
 
+    @property
+    def _watches(self) -> bool:
+        return self.config.reads == "movement"
+
+    def _movement(self, group: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(neurons,) twice: how far weights have moved for their length, and how much outwards.
+
+        Since the last reading that found other weights than these: to read twice changes nothing.
+        """
+        now, before = getattr(self, f"now{group}"), getattr(self, f"before{group}")
+        with torch.no_grad():
+            moved = (rows != now).any()  # stays on the device
+            before.copy_(torch.where(moved, now, before))
+            now.copy_(rows)
+        way = rows - before
+        far = torch.linalg.vector_norm(way, dim=1)
+        length = torch.linalg.vector_norm(rows, dim=1).clamp_min(1e-12)
+        return far / length, (way * rows).sum(1) / (far.clamp_min(1e-12) * length)
+
     def _row_memory(self, group: int, incoming: Tensor) -> Tensor | None:
         """Where to hash to: new memory is what would take much of the time."""
         if torch.is_grad_enabled():
@@ -283,7 +318,7 @@ class Readings(NamedTuple):
 
     rows: tuple[Tensor, ...]  # for each group (neurons, inputs): incoming weights, or their hash
     unit: Tensor  # (N, 1): brings each row to a length of the root of its fan-in
-    measures: Tensor  # (N, 3): log length, scale and shift, standardised within the group
+    measures: Tensor  # (N, 3 to 6): log length, scale, shift and so on, standardised in the group
     layout: "_Layout"
 
 

@@ -1,6 +1,7 @@
 """One step of each learner: against the hook-based twin, what stays frozen, and on odd devices."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -414,15 +415,19 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
         assert tensor.dtype == torch.float32
 
 
-@pytest.mark.parametrize(("optimizer", "through"), [("sgd", False), ("adam", True)])
+@pytest.mark.parametrize(
+    ("optimizer", "through", "reads"),
+    [("sgd", False, "weights"), ("adam", True, "weights"), ("sgd", False, "movement")],
+)
 @pytest.mark.parametrize("name", NAMED)
-def test_whole_steps_on_meta(name: str, optimizer: str, through: bool) -> None:
+def test_whole_steps_on_meta(name: str, optimizer: str, through: bool, reads: str) -> None:
     """No value can be read there and no CPU tensor taken along: neither happens in a step."""
     plan = Schedule(task_optimizer=optimizer, switcher_optimizer=optimizer)
     on_cpu = learners(name)
     switches = find_switches(on_cpu.network, next(batches(name, 1))[0])
     meta = torch.device("meta")
-    ours = Learners(on_cpu.network.to(meta), switches, FAST, plan, 0, meta, "float32")
+    config = dataclasses.replace(FAST, reads=reads)
+    ours = Learners(on_cpu.network.to(meta), switches, config, plan, 0, meta, "float32")
     for (images, labels), phase in zip(batches(name, 8), STEPS, strict=True):
         images, labels = images.to(meta), labels.to(meta)
         if phase == "task":

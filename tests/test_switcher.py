@@ -401,6 +401,56 @@ def test_attention_by_hand() -> None:
     torch.testing.assert_close(switcher._attended(h, (5, 2))[:5], wanted)
 
 
+@pytest.mark.parametrize("fan_in", [5, 3000])
+def test_how_weights_have_moved(fan_in: int) -> None:
+    """Against a slow loop over neurons: since it last found other weights, and no matter how often
+    it looks."""
+    config = SwitcherConfig(reads="movement")
+    switcher = Switcher({"a": fan_in}, config, neurons={"a": 9})
+    start, grown = neurons(9, fan_in), neurons(9, fan_in, 3)
+    moved = grown._replace(incoming=start.incoming * 1.1 + 0.2 * grown.incoming)
+
+    def measures(weights: NeuronWeights) -> Tensor:
+        with torch.no_grad():
+            return switcher.read({"a": weights}).measures[:, 3:]
+
+    assert measures(start).abs().max() < 0.1  # nothing is known yet
+    for _ in range(2):
+        found = measures(moved)
+        wanted = []
+        rows = [
+            w if fan_in <= 1024 else module._hashed(w, module._signs(fan_in))
+            for w in (start.incoming, moved.incoming)
+        ]
+        for before, now in zip(*rows, strict=True):
+            way = now - before
+            wanted.append([way.norm() / now.norm(), torch.cosine_similarity(way, now, dim=0)])
+        plain = torch.tensor(wanted)
+        plain = (plain - plain.mean(0)) / plain.std(0, correction=0)
+        torch.testing.assert_close(found, plain, rtol=1e-2, atol=1e-2)
+    back = measures(start)
+    assert not torch.allclose(back, found, atol=0.05)
+
+
+def test_how_weights_have_moved_reaches_the_factors() -> None:
+    found = []
+    for times in (0.5, -0.5):
+        torch.manual_seed(0)
+        switcher = Switcher({"a": 5}, SwitcherConfig(reads="movement"), neurons={"a": 9})
+        nn.init.normal_(switcher.score.weight)
+        weights = neurons(9, 5)
+        some = torch.linspace(-1, 1, 9).unsqueeze(1)
+        switcher({"a": weights._replace(incoming=weights.incoming * (1 - times * some))})
+        found.append(switcher({"a": weights})["a"])
+    assert not torch.allclose(*found, atol=1e-2)
+
+
+def test_movement_of_how_many_neurons() -> None:
+    message = "neurons must be given where switcher.reads is 'movement'."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Switcher({"a": 5}, SwitcherConfig(reads="movement"))
+
+
 def test_shuffled_it_reads_another_neurons_weights() -> None:
     config = SwitcherConfig(reads="shuffled")
     switcher, plain = awake({"a": 5}, config), awake({"a": 5})
@@ -425,8 +475,8 @@ def test_random_it_reads_nothing_of_the_weights() -> None:
     [
         (
             {"reads": "minds"},
-            "switcher.reads must be one of 'weights', 'shuffled', 'random', 'nothing', "
-            "got 'minds'.",
+            "switcher.reads must be one of 'weights', 'movement', 'shuffled', 'random', "
+            "'nothing', got 'minds'.",
         ),
         ({"outgoing": 1}, "switcher.outgoing must be True or False, got 1."),
         (
