@@ -32,6 +32,7 @@ ORDER = (
     "_grouping",
     "_costs",
     "_leaks",
+    "_passage",
     "tracing",
     "switcher",
     "free",
