@@ -55,8 +55,15 @@ setup:
 	printf '%s\n' "$$wanted" > "$(STAMP)"
 
 # BROWSER may also come from the surroundings, as the name of a program; then Jupyter opens that one.
+# Jupyter would ask whether to fetch news, in front of the notebook, and fetch them from the internet.
 lab: setup
 	@set -eu; \
+	settings="$(VENV)/share/jupyter/lab/settings/overrides.json"; \
+	if [ ! -e "$$settings" ]; then \
+	  mkdir -p "$${settings%/*}"; \
+	  echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+	    > "$$settings"; \
+	fi; \
 	set -- --ip=localhost --port="$(PORT)" --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb; \
 	case "$(BROWSER)" in \
