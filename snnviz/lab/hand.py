@@ -1,24 +1,19 @@
-"""What a session knows besides its steps: neurons under the user's hand, and past epochs' states.
+"""Neurons under the user's hand: what a session knows besides its steps.
 
 All of it runs in the session's thread, between two steps.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from torch import Tensor
 
-from snnviz import _pins, runs
-from snnviz._probe import copied
+from snnviz import _pins
 from snnviz.lab.neuron import Page, looked_at
 from snnviz.lab.whatif import Changes, Trial, checked, tried
-from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
 FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
-MOST_PAST = 2**30  # bytes that past states may take
 
 
 class Hand:
@@ -117,72 +112,3 @@ class Hand:
     def _look(self) -> None:
         if self._looking:
             self.page = looked_at(self._trainer, *self._looking)
-
-
-class Past:
-    """States at past epochs' ends: of a recorded run those in its folder, else in memory.
-
-    In memory as many are kept as there is room for.
-    """
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._states: dict[int, Mapping[str, Any]] = {}
-        self.epochs: frozenset[int] = frozenset()
-        self.keep()
-
-    def keep(self) -> None:
-        """Takes the state at the last epoch's end."""
-        if isinstance(self._trainer, runs.Trainer) and self._trainer.folder is not None:
-            self.epochs = self._trainer.kept
-            return
-        state = self._trainer.epoch_end
-        self._states[state["position"].epoch] = state
-        while len(self._states) > 2 and self._bytes() > MOST_PAST:
-            del self._states[sorted(self._states)[1]]  # the start and the newest stay
-        self.epochs = frozenset(self._states)
-
-    def went_back(self) -> None:
-        """Forgets what came after."""
-        now = self._trainer.position.epoch
-        self._states = {epoch: state for epoch, state in self._states.items() if epoch <= now}
-        self.keep()
-
-    def branch(self, epoch: int, schedule: Schedule | None = None, name: str = "") -> Trainer:
-        """A trainer that goes on from the end of an epoch.
-
-        Args:
-            schedule: from there on; None: the one of that time.
-            name: of the new run's folder, if this one has a folder.
-        """
-        trainer = self._trainer
-        if isinstance(trainer, runs.Trainer) and trainer.folder is not None:
-            # Copied, and in this thread: another one would find it in the middle of a step.
-            network = copied(trainer.network)
-            return runs.Trainer.fork(
-                trainer.folder, epoch, schedule, name or None, network=network, data=trainer.data
-            )
-        if epoch not in self._states:
-            kept = ", ".join(map(str, sorted(self._states))) or "none"
-            raise ValueError(
-                f"the state at the end of epoch {epoch} is not kept; kept are {kept}. "
-                "To keep them all, give the trainer a folder: Trainer(..., folder=...)."
-            )
-        made = trainer.branch(self._states[epoch])
-        if schedule is not None:
-            made.schedule = schedule
-        return made
-
-    def _bytes(self) -> int:
-        return sum(t.nbytes for state in self._states.values() for t in _tensors(state))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

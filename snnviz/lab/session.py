@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, Literal
 
 from snnviz.lab import cores
-from snnviz.lab.hand import Hand, Past
+from snnviz.lab.hand import Hand
+from snnviz.lab.states import PastStates
 from snnviz.lab.status import Activity, Notice, Problem, Status, in_words
 from snnviz.lab.whatif import Changes
 from snnviz.schedule import Phase, Position, Schedule
@@ -71,7 +72,7 @@ class Session:
             self._generation = 0
             self._hand = Hand(trainer)
             self._refusal = ""
-            self._past = Past(trainer)
+            self._states = PastStates(trainer)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
             self._closing = False  # no command comes after the one that closes
@@ -257,7 +258,7 @@ class Session:
         if goal.reached(plan, before, trainer.position):
             self._goals.popleft()
         if trainer.position.epoch > before.epoch:
-            self._past.keep()
+            self._states.keep()
             self._hand.epoch_ended()
         if record.phase == "switcher" and trainer.phase == "task":
             self._hand.factors_moved()
@@ -285,7 +286,7 @@ class Session:
         self._goals.clear()
         self._problem = self._notice = None
         way()
-        self._past.went_back()
+        self._states.went_back()
         self._hand.went_back()
         self._generation += 1
         self._records = {}
@@ -344,7 +345,7 @@ class Session:
         name: str,
     ) -> None:
         try:
-            made = self._past.branch(epoch, schedule, name)
+            made = self._states.branch(epoch, schedule, name)
         except Exception as error:
             then(error)
         else:
@@ -409,7 +410,7 @@ class Session:
             kept=self._hand.kept,
             page=self._hand.page,
             refusal=self._refusal,
-            forkable=self._past.epochs,
+            forkable=self._states.epochs,
             notice=self._notice,
             problem=self._problem,
         )

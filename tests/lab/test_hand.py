@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from snnviz.lab import hand
-from snnviz.lab.hand import Hand, Past
+from snnviz.lab import states
+from snnviz.lab.hand import Hand
 from snnviz.lab.session import Session
+from snnviz.lab.states import PastStates
 from snnviz.lab.whatif import checked, tried
 from snnviz.trainer import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
@@ -177,7 +178,7 @@ def test_past_states_lead_to_branches_and_take_bounded_memory(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_trainer(epochs=6)
-    past = Past(made)
+    past = PastStates(made)
     for _ in range(4):
         made.run(1, progress=False)
         past.keep()
@@ -195,7 +196,7 @@ def test_past_states_lead_to_branches_and_take_bounded_memory(
         "To keep them all, give the trainer a folder: Trainer(..., folder=...)."
     )
     size = past._bytes()
-    monkeypatch.setattr(hand, "MOST_PAST", int(3.5 * size))
+    monkeypatch.setattr(states, "MOST_BYTES", int(3.5 * size))
     for _ in range(5):
         made.run(1, progress=False)
         past.keep()
