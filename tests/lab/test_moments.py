@@ -147,7 +147,7 @@ def test_a_fork_is_of_the_moment_with_a_name(machine: Machine) -> None:
 
 
 def test_an_epoch_that_was_not_kept_cannot_be_forked(machine: Machine) -> None:
-    machine.session._past.epochs = frozenset({0, 4})
+    machine.session._states.epochs = frozenset({0, 4})
     machine.session.step("batch")
     machine.session.wait(timeout=TIMEOUT)
     machine.made.go(2)
