@@ -14,29 +14,37 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from snnviz._costs import with_costs
 from snnviz._leaks import drawn_at_random
-from snnviz.switches import SwitchGroup
+from snnviz.switches import SwitchGroup, scaled_parameters
 
 _DECADES = 3  # factors go up and down so far, for what saturates does not do so near 1
 _CLOSE = 1e-3  # of the greatest value; what a factor does not go through differs by far more
 
 
 def with_moves(
-    probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], shared: Container[Tensor]
+    probe: nn.Module,
+    example: Tensor,
+    groups: dict[str, SwitchGroup],
+    positions: dict[str, int],
+    shared: Container[Tensor],
 ) -> dict[str, SwitchGroup]:
     """The groups, with `moved` set where it pays and gives the readers the same sums."""
 
     def fewer(group: SwitchGroup) -> bool:
         return _weights(probe, group.readers) < _weights(probe, group.writers)
 
+    def same(group: SwitchGroup) -> bool:
+        return _same(probe, example, group, positions)
+
     free = {name: g for name, g in groups.items() if _may_move(probe, g, shared)}
-    both = {name for name, g in free.items() if fewer(g) and _same(probe, example, g)}
+    both = {name for name, g in free.items() if fewer(g) and same(g)}
     scaled = {layer for name, g in groups.items() if name not in both for layer in g.scaled}
     found = dict(groups)
     for name, group in free.items():
         if name in both:
             found[name] = replace(group, moved="both")
-        elif scaled.issuperset(group.readers) and _same(probe, example, group):
+        elif scaled.issuperset(group.readers) and same(group):
             found[name] = replace(group, moved="switcher")
     return found
 
@@ -47,7 +55,7 @@ def _may_move(probe: nn.Module, group: SwitchGroup, shared: Container[Tensor]) -
     plain = all(
         getattr(reader, "groups", 1) == 1 and reader.weight not in shared for reader in readers
     )
-    return plain and not group.carried_as and set(group.scaled) == set(group.writers)
+    return plain and not group.carried_as
 
 
 def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
@@ -56,40 +64,24 @@ def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
 
 
 @torch.no_grad()
-def _same(probe: nn.Module, example: Tensor, group: SwitchGroup) -> bool:
+def _same(probe: nn.Module, example: Tensor, group: SwitchGroup, positions: dict[str, int]) -> bool:
     """Runs the copy, drawn at random, with random factors at either place."""
+    moved = {group.name: replace(group, moved="both")}
+    switches = with_costs(probe, moved, {}, positions).to(example.device)
     generator = torch.Generator().manual_seed(0)
     exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * _DECADES
-    factors = (10**exponents).to(example)
+    factors = {group.name: (10**exponents).to(example)}
     told = False
     for sign in (1, -1):
         with drawn_at_random(probe, sign):
             before = _sums(probe, example, group, {})
-            written = _sums(probe, example, group, _scaled(probe, group, factors, reading=False))
-            read = _sums(probe, example, group, _scaled(probe, group, factors, reading=True))
+            written = _sums(probe, example, group, scaled_parameters(probe, switches, factors))
+            at_readers = scaled_parameters(probe, switches, factors, phase="task")
+            read = _sums(probe, example, group, at_readers)
         if not _close(written, read):
             return False
         told = told or not _close(before, read)  # or the neurons were silent with all factors
     return told
-
-
-def _scaled(
-    probe: nn.Module, group: SwitchGroup, factors: Tensor, reading: bool
-) -> dict[str, Tensor]:
-    scaled = {}
-    for member in group.read_as if reading else group.written_as:
-        layer: Any = probe.get_submodule(member.layer)
-        factor = factors.new_ones(layer.weight.shape[1 if reading else 0])
-        factor[torch.from_numpy(member.channels)] = factors[torch.from_numpy(member.neurons)]
-        for name, value in layer.named_parameters(recurse=False):
-            if reading and name == "weight":
-                shape = (1, -1, *(1,) * (value.ndim - 2))
-            elif reading:
-                continue
-            else:
-                shape = (-1, *(1,) * (value.ndim - 1))
-            scaled[f"{member.layer}.{name}"] = value * factor.view(shape)
-    return scaled
 
 
 def _sums(

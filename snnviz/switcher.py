@@ -212,14 +212,13 @@ class Switcher(nn.Module):
         if self.config.reads in ("shuffled", "random"):
             parts = [self._instead(i, part) for i, part in enumerate(parts)]
         rows = []
-        for i, (incoming, *_) in enumerate(parts):
-            signs = getattr(self, f"signs{i}")
+        for i, part in enumerate(parts):
+            row, signs = part[0], getattr(self, f"signs{i}")
             if signs is not None:
-                incoming = _hashed(incoming, signs, self._row_memory(i, incoming))
-            rows.append(incoming)  # (neurons of a group, at most MOST_INPUTS)
-        if self._watches:
-            for i, part in enumerate(parts):
-                part.extend(self._movement(i, rows[i]))
+                row = _hashed(row, signs, self._row_memory(i, row))
+            rows.append(row)  # (neurons of a group, at most MOST_INPUTS)
+            if self._watches:
+                part.extend(self._movement(i, row))
         lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, *_ in parts]
         layout = self._layout(tuple(len(length) for length in lengths), lengths[0])
         length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)

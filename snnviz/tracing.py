@@ -82,7 +82,7 @@ def find_switches(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = with_moves(probe, example, groups, shared)
+    groups = with_moves(probe, example, groups, positions, shared)
     return with_costs(probe, groups, left_alone, positions)
 
 

@@ -3,13 +3,12 @@
 All of it runs in the session's thread, between two steps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from torch import Tensor
 
 from snnviz import runs
 from snnviz._probe import copied
+from snnviz.runs.checkpoint import tensors_in
 from snnviz.schedule import Schedule
 from snnviz.trainer import Trainer
 
@@ -71,15 +70,4 @@ class PastStates:
         return made
 
     def _bytes(self) -> int:
-        return sum(t.nbytes for state in self._states.values() for t in _tensors(state))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
+        return sum(t.nbytes for state in self._states.values() for t in tensors_in(state))

@@ -96,7 +96,7 @@ def read(at: Checkpoint, trainer: Trainer, root: Path) -> dict[str, Any]:
     """
     from safetensors.torch import load
 
-    most = _MOST_HEADER + 16 * sum(t.nbytes for t in _tensors(trainer.learners.state_dict()))
+    most = _MOST_HEADER + 16 * sum(t.nbytes for t in tensors_in(trainer.learners.state_dict()))
     data = _files.read_hashed(at.file, most, root)
     try:
         rest = _rest(at.file, data)
@@ -285,12 +285,16 @@ def _number(value: Any) -> int:
     return value
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors of a nested state."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _tensors(part)
+            yield from tensors_in(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors_in(part)
 
 
 def _first_line(error: BaseException) -> str:
