@@ -203,12 +203,13 @@ def number(argument: str, value: Any, least: float = -math.inf, most: float = ma
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not least <= value <= most:
         if math.isfinite(least) and math.isfinite(most):
-            limits = f" from {least:g} to {most:g}"
+            what = f"a number from {least:g} to {most:g}"
         elif math.isfinite(least):
-            limits = f" of at least {least:g}"
+            what = f"a finite number of at least {least:g}"
         else:
-            limits = f" of at most {most:g}" if math.isfinite(most) else ""
-        raise ValueError(f"{argument} must be a finite number{limits}, got {value!r}.")
+            limit = f" of at most {most:g}" if math.isfinite(most) else ""
+            what = f"a finite number{limit}"
+        raise ValueError(f"{argument} must be {what}, got {value!r}.")
     return float(value)
 
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from snnviz.compact import CompactReport, compact
 from snnviz.data import ImageData
 from snnviz.export import export, load_compact, save_compact
+from snnviz.runs import Trainer
 from snnviz.schedule import Schedule
 from snnviz.tracing import find_switches
-from snnviz.trainer import Trainer
 from tests import reference
 from tests.networks_at_random import drawn
 from tests.test_compact import (

@@ -20,9 +20,9 @@ def test_numbers_in_range_come_back_as_floats(value: float, least: float, most: 
     [
         ("1", (0,), "x must be a finite number of at least 0, got '1'."),
         (True, (), "x must be a finite number, got True."),
-        (math.nan, (0, 1), "x must be a finite number from 0 to 1, got nan."),
+        (math.nan, (0, 1), "x must be a number from 0 to 1, got nan."),
         (math.inf, (0,), "x must be a finite number of at least 0, got inf."),
-        (1.5, (0, 1), "x must be a finite number from 0 to 1, got 1.5."),
+        (1.5, (0, 1), "x must be a number from 0 to 1, got 1.5."),
         (3, (-math.inf, 2), "x must be a finite number of at most 2, got 3."),
     ],
 )

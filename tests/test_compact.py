@@ -29,10 +29,10 @@ from snnviz.data import ImageData
 from snnviz.export import save_compact
 from snnviz.networks import NETWORKS as NAMED
 from snnviz.networks import network
+from snnviz.runs import Trainer
 from snnviz.schedule import Phase, Schedule
 from snnviz.switches import Size, Switches, scaled_parameters
 from snnviz.tracing import find_switches
-from snnviz.trainer import Trainer
 from tests import networks_at_random, reference
 from tests.networks_at_random import Plan, built, drawn, plans
 

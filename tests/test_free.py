@@ -6,11 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from snnviz.free import FreeFactors
-from snnviz.learners import Learners
 from snnviz.networks.small import mlp
 from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
 from snnviz.tracing import find_switches
+from snnviz.trainer import switcher_step
+from snnviz.training.learners import Learners
 from tests import reference
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def test_a_step_against_hand_written_gradients() -> None:
     ours = Learners(network, switches, config, plan, 0, CPU, "float32")
     images, labels = torch.randn(8, 1, 4, 4), torch.arange(8) % 3
     before = {name: p.clone() for name, p in network.named_parameters()}
-    ours.switcher_step(images, labels, lr=0.5, clip=1e9)
+    switcher_step(ours, images, labels, lr=0.5, clip=1e9)
 
     scores = {
         name: torch.zeros(g.neurons, requires_grad=True) for name, g in switches.groups.items()

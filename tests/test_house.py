@@ -44,7 +44,7 @@ ORDER = (
     "_pointer",
     "history",
     "_pins",
-    "learners",
+    "training",
     "trainer",
     "runs",
     "_vocabulary",

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from snnviz.learners import Learners
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.schedule import Phase, Schedule
 from snnviz.switches import Switches, scaled_parameters
 from snnviz.tracing import find_switches
+from snnviz.trainer import switcher_step, task_step
+from snnviz.training.learners import Learners
 from tests.test_switches import BUILD, random_factors
 
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)).double()
@@ -222,9 +223,9 @@ def test_training_is_the_same(name: str) -> None:
         ours.switcher.double()
         for step in range(40):
             if step % 4:
-                ours.task_step(images, labels, 0.1, through_switcher=step % 8 == 1)
+                task_step(ours, images, labels, 0.1, through_switcher=step % 8 == 1)
             else:
-                ours.switcher_step(images, labels, 0.5, 1.0)
+                switcher_step(ours, images, labels, 0.5, 1.0)
         states.append((net, ours.factors))
     (net, factors), (twin, other) = states
     assert any((s == 0).any() for s in factors.values())

@@ -199,4 +199,4 @@ def test_a_whole_group_cannot_be_held_off() -> None:
     [([], ""), ([3], "3"), ([3, 4], "3-4"), ([0, 2, 3, 4, 9], "0, 2-4, 9")],
 )
 def test_ranges(numbers: list[int], text: str) -> None:
-    assert _pins.ranges(numbers) == text
+    assert _pins.describe_numbers(numbers) == text

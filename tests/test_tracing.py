@@ -14,9 +14,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from snnviz.compact import compact
 from snnviz.networks import lenet5, mlp, vgg_small
+from snnviz.runs import Trainer
 from snnviz.schedule import Schedule
 from snnviz.tracing import describe, find_switches
-from snnviz.trainer import Trainer
 from tests import reference
 from tests.networks_at_random import drawn
 from tests.reference import LAYERS, Residual

@@ -59,7 +59,9 @@ class Hand:
         """Forgets and unpins these neurons, or all."""
         groups, left = self._trainer.history.groups, self._tried()
         for group in groups if neurons is None else neurons:
-            chosen = _pins.chosen(groups, group, None if neurons is None else neurons[group])
+            chosen = _pins.choose_neurons(
+                groups, group, None if neurons is None else neurons[group]
+            )
             self._trainer.unpin(group, chosen)
             left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
         left = {group: some for group, some in left.items() if some}
@@ -73,7 +75,7 @@ class Hand:
         if group is None:
             self._looking = self.page = None
             return
-        _pins.chosen(self._trainer.history.groups, group, index)
+        _pins.choose_neurons(self._trainer.history.groups, group, index)
         self._looking = group, index
         self._look()
 

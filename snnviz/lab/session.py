@@ -215,8 +215,11 @@ class Session:
                     )
                 self._changed.wait(0.2)  # short: Windows interrupts no longer wait
         if problem := self.status.problem:
-            kind = TrainingStopped if isinstance(problem.error, TrainingStopped) else RuntimeError
-            raise kind(problem.text) from problem.error
+            error: Exception = RuntimeError(problem.text)
+            if isinstance(stopped := problem.error, TrainingStopped):
+                way_back = _way_back(problem.rollback)
+                error = TrainingStopped(stopped.problem, stopped.epoch, way_back)
+            raise error from problem.error
 
     # In the thread ----------------------------------------------------------------------------
 
@@ -446,15 +449,17 @@ def _ends(unit: str, plan: Schedule, before: Position, after: Position) -> bool:
 
 
 def _in_words(error: Exception, step: int, back: str) -> str:
-    if isinstance(error, TrainingStopped) and error.problem:
-        return f"{error.problem} The button Back to {back}, or lab.rollback(), returns there."
     if isinstance(error, TrainingStopped):
-        return str(error)
+        return f"{error.problem} {_way_back(back)}"
     kind = type(error).__name__
     return (
         f"Training stopped after step {step} by {kind}: {error} "
         "Everything is as it was after that step; Play tries the next one again."
     )
+
+
+def _way_back(back: str) -> str:
+    return f"The button Back to {back}, or lab.rollback(), returns there."
 
 
 _SESSIONS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Session]] = weakref.WeakKeyDictionary()

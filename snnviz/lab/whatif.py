@@ -70,7 +70,7 @@ def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, 
     for group, neurons in changes.items():
         if not isinstance(neurons, Mapping | Sequence) or isinstance(neurons, str):
             raise ValueError(f"{form} {neurons!r} for {group!r}.")
-        chosen = _pins.chosen(groups, group, list(neurons))
+        chosen = _pins.choose_neurons(groups, group, list(neurons))
         wanted = neurons if isinstance(neurons, Mapping) else dict.fromkeys(chosen, False)
         found[group] = {i: bool(wanted[i]) for i in chosen}
     return found

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from snnviz import _checks
 from snnviz.data import ImageData
 from snnviz.rivals.dense import dense, dense_longer
 from snnviz.rivals.group_sparse import group_sparse
@@ -114,8 +115,7 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: there is no such method, or it has none of that name.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+    _checks.one_of("method", method, METHODS)
     known = list(inspect.signature(METHODS[method].train).parameters)[1:]
     for name in settings:
         if name not in known:

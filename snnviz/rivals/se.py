@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz._probe import copied
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
 
@@ -19,7 +19,7 @@ def se(start: Start, reduction: float = 8) -> Trainer:
         start: what to train.
         reduction: the gate's hidden units are so many times fewer than the neurons.
     """
-    divisor = number("reduction", reduction, 1)
+    divisor = check_setting("reduction", reduction, 1)
     example = start.data.batch("train", torch.arange(2))[0].cpu()
     network = excited(start.network, example, divisor, start.seed)
     trainer = start.trainer(network, start.alone)

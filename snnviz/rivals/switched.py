@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.trainer import Trainer
 
 
@@ -25,7 +25,7 @@ def random_features(start: Start) -> Trainer:
 
 def free(start: Start, lr: float = 1.0) -> Trainer:
     """No switcher: each neuron has a score of its own, learned `lr` times as fast as a switcher."""
-    times = number("lr", lr, 0.0)
+    times = check_setting("lr", lr, 0.0)
     plain = replace(start.switcher, reads="nothing", outgoing=False, attention=False)
     schedule = start.schedule.replace(switcher_lr=times * start.schedule.switcher_lr)
     trainer = start.trainer(switcher=plain, schedule=schedule)

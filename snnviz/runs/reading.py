@@ -1,9 +1,10 @@
 """A trainer as a run folder has it at some epoch. Reads only, also while another process writes."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -21,10 +22,11 @@ _TRIES = 5  # checkpoints that are looked at for one that is whole
 T = TypeVar("T", bound=Trainer)
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
     """A trainer as it was, and where that was read."""
 
-    trainer: Any
+    trainer: T
     past: Past
     at: Checkpoint  # what it was read from
     ended: Checkpoint  # the state at its last epoch's end
@@ -51,17 +53,17 @@ def last(found: Past) -> str:
 
 
 def load(
-    make: type[T],
+    make: Callable[..., T],
     folder: Path,
     epoch: int | None,
     network: nn.Module | None,
     data: ImageData | None,
     device: str | torch.device | None,
-) -> Loaded:
+) -> Loaded[T]:
     """The trainer at an epoch's end; None: where the run was saved last.
 
     Args:
-        make: the class of the trainer.
+        make: the class of the trainer; its arguments are those of `snnviz.Trainer`.
     """
     found = _past(folder, epoch)
     config = found.config
@@ -70,12 +72,12 @@ def load(
     trainer = make(
         config.build_network(network, data),
         data,
-        config.schedule,
-        config.switcher,
-        config.seed,
-        device,
-        config.precision,
-        config.exclude,
+        schedule=config.schedule,
+        switcher=config.switcher,
+        seed=config.seed,
+        device=device,
+        precision=config.precision,
+        exclude=config.exclude,
         weighted=config.weighted,
     )
     if trainer.history.groups != found.history.groups:
@@ -156,7 +158,7 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
     return groups[epoch][-1]
 
 
-def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
+def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
     """Loads a checkpoint into a fresh trainer, history and all."""
     history = found.history
     groups = at_ends(found.checkpoints, history)
@@ -171,14 +173,11 @@ def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
     else:
         end = f"the end of epoch {at.epoch}"
         epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
-    trainer.load_state_dict(state)
-    if trainer.position.step > found.pointer.steps:
+    if at.step > found.pointer.steps:
         raise _files.Damaged(at.file, "it is ahead of the history")
-    history.truncate(epochs=at.epoch, steps=at.step)
-    if at.file.name != last(found):
-        history._notes = history._notes[: at.events]
-    trainer.history = history
-    trainer._initial, trainer._epoch_end = initial, epoch_end  # type: ignore[assignment]
+    events = None if at.file.name == last(found) else at.events
+    history.truncate(epochs=at.epoch, steps=at.step, events=events)
+    trainer.take_up(state, epoch_end, initial, history)
     kept = [one for one in (start, ended) if one]
     return Loaded(trainer, found, at, ended, kept)
 

@@ -148,7 +148,9 @@ def failed(cell: Cell, why: str, wall_seconds: float | None = None) -> Row:
 
 def in_words(error: BaseException) -> str:
     """An error in a line; where it was raised, too, if it is none that speaks to the user."""
-    text = " ".join(str(error).split()).partition(" trainer.rollback()")[0][:_MOST_WORDS]
+    # There is no trainer left that could roll back.
+    whole = error.problem if isinstance(error, TrainingStopped) else str(error)
+    text = " ".join(whole.split())[:_MOST_WORDS]
     if isinstance(error, ValueError | OSError | ImportError | TrainingStopped) and text:
         return text
     place = traceback.extract_tb(error.__traceback__)[-1:]

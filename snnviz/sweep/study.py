@@ -13,7 +13,6 @@ from typing import Any
 from snnviz import _files
 from snnviz._checks import AUGMENTS
 from snnviz.data import NAMES
-from snnviz.learners import PRECISIONS
 from snnviz.networks import NETWORKS, check_width
 from snnviz.schedule import Schedule
 from snnviz.sweep import fields
@@ -21,6 +20,7 @@ from snnviz.sweep.cell import AXES, Cell, Conditions
 from snnviz.sweep.fields import Table
 from snnviz.sweep.methods import Method, read_methods
 from snnviz.switcher import SwitcherConfig
+from snnviz.training.learners import PRECISIONS
 
 SWITCHED = "switched"  # the method whose runs are references
 

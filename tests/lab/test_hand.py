@@ -12,7 +12,7 @@ from snnviz.lab.hand import Hand
 from snnviz.lab.session import Session
 from snnviz.lab.states import PastStates
 from snnviz.lab.whatif import checked, tried
-from snnviz.trainer import Trainer
+from snnviz.runs import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
 from tests.test_trainer import message_of
 

@@ -15,7 +15,8 @@ import torch
 from snnviz.lab import session as session_module
 from snnviz.lab import status as status_module
 from snnviz.lab.session import Session
-from snnviz.trainer import Trainer, TrainingStopped
+from snnviz.runs import Trainer
+from snnviz.training.records import TrainingStopped
 from tests.lab.conftest import TIMEOUT, Gate, make_trainer
 
 Open = Callable[[Trainer], Session]
@@ -321,7 +322,7 @@ def test_a_change_taken_back_never_was(open_session: Open) -> None:
         (
             {"epochs": 1},
             "Refused: schedule.epochs must be at least the 2 epochs that are done, got 1. "
-            "To train anew, use trainer.reset(). The schedule stays as it was.",
+            "To start over, use trainer.reset(). The schedule stays as it was.",
         ),
         (
             {"switcher_data": "holdout"},

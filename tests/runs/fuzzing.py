@@ -29,7 +29,7 @@ from torch import nn
 from snnviz import _files, runs
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
-from snnviz.trainer import TrainingStopped
+from snnviz.training.records import TrainingStopped
 from tests.runs.conftest import DATA, PLAN
 from tests.runs.damage import Place
 from tests.runs.killing import print_of

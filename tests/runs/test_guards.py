@@ -15,7 +15,7 @@ import pytest
 from snnviz import _files
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
-from snnviz.trainer import TrainingStopped
+from snnviz.training.records import TrainingStopped
 from tests.runs.conftest import (
     PLAN,
     assert_same,

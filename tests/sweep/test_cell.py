@@ -13,7 +13,7 @@ from snnviz.difficulty import choosing, harder
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, in_words, make
 from snnviz.sweep.results import COLUMNS
-from snnviz.trainer import TrainingStopped
+from snnviz.training.records import TrainingStopped
 
 
 def cell_of(study: Study, method: str) -> Cell:
@@ -135,7 +135,7 @@ def raised(error: Exception) -> Exception:
     [
         (ValueError("seed must\n be 1."), "seed must be 1."),
         (
-            TrainingStopped("The loss became nan. trainer.rollback() returns to the start."),
+            TrainingStopped("The loss became nan.", epoch=0),
             "The loss became nan.",
         ),
         (ZeroDivisionError("by 0"), "ZeroDivisionError: by 0 (test_cell.py, line {line})"),

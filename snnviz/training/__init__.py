@@ -1,0 +1,1 @@
+"""Parts of training that need no trainer: records, optimizers, batches, the meter, evaluation."""
