@@ -8,25 +8,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snnviz import _checks, _pins, distributed
+from snnviz import _pins, distributed
 from snnviz._probe import copied
-from snnviz.data import ImageData, SplitName, pick_device
+from snnviz.data import ImageData, SplitName
 from snnviz.history import History
 from snnviz.schedule import Phase, Position, Schedule
 from snnviz.switcher import Switcher
-from snnviz.switches import Switches
-from snnviz.tracing import find_switches
 from snnviz.training import checks
 from snnviz.training.batches import Batches
 from snnviz.training.config import TrainingConfig
 from snnviz.training.evaluation import evaluate
-from snnviz.training.learners import Learners, pick_precision, random_state
+from snnviz.training.learners import Learners, random_state
 from snnviz.training.meter import Meter
 from snnviz.training.optimizers import take_step, trainable_parameters
+from snnviz.training.progress import run_epochs
 from snnviz.training.recorder import NoRecorder, Recorder
 from snnviz.training.records import (
     Evaluation,
@@ -35,8 +33,26 @@ from snnviz.training.records import (
     average_over_processes,
     measure_step,
 )
+from snnviz.training.setup import make_parts
 
-# --- the method: one step of either network ---------------------------------------------------
+
+def make_step(
+    learners: Learners, batches: Batches, plan: Schedule, at: Position, config: TrainingConfig
+) -> StepRecord:
+    """One step of the phase that is due: learning rate, batch, forward, backward, update."""
+    phase = plan.phase(at)
+    lr = plan.learning_rate(phase, at, batches.per_epoch)
+    with batches.repeated_on_error(), random_state(config.seed, at.step, learners.device):
+        images, labels, weight = batches.draw(phase)
+        if phase == "task":
+            through = plan.through_switcher and plan.stage(at.epoch) != "frozen"
+            step = config.task_step or task_step
+            measured = step(learners, images, labels, lr, through, weight)
+        else:
+            clip = plan.switcher_clip
+            measured = switcher_step(learners, images, labels, lr, clip, weight)
+        measured = average_over_processes(measured, weight)
+    return StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
 
 
 def task_step(
@@ -49,11 +65,8 @@ def task_step(
 ) -> Tensor:
     """Updates the task network; the factors are constants unless `through_switcher`.
 
-    Args:
-        weight: of the loss, where several processes share a batch.
-
-    Returns:
-        Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
+    Where several processes share a batch, `weight` is that of this one's loss. Returns loss,
+    accuracy and neurons on, before the update: (2 + groups,), on the device.
     """
     learners.network.train()
     factors, on = learners.task_factors(through_switcher)
@@ -74,12 +87,7 @@ def switcher_step(
 ) -> Tensor:
     """Updates the switcher; the task network's parameters and norm statistics stay.
 
-    Args:
-        clip: longest gradient; longer ones are shortened to it.
-        weight: of the loss, where several processes share a batch.
-
-    Returns:
-        Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
+    Gradients longer than `clip` are shortened to it. Returns the same as `task_step`.
     """
     learners.network.train()
     factors, on = learners.switcher_factors()
@@ -91,9 +99,6 @@ def switcher_step(
     take_step(learners.switcher_optimizer, lr)
     learners.switcher_moved()
     return measure_step(loss, scores, labels, on)
-
-
-# --- the trainer --------------------------------------------------------------------------------
 
 
 class Trainer:
@@ -117,42 +122,19 @@ class Trainer:
         config: TrainingConfig | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        config = config or TrainingConfig()
-        checks.check_network_and_data(network, data)
-        checks.check_schedule(config.schedule, data)
-        self._schedule, self.seed = config.schedule, config.seed
-        self.device = pick_device(config.device)
-        self.precision = pick_precision(config.precision, self.device)
-        example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
-        switches = find_switches(
-            network.to(example.device), example, config.exclude, config.weighted
-        )
-        self.exclude, self.weighted = tuple(config.exclude), tuple(config.weighted)
-        self.config = replace(config, device=self.device, precision=self.precision)
-        self.switches: Switches = switches.to(self.device)
-        self.data = data.to(self.device)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.learners = config.learners(
-            network,
-            self.switches,
-            config.switcher,
-            self.schedule,
-            self.seed,
-            self.device,
-            self.precision,
-        )
-        all_on = {n: torch.ones(g.neurons, device=self.device) for n, g in switches.groups.items()}
-        scores = self.learners.logits(example.to(self.device), all_on)
-        checks.check_scores(scores, data.n_classes)
+        parts = make_parts(network, data, config or TrainingConfig())
+        self.config, self.device, self.precision = parts.config, parts.device, parts.precision
+        self.data, self.switches, self.learners = parts.data, parts.switches, parts.learners
+        self._schedule, self.seed = self.config.schedule, self.config.seed
+        self.exclude, self.weighted = tuple(self.config.exclude), tuple(self.config.weighted)
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
         self.position = Position()
         self.batches = self._make_batches()
         self._meter = Meter()
         self.recorder: Recorder = recorder or NoRecorder()
-        self._initial: Mapping[str, Any] = self.state_dict()
-        self._epoch_end = self._initial
-
-    # Training ---------------------------------------------------------------------------------
+        # The states at the start and at the last epoch's end, not to be changed.
+        self.initial: Mapping[str, Any] = self.state_dict()
+        self.epoch_end = self.initial
 
     def __iter__(self) -> Iterator[StepRecord]:
         """Steps until the schedule's end; may be left and taken up again at any time."""
@@ -176,56 +158,26 @@ class Trainer:
             self._join_processes()
             self._close_epoch()
             with self._meter.timed():
-                record = self._make_step()
+                plan = self.schedule
+                record = make_step(self.learners, self.batches, plan, at, self.config)
+                self._meter.add(record)
+                self.position = plan.after(at, self.batches_per_epoch)
                 epoch_ends = self.position.epoch > at.epoch
-                round_ends = self.schedule.alternates(at.epoch) and self.between_rounds
+                round_ends = plan.alternates(at.epoch) and self.between_rounds
                 if epoch_ends or round_ends or self._meter.is_full:
                     self.flush()
             if epoch_ends:
                 self._close_epoch()
         return record
 
-    def _make_step(self) -> StepRecord:
-        at, phase, plan, learners = self.position, self.phase, self.schedule, self.learners
-        lr = plan.learning_rate(phase, at, self.batches_per_epoch)
-        with self.batches.repeated_on_error(), random_state(self.seed, at.step, self.device):
-            images, labels, weight = self.batches.draw(phase)
-            if phase == "task":
-                through = plan.through_switcher and plan.stage(at.epoch) != "frozen"
-                step = self.config.task_step or task_step
-                measured = step(learners, images, labels, lr, through, weight)
-            else:
-                clip = plan.switcher_clip
-                measured = switcher_step(learners, images, labels, lr, clip, weight)
-            measured = average_over_processes(measured, weight)
-        record = StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
-        self._meter.add(record)
-        self.position = plan.after(at, self.batches_per_epoch)
-        return record
-
     def run(self, epochs: int | None = None, progress: bool = True) -> History:
-        """Trains for so many epochs more (None: to the schedule's end); returns the history.
+        """Trains for a number of epochs more (None: to the schedule's end); returns the history.
 
         A run that would go past the schedule's end moves that end, which the history notes.
         """
-        from tqdm.auto import tqdm
-
         self._close_epoch()
-        target = self._target(epochs)
-        steps = self.schedule.replace(epochs=target).steps_left(
-            self.position, self.batches_per_epoch
-        )
-        quiet = not (progress and distributed.first())
-        with tqdm(total=steps, unit="step", disable=quiet) as bar:
-            while self.position.epoch < target:
-                epoch = self.position.epoch
-                self.step()
-                bar.update()
-                if self.position.epoch > epoch:
-                    bar.set_postfix_str(self._summary())
+        run_epochs(self, epochs, progress)
         return self.history
-
-    # What is in force -------------------------------------------------------------------------
 
     @property
     def schedule(self) -> Schedule:
@@ -312,22 +264,17 @@ class Trainer:
         return self.position.round_step == 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """Class scores (n, classes) of normalised images, with the factors in force.
-
-        Args:
-            images: (n, channels, height, width), as `data.batch` gives them.
+        """Class scores (n, classes) with the factors of now.
 
         Raises:
-            ValueError: they are of another shape, or not normalised.
+            ValueError: images are not (n, channels, height, width), normalised as in `data.batch`.
         """
         checks.check_images(images, self.data)
         return self.learners.logits(images)
 
     def evaluate(self, split: SplitName = "test") -> Evaluation:
-        """Loss and accuracy on a split, with the factors in force."""
+        """Loss and accuracy on a split, with the factors of now."""
         return evaluate(self.learners.logits, self.data, split)
-
-    # State ------------------------------------------------------------------------------------
 
     @property
     def stopped(self) -> TrainingStopped | None:
@@ -360,16 +307,6 @@ class Trainer:
             "running": self._meter.running,
         }
 
-    @property
-    def epoch_end(self) -> Mapping[str, Any]:
-        """The state at the last epoch's end, or at the start. Not to be changed."""
-        return self._epoch_end
-
-    @property
-    def initial(self) -> Mapping[str, Any]:
-        """The state at the start. Not to be changed."""
-        return self._initial
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up where `state_dict` was called."""
         self._schedule, self.position = state["schedule"], state["position"]
@@ -386,46 +323,28 @@ class Trainer:
         initial: Mapping[str, Any],
         history: History,
     ) -> None:
-        """Takes up a run of the same networks where it was, with all of its past.
-
-        Args:
-            state: where it was.
-            epoch_end: the state at its last epoch's end.
-            initial: the state at its start.
-            history: up to `state`.
-        """
+        """Takes up a run of the same networks in this state, with what came before it."""
         self.load_state_dict(state)
-        self.history, self._epoch_end, self._initial = history, epoch_end, initial
+        self.epoch_end, self.initial, self.history = epoch_end, initial, history
 
     def branch(self, state: Mapping[str, Any]) -> "Trainer":
         """Another trainer, of copies, that goes on from a state of this one at an epoch's end.
 
         Both see the same images. Its history is this one's up to there.
         """
-        config = replace(
-            self.config,
-            schedule=state["schedule"],
-            switcher=self.switcher.config,
-            exclude=self.exclude,
-            weighted=self.weighted,
-        )
+        config = replace(self.config, schedule=state["schedule"])
         other = Trainer(copied(self.network), self.data, config)
         past = self.history.until(state["position"].epoch)
-        other.take_up(state, state, self._initial, past)
+        other.take_up(state, state, self.initial, past)
         return other
 
     def rollback(self) -> None:
         """Back to the last epoch's end (or the start), under the schedule of now."""
-        self._return_to(self._epoch_end, "rollback")
-        self.recorder.turned(self, "rollback")
+        self._return_to(self.epoch_end, "rollback")
 
     def reset(self) -> None:
         """Back to the start, under the schedule of now."""
-        self._return_to(self._initial, "reset")
-        self._epoch_end = self._initial
-        self.recorder.turned(self, "reset")
-
-    # ------------------------------------------------------------------------------------------
+        self._return_to(self.initial, "reset")
 
     def _change_pins(self, change: _pins.PinChange) -> None:
         self.flush()
@@ -448,6 +367,8 @@ class Trainer:
         self.history.add_event(
             epoch=before.epoch + 1, step=before.step, event=event, detail=f"back to {back}"
         )
+        self.epoch_end = state
+        self.recorder.turned(self, event)
 
     def _adopt(self, schedule: Schedule) -> None:
         """Follows another schedule: a new round begins, in new batches if need be."""
@@ -470,10 +391,7 @@ class Trainer:
         """Before their first step, several processes see whether they hold the same."""
         if not distributed.several() or self.learners.together:
             return
-        learners = self.learners
-        checks.check_processes(
-            learners.network, learners.switcher, self.data, self.schedule, self.seed
-        )
+        checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
         self.learners.join()
 
     def _close_epoch(self) -> None:
@@ -490,20 +408,5 @@ class Trainer:
         self._meter.finish_epoch(
             self.history, self.schedule, self.position, test, factors, self.switches
         )
-        self._epoch_end = self.state_dict()
+        self.epoch_end = self.state_dict()
         self.recorder.epoch_ended(self)
-
-    def _target(self, epochs: int | None) -> int:
-        """The epoch that a run goes to; the schedule's end moves there if it comes before."""
-        if epochs is None:
-            return self.schedule.epochs
-        _checks.whole("epochs", epochs, 1)
-        target = self.position.epoch + epochs
-        if target > self.schedule.epochs:
-            self.schedule = self.schedule.replace(epochs=target)
-        return target
-
-    def _summary(self) -> str:
-        last = self.history.last_epoch
-        on, neurons = last["neurons_on"], last["neurons"]
-        return f"test {last['test_accuracy']:.2%}, {on:.0f}/{neurons:.0f} neurons on"
