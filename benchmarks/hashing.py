@@ -16,7 +16,7 @@ from pathlib import Path
 import machine
 
 import snnviz as sv
-from snnviz import switcher
+from snnviz.switcher import switcher
 
 RESULTS = Path(__file__).parent / "results" / "hashing.json"
 LIMITS = {"all 800 weights": 1024, "hashed to 256": 256, "hashed to 64": 64, "hashed to 44": 44}

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snnviz import _files
-from snnviz.schedule import Schedule
+from snnviz import files
+from snnviz.training import Schedule
 
 FORMAT = 1
 
@@ -37,12 +37,12 @@ def decoded(data: bytes, name: str) -> Schedule:
     if len(data) > _MOST_BYTES:
         raise _refused(name, f"it has {len(data)} bytes, where at most {_MOST_BYTES} are expected")
     try:
-        content = _files.parse_json(Path(name), data)
-    except _files.Damaged as error:
+        content = files.parse_json(Path(name), data)
+    except files.Damaged as error:
         raise _refused(name, f"it is no JSON file: {error.why}") from error
     format = content.get("format")
     if isinstance(format, int) and format > FORMAT:
-        raise _files.Newer(f"the file {name!r}", format, FORMAT)
+        raise files.Newer(f"the file {name!r}", format, FORMAT)
     fields: Any = content.get("schedule")
     if not isinstance(fields, dict):
         raise _refused(name, 'it has no object "schedule"')
@@ -69,7 +69,7 @@ def file_of(folder: str | os.PathLike, name: str) -> Path:
 def save(schedule: Schedule, file: Path) -> None:
     """Writes a schedule, whole or not at all, and its folder where there is none."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    _files.write(file, encoded(schedule))
+    files.write(file, encoded(schedule))
 
 
 def load(file: Path) -> Schedule:
@@ -80,10 +80,10 @@ def load(file: Path) -> Schedule:
         ValueError: it holds no schedule, or one that is not allowed.
     """
     try:
-        data = _files.read(file, _MOST_BYTES)
+        data = files.read(file, _MOST_BYTES)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {str(file)!r}.") from error
-    except _files.Damaged as error:
+    except files.Damaged as error:
         raise _refused(str(file), error.why) from error
     return decoded(data, str(file))
 

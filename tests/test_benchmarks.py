@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import snnviz as sv
-from snnviz import switcher
+from snnviz.switcher import switcher
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"

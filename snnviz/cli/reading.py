@@ -117,8 +117,8 @@ def compact(
     """Writes the smaller network of a run."""
     import torch
 
-    from snnviz.compact import compact as made_smaller
     from snnviz.export import save_compact
+    from snnviz.shrink import compact as made_smaller
 
     own = sources.of_run(run, data)
     images = own and own.load(device or "auto")

@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from snnviz import _checks, runs
+from snnviz import checks, runs
 from snnviz.history import History
 from snnviz.lab import cores
 from snnviz.lab.controls import Buttons, RunChoice
@@ -27,8 +27,7 @@ from snnviz.lab.status import Notice
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import Shown, in_colours
 from snnviz.lab.whatif import Changes, Trial, checked
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand
@@ -64,7 +63,7 @@ class Lab:
     def __new__(cls, trainer: Trainer, name: str | None = None) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
-        _checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
+        checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 

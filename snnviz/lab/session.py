@@ -21,8 +21,7 @@ from snnviz.lab.hand import Hand
 from snnviz.lab.states import PastStates
 from snnviz.lab.status import Activity, Notice, Problem, Status, in_words
 from snnviz.lab.whatif import Changes
-from snnviz.schedule import Phase, Position, Schedule
-from snnviz.trainer import StepRecord, Trainer, TrainingStopped
+from snnviz.training import Phase, Position, Schedule, StepRecord, Trainer, TrainingStopped
 
 Unit = Literal["batch", "phase", "epoch"]
 UNITS: tuple[Unit, ...] = ("batch", "phase", "epoch")

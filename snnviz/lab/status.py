@@ -9,8 +9,8 @@ import numpy as np
 
 from snnviz.lab.neuron import Page
 from snnviz.lab.whatif import Trial
-from snnviz.schedule import Phase, Position, Schedule, Stage
-from snnviz.trainer import StepRecord
+from snnviz.training import Phase, Position, Schedule, StepRecord
+from snnviz.training.schedule import Stage
 
 Activity = Literal["idle", "playing", "stepping", "closed"]
 

@@ -25,9 +25,8 @@ from snnviz.rivals.se import se
 from snnviz.rivals.slimming import slimming
 from snnviz.rivals.start import Start
 from snnviz.rivals.switched import free, random_features, shuffled, switched
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 __all__ = ["METHODS", "Method", "Start", "check_settings", "train"]
 

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz import _checks, _files
+from snnviz import checks, files
 from snnviz.data import NAMES, ImageData, Source, load_data
+from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 FORMAT = 1
 NAME = "config.json"
@@ -124,13 +124,13 @@ class RunConfig:
                 f"folder {str(folder)!r} holds no run: {NAME} is missing. "
                 "Give a folder that Trainer(..., folder=...) has written."
             )
-        content = _files.parse_json(file, _files.read(file, _MOST_BYTES, folder))
+        content = files.parse_json(file, files.read(file, _MOST_BYTES, folder))
         try:
             format = _whole(content.pop("format"), 1)
             if format > FORMAT:
-                raise _files.Newer(f"the file {str(file)!r}", format, FORMAT)
+                raise files.Newer(f"the file {str(file)!r}", format, FORMAT)
             return cls(**_checked(content))
-        except _files.Newer:
+        except files.Newer:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, *_TOO_MUCH) as error:
             why = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:500]
@@ -158,7 +158,7 @@ class RunConfig:
                 raise FileNotFoundError(
                     f"{error} Or pass data=load_data({self.data.name!r}, folder=...)."
                 ) from error
-        _checks.kind_of("data", given, ImageData, "a snnviz.ImageData", how)
+        checks.kind_of("data", given, ImageData, "a snnviz.ImageData", how)
         for name, (mine, its) in _differing(self.images, images_of(given)).items():
             raise ValueError(
                 f"data is not that of this run: its {name} is {its}, and the run's is {mine}. {how}"
@@ -172,7 +172,7 @@ class RunConfig:
             if self.network is None:
                 raise ValueError(f"this run was made with a network of your own. {how}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
-        _checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
+        checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in _differing(self.tensors, tensors_of(given)).items():
             raise ValueError(
                 f"network is not that of this run: its tensor {name!r} is {its}, "
@@ -304,7 +304,7 @@ def _source(values: dict[str, Any]) -> Source:
     if not number or not 0 <= holdout < math.inf:
         raise ValueError(f"data.holdout must be a number of at least 0, got {holdout!r}")
     name = _one_of("data.name", values["name"], NAMES)
-    return Source(name, holdout, _one_of("data.augment", values["augment"], _checks.AUGMENTS))
+    return Source(name, holdout, _one_of("data.augment", values["augment"], AUGMENTS))
 
 
 def _parent(values: dict[str, Any]) -> Parent:

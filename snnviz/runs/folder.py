@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnviz import _files, _tables
-from snnviz._pointer import NAME as POINTER
-from snnviz._pointer import Pointer
-from snnviz.history import EPOCH_COLUMNS, History
+from snnviz import files
+from snnviz.history import EPOCH_COLUMNS, History, tables
+from snnviz.history.pointer import NAME as POINTER
+from snnviz.history.pointer import Pointer
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.config import RunConfig, now
@@ -30,7 +30,7 @@ from snnviz.runs.config import RunConfig, now
 HISTORY, CHECKPOINTS, EVENTS, LOCK = "history", "checkpoints", "events.jsonl", "lock"
 
 _OURS = {CONFIG, HISTORY, CHECKPOINTS, EVENTS, LOCK}
-_BEGINNING = _files.temporary("beginning")  # there from a run's first file until its config
+_BEGINNING = files.temporary("beginning")  # there from a run's first file until its config
 _BRIEFLY = 1.0  # seconds for which a lock is waited for: who looks whether it is held holds it
 _STEP, _TEST_ACCURACY = EPOCH_COLUMNS.index("step"), EPOCH_COLUMNS.index("test_accuracy")
 
@@ -154,8 +154,8 @@ def make_new(folder: Path) -> Lock:
             for left_over in (folder / name).iterdir():
                 left_over.unlink()
         (folder / EVENTS).unlink(missing_ok=True)
-        _files.settle(folder)
-        _files.settle(folder.parent)
+        files.settle(folder)
+        files.settle(folder.parent)
     except BaseException:
         lock.release()
         raise
@@ -188,7 +188,7 @@ def unmake(folder: Path) -> None:
 
 def _unbegun(folder: Path) -> bool:
     """Whether there is nothing but what the beginning of a run leaves, before its config."""
-    names = {file.name for file in folder.iterdir() if not _files.is_temporary(file.name)}
+    names = {file.name for file in folder.iterdir() if not files.is_temporary(file.name)}
     if not names <= _OURS - {CONFIG} or any((folder / name).is_symlink() for name in names):
         return False
     made = [*_listed(folder / HISTORY), *_listed(folder / CHECKPOINTS)]
@@ -197,8 +197,8 @@ def _unbegun(folder: Path) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    known = file.name == POINTER or _files.is_temporary(file.name)
-    named = known or _tables.segment(file) is not None or Checkpoint.of(file) is not None
+    known = file.name == POINTER or files.is_temporary(file.name)
+    named = known or tables.segment(file) is not None or Checkpoint.of(file) is not None
     return named and file.is_file()
 
 
@@ -226,7 +226,7 @@ def pointer_of(folder: Path) -> Pointer:
         FileNotFoundError: it is not there.
         ValueError: it is damaged, from a newer version, or that of a history without a run.
     """
-    _files.check_inside(folder / HISTORY, folder)
+    files.check_inside(folder / HISTORY, folder)
     try:
         pointer = Pointer.read(folder / HISTORY)
     except FileNotFoundError as error:
@@ -235,7 +235,7 @@ def pointer_of(folder: Path) -> Pointer:
     planned = run.get("planned")
     named = isinstance(run.get("checkpoint"), str) and type(planned) is int and planned >= 1
     if not named or Checkpoint.of(Path(run["checkpoint"])) is None:
-        raise _files.Damaged(folder / HISTORY / POINTER, "it names no checkpoint of the run")
+        raise files.Damaged(folder / HISTORY / POINTER, "it names no checkpoint of the run")
     return pointer
 
 
@@ -243,7 +243,7 @@ def past(folder: Path, epochs: int | None = None) -> Past:
     """Reads config and history (no more than so many epochs), and lists the checkpoints."""
     config = RunConfig.read(folder)
     for part in (HISTORY, CHECKPOINTS):
-        _files.check_inside(folder / part, folder)
+        files.check_inside(folder / part, folder)
     pointer_of(folder)
     try:
         history, pointer = History.read(folder / HISTORY, epochs)

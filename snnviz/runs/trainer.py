@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnviz import _checks, _files, _tables, distributed
-from snnviz import trainer as base
+from snnviz import checks, distributed, files
 from snnviz.data import ImageData
+from snnviz.history import tables
 from snnviz.runs import reading
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
@@ -30,9 +30,9 @@ from snnviz.runs.folder import (
     unmake,
 )
 from snnviz.runs.record import Record
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import StepRecord, TrainingStopped
+from snnviz.training import Schedule, StepRecord, TrainingStopped
+from snnviz.training import trainer as base
 
 Folder = str | os.PathLike[str]
 
@@ -83,7 +83,7 @@ class Trainer(base.Trainer):
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
-        _checks.whole("keep_every", keep_every, 1)
+        checks.whole("keep_every", keep_every, 1)
         if not distributed.first():
             folder = None
         if folder is not None:
@@ -321,7 +321,7 @@ class Trainer(base.Trainer):
         """
         stopped = self._stopped
         if self._record and self.position.batch == 0:
-            _tables.get_ready()
+            tables.get_ready()
         try:
             return super().step()
         except TrainingStopped as error:
@@ -401,7 +401,7 @@ class Trainer(base.Trainer):
                     record.add(self._epoch_end, self._events_at_end)
                 record.say(event, step=self.position.step, parent=config.parent)
                 record.write(self.history, self.state_dict(), self.schedule.epochs)
-                _files.write(folder / CONFIG, config.encoded())
+                files.write(folder / CONFIG, config.encoded())
             except BaseException:
                 unmake(folder)
                 lock.release()

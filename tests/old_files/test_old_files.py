@@ -64,7 +64,7 @@ def test_a_run_is_resumed(run: Path) -> None:
     assert history.epochs["step"].to_list() == [4, 10, 16]
     assert history.epochs["parameters"].to_list() == [377, 377, 329]
     assert history.epochs["test_loss"].to_list()[-1] == pytest.approx(1.626338, abs=1e-3)
-    assert table(run)["epochs"].to_list() == [3]
+    assert table(run.parent)["epochs"].to_list() == [3]
 
 
 def test_a_saved_network_loads() -> None:

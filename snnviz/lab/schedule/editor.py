@@ -28,7 +28,7 @@ from snnviz.lab.schedule.settings import (
 from snnviz.lab.schedule.timeline import Timeline
 from snnviz.lab.session import Session
 from snnviz.lab.status import Status
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 Changes = dict[str, Any]  # {field: new value}
 STEPS_EVERY = 1.0  # seconds until the timeline follows steps that are all that is new

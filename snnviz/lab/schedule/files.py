@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from snnviz import _plans
 from snnviz.lab.schedule.pieces import box, button, put
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 
 class ScheduleFiles:

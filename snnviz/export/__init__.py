@@ -1,0 +1,5 @@
+"""Saves networks without their code, and exports them; imports only files and `structure`."""
+
+from snnviz.export.saving import TOLERANCE, export, load_compact, save_compact
+
+__all__ = ["TOLERANCE", "export", "load_compact", "save_compact"]
