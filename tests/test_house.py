@@ -38,7 +38,6 @@ ORDER = (
     "free",
     "schedule",
     "_files",
-    "_plans",
     "_tables",
     "_rows",
     "_pointer",
