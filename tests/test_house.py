@@ -29,7 +29,6 @@ ORDER = (
     "switcher",
     "history",
     "training",
-    "_plans",
     "runs",
     "export",
     "shrink",

@@ -13,20 +13,12 @@ import ipywidgets as widgets
 
 from snnviz import checks, runs
 from snnviz.history import History
-from snnviz.lab import cores
-from snnviz.lab.controls import Buttons, RunChoice
-from snnviz.lab.frame import Frame
-from snnviz.lab.messages import Messages
-from snnviz.lab.moments import TimeMachine
-from snnviz.lab.panel import NeuronPanel
-from snnviz.lab.portrait import Portrait
-from snnviz.lab.schedule.editor import ScheduleEditor
-from snnviz.lab.session import Session, Unit
-from snnviz.lab.shells import hear_as_asked
-from snnviz.lab.status import Notice
-from snnviz.lab.views.cards import Views
-from snnviz.lab.views.shown import Shown, in_colours
-from snnviz.lab.whatif import Changes, Trial, checked
+from snnviz.lab.neurons import NeuronPanel
+from snnviz.lab.page import Buttons, Frame, Messages, RunChoice, TimeMachine, hear_as_asked
+from snnviz.lab.schedule import ScheduleEditor
+from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, cores
+from snnviz.lab.session.whatif import checked
+from snnviz.lab.views import Portrait, Shown, Views, in_colours
 from snnviz.training import Schedule, Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
@@ -470,7 +462,7 @@ def _numbered(name: str) -> Any:
 
 
 def _style() -> widgets.HTML:
-    css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    css = Path(__file__).with_name("page").joinpath("style.css").read_text(encoding="utf-8")
     return widgets.HTML(f"<style>{css}</style>", layout=widgets.Layout(display="none"))
 
 

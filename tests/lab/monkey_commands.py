@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnviz.lab.session import Session
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.training import Position, Trainer, TrainingStopped
 from tests.lab.watching import Hiccup, read, refused
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from snnviz.lab import Lab
-from snnviz.lab.portrait import _IN_CELL, _take_over
+from snnviz.lab.views.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
 from tests.lab.conftest import TIMEOUT, make_trainer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnviz.lab.schedule.field import Field
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.training import Schedule
 from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 

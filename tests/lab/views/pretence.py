@@ -3,7 +3,7 @@
 import numpy as np
 
 from snnviz.history import History
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.training import Position, Schedule
 
 GROUPS = {"conv1": 20, "conv2": 50, "fc1": 300}

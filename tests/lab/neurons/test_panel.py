@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snnviz.lab.grid import PINNED, TRIED_OFF, TRIED_ON, encode
-from snnviz.lab.panel import NeuronPanel, _changes, _result, _signed
+from snnviz.lab.neurons.grid import PINNED, TRIED_OFF, TRIED_ON, encode
+from snnviz.lab.neurons.panel import NeuronPanel, _changes, _result, _signed
 from snnviz.lab.session import Session
-from snnviz.lab.whatif import Scores, Trial
+from snnviz.lab.session.whatif import Scores, Trial
 from tests.lab.conftest import TIMEOUT, make_trainer
 
 

@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from snnviz import runs
 from snnviz.lab.session import Session, Unit
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 
 PATIENCE = 6.0  # seconds that a question waits for its answer
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnviz.history import EPOCH_COLUMNS, History
-from snnviz.lab.grid import (
+from snnviz.lab.neurons.grid import (
     KEPT_EVERY,
     Flips,
     Grid,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from snnviz.history import EPOCH_COLUMNS, History
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 
 SPEEDS = (1, 2, 5, 10, 30)  # epochs a second
 Fork = Callable[[int, str], None]

@@ -6,8 +6,8 @@ from html import escape
 import ipywidgets as widgets
 
 from snnviz.history import History
-from snnviz.lab.readout import Readout
-from snnviz.lab.status import Notice, Status, in_words, percent
+from snnviz.lab.page.readout import Readout
+from snnviz.lab.session.status import Notice, Status, in_words, percent
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from snnviz.lab.status import percent
+from snnviz.lab.session.status import percent
 
 
 @pytest.mark.parametrize(

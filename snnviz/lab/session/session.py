@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from snnviz.lab import cores
-from snnviz.lab.hand import Hand
-from snnviz.lab.states import PastStates
-from snnviz.lab.status import Activity, Notice, Problem, Status, in_words
-from snnviz.lab.whatif import Changes
+from snnviz.lab.session import cores
+from snnviz.lab.session.hand import Hand
+from snnviz.lab.session.states import PastStates
+from snnviz.lab.session.status import Activity, Notice, Problem, Status, in_words
+from snnviz.lab.session.whatif import Changes
 from snnviz.training import Phase, Position, Schedule, StepRecord, Trainer, TrainingStopped
 
 Unit = Literal["batch", "phase", "epoch"]

@@ -9,12 +9,22 @@ import ipywidgets as widgets
 import numpy as np
 
 from snnviz.history import History
-from snnviz.lab.grid import DEEDS, PINNED, TRIED_OFF, TRIED_ON, Flips, Grid, encode, names, wish
-from snnviz.lab.neuron import life
+from snnviz.lab.neurons.grid import (
+    DEEDS,
+    PINNED,
+    TRIED_OFF,
+    TRIED_ON,
+    Flips,
+    Grid,
+    encode,
+    names,
+    wish,
+)
 from snnviz.lab.schedule.past import Past
 from snnviz.lab.session import Session
-from snnviz.lab.status import Status
-from snnviz.lab.whatif import Trial
+from snnviz.lab.session.neuron import life
+from snnviz.lab.session.status import Status
+from snnviz.lab.session.whatif import Trial
 
 BUTTONS = {
     "off": ("Switch off", "toggle-off", "What if the selected neurons were off? (O)"),

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.lab.views.picture import last_state
 from snnviz.lab.views.shown import Shown
 

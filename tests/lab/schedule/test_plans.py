@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnviz import _plans
+from snnviz.lab.schedule import plans
 from snnviz.training import Schedule
 from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
@@ -40,25 +40,25 @@ schedules = st.builds(
 
 @given(schedules)
 def test_what_is_written_is_read(schedule: Schedule) -> None:
-    assert _plans.decoded(_plans.encoded(schedule), "x.json") == schedule
+    assert plans.decoded(plans.encoded(schedule), "x.json") == schedule
 
 
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
-    file = _plans.file_of(tmp_path / "schedules", "freeze early")
+    file = plans.file_of(tmp_path / "schedules", "freeze early")
     assert file == tmp_path / "schedules" / "freeze early.json"
-    _plans.save(Schedule(epochs=3), file)
+    plans.save(Schedule(epochs=3), file)
     content = json.loads(file.read_text(encoding="utf-8"))
     assert content == {"format": 1, "schedule": asdict(Schedule(epochs=3))}
     assert list(content["schedule"]) == [field.name for field in fields(Schedule)]
-    assert _plans.load(file) == Schedule(epochs=3)
-    _plans.save(Schedule(epochs=4), file)
-    assert _plans.load(file) == Schedule(epochs=4)
+    assert plans.load(file) == Schedule(epochs=3)
+    plans.save(Schedule(epochs=4), file)
+    assert plans.load(file) == Schedule(epochs=4)
     assert [path.name for path in file.parent.iterdir()] == ["freeze early.json"]
 
 
 def test_missing_fields_have_their_defaults_and_other_parts_are_passed_over() -> None:
     data = b'{"format": 1, "seed": 3, "schedule": {"epochs": 5}}'
-    assert _plans.decoded(data, "config.json") == Schedule(epochs=5)
+    assert plans.decoded(data, "config.json") == Schedule(epochs=5)
 
 
 @pytest.mark.parametrize(
@@ -79,29 +79,29 @@ def test_missing_fields_have_their_defaults_and_other_parts_are_passed_over() ->
 )
 def test_what_is_no_schedule_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=r"^the file 'x\.json' cannot be used: ") as caught:
-        _plans.decoded(data, "x.json")
+        plans.decoded(data, "x.json")
     assert why in str(caught.value)
     assert str(caught.value).endswith(". Put it right, or choose another one.")
 
 
 def test_a_newer_format_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^the file 'x\.json' has format 2, and this version of "):
-        _plans.decoded(b'{"format": 2, "schedule": {}}', "x.json")
+        plans.decoded(b'{"format": 2, "schedule": {}}', "x.json")
 
 
 def test_files_that_are_not_there_or_too_long(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     with pytest.raises(FileNotFoundError) as caught:
-        _plans.load(file)
+        plans.load(file)
     assert str(caught.value) == f"there is no file {str(file)!r}."
     file.write_bytes(b" " * (2**20 + 1))
     with pytest.raises(ValueError, match="it has 1048577 bytes, where at most 1048576"):
-        _plans.load(file)
+        plans.load(file)
 
 
 @pytest.mark.parametrize("name", ["a", "freeze early", "Größe 2", "v1.0_b-c+d", "x" * 80])
 def test_plain_names(name: str) -> None:
-    assert _plans.file_of("schedules", name) == Path("schedules") / f"{name}.json"
+    assert plans.file_of("schedules", name) == Path("schedules") / f"{name}.json"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_other_names_are_refused(name: str) -> None:
         f"letter or digit and ending with no dot, got {name!r}."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
-        _plans.file_of("schedules", name)
+        plans.file_of("schedules", name)
 
 
 def test_names_in_a_folder(tmp_path: Path) -> None:
-    assert _plans.names(tmp_path / "nowhere") == []
+    assert plans.names(tmp_path / "nowhere") == []
     for name in ("b.json", "a b.json", ".c.json", "d.txt", "-e.json"):
         (tmp_path / name).write_text("{}")
-    assert _plans.names(tmp_path) == ["a b", "b"]
+    assert plans.names(tmp_path) == ["a b", "b"]

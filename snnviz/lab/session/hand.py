@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from snnviz.lab.neuron import Page, looked_at
-from snnviz.lab.whatif import Changes, Trial, checked, tried
+from snnviz.lab.session.neuron import Page, looked_at
+from snnviz.lab.session.whatif import Changes, Trial, checked, tried
 from snnviz.training import Trainer, pins
 
 FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device

@@ -2,8 +2,8 @@
 
 import pytest
 
-from snnviz.lab import moments
-from snnviz.lab.moments import TimeMachine
+from snnviz.lab.page import moments
+from snnviz.lab.page.moments import TimeMachine
 from snnviz.lab.session import Session
 from tests.lab.conftest import TIMEOUT, make_trainer
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from snnviz.lab.neuron import Page
-from snnviz.lab.whatif import Trial
+from snnviz.lab.session.neuron import Page
+from snnviz.lab.session.whatif import Trial
 from snnviz.training import Phase, Position, Schedule, StepRecord
 from snnviz.training.schedule import Stage
 

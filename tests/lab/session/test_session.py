@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from snnviz.lab import session as session_module
-from snnviz.lab import status as status_module
 from snnviz.lab.session import Session
+from snnviz.lab.session import session as session_module
+from snnviz.lab.session import status as status_module
 from snnviz.training import Trainer, TrainingStopped
 from tests.lab.conftest import TIMEOUT, Gate, make_trainer
 

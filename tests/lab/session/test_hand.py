@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from snnviz.lab import states
-from snnviz.lab.hand import Hand
-from snnviz.lab.session import Session
-from snnviz.lab.states import PastStates
-from snnviz.lab.whatif import checked, tried
+from snnviz.lab.session import Session, states
+from snnviz.lab.session.hand import Hand
+from snnviz.lab.session.states import PastStates
+from snnviz.lab.session.whatif import checked, tried
 from snnviz.training import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
 from tests.training.test_trainer import message_of
@@ -77,7 +76,7 @@ def test_a_neuron_that_is_off_comes_on_with_a_factor_of_1(trainer: Trainer) -> N
 
 
 def test_a_class_without_images_has_no_accuracy() -> None:
-    from snnviz.lab.whatif import Scores
+    from snnviz.lab.session.whatif import Scores
 
     scores = Scores((4, 0), (3, 0))
     assert scores.of_class(0) == 0.75
@@ -168,7 +167,7 @@ def test_what_a_neurons_page_says(trainer: Trainer) -> None:
 
 
 def test_ordinals() -> None:
-    from snnviz.lab.neuron import _ordinal
+    from snnviz.lab.session.neuron import _ordinal
 
     said = [_ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111)]
     assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
