@@ -6,135 +6,18 @@ group permutes their factors.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz.structure import NeuronWeights
-
-READS = ("weights", "movement", "shuffled", "random", "nothing")
-MOST_INPUTS = 1024  # numbers that a reader takes from a neuron's incoming weights
-
-
-def unit_mean(z: Tensor) -> Tensor:
-    """s = relu(z - tau), with tau such that the mean of s is 1.
-
-    The neurons of a group compete for a fixed total, and those below the waterline tau are off
-    exactly. The gradient on the support S is I - 11'/|S|.
-
-    Args:
-        z: scores (n,).
-
-    Returns:
-        Factors (n,) with mean 1.
-
-    Source: sparsemax (Martins & Astudillo 2016, algorithm 1), scaled from sum 1 to sum n.
-    """
-    return _unit_means(z, _Layout((len(z),), z))
-
-
-def _unit_means(z: Tensor, groups: "_Layout") -> Tensor:
-    """`unit_mean` of every group at once: z is (neurons of all groups,)."""
-    with torch.no_grad():  # only the support comes from here, and it has no gradient
-        padded = torch.cat([z, z.new_full((1,), -math.inf)])[groups.padded]  # (groups, most)
-        top = padded.amax(1, keepdim=True)
-        # Sums stay exact however large the scores are, and no factor changes.
-        descending = torch.sort(padded - top, descending=True).values
-        waterline = (descending.cumsum(1) - groups.sizes) / groups.ranks  # were so many on
-        last = (descending > waterline).sum(1, keepdim=True) - 1
-        tau = waterline.gather(1, last.clamp_min(0))  # NaN scores leave `last` at -1
-        top, tau = (groups.members @ torch.cat([top, tau], 1)).unbind(1)
-        support = (z - top > tau).to(z.dtype)
-        count = groups.sums @ support  # (groups,)
-    z = z - top
-    tau = (groups.sums @ (z * support) - groups.sizes.squeeze(1)) / count
-    return F.relu(z - groups.members @ tau) * support
-
-
-def hard_sigmoid(z: Tensor) -> Tensor:
-    """s = 1 + z, cut off below 0 and above 1."""
-    # Not `clamp`: its gradient at z = 0 is 0 in some releases, and a fresh switcher stands there.
-    return torch.where(z > 0, torch.ones_like(z), F.relu(1 + z))
-
-
-def relu(z: Tensor) -> Tensor:
-    """s = relu(1 + z), without an upper limit."""
-    return F.relu(1 + z)
-
-
-# All of them map 0 to 1: a fresh switcher leaves the task network as it is. A user may add one.
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "unit_mean": unit_mean,
-    "hard_sigmoid": hard_sigmoid,
-    "relu": relu,
-}
-
-
-@dataclass(frozen=True)
-class SwitcherConfig:
-    """How the switcher is built.
-
-    Attributes:
-        activation: from scores to factors: "unit_mean", "hard_sigmoid", "relu", or a name added to
-            `snnviz.switcher.ACTIVATIONS`.
-        hidden: width of the switcher.
-        gain: multiplies the scores; it decides how fast a group parts into on and off.
-        gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
-            "fixed" (the same in every group).
-        reads: "weights"; "movement" (the weights, and how they have moved since the last round:
-            how far, and whether they grew or shrank, which is what the gradient says of them); or,
-            to find out what reading them is good for, "shuffled" (those of another neuron of the
-            group), "random" (fixed random numbers in their place), or "nothing" (there is no
-            network; each neuron has a score of its own).
-        outgoing: read also how long the weights are by which others read a neuron.
-        attention: neurons of a group look at one another, besides at their mean.
-    """
-
-    activation: str = "unit_mean"
-    hidden: int = 32
-    gain: float = 0.06
-    gain_rule: str = "per_neuron"
-    reads: str = "weights"
-    outgoing: bool = False
-    attention: bool = False
-
-    def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"switcher.activation must be one of {', '.join(map(repr, ACTIVATIONS))}, "
-                f"got {self.activation!r}. Add your own to snnviz.switcher.ACTIVATIONS."
-            )
-        if isinstance(self.hidden, bool) or not isinstance(self.hidden, int) or self.hidden < 1:
-            raise ValueError(
-                f"switcher.hidden must be a whole number of at least 1, got {self.hidden!r}."
-            )
-        number = isinstance(self.gain, int | float) and not isinstance(self.gain, bool)
-        if not number or not 0 < self.gain < math.inf:
-            raise ValueError(f"switcher.gain must be a number above 0, got {self.gain!r}.")
-        if self.gain_rule not in ("per_neuron", "fixed"):
-            raise ValueError(
-                f"switcher.gain_rule must be 'per_neuron' or 'fixed', got {self.gain_rule!r}."
-            )
-        if self.reads not in READS:
-            allowed = ", ".join(map(repr, READS))
-            raise ValueError(f"switcher.reads must be one of {allowed}, got {self.reads!r}.")
-        for name in ("outgoing", "attention"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise ValueError(f"switcher.{name} must be True or False, got {value!r}.")
-            if value and self.reads == "nothing":
-                raise ValueError(
-                    f"switcher.{name} must be False where switcher.reads is 'nothing'."
-                )
-
-    def gain_of(self, neurons: int) -> float:
-        """The gain in a group of so many neurons."""
-        return self.gain * neurons if self.gain_rule == "per_neuron" else self.gain
+from snnviz.switcher.activations import ACTIVATIONS, unit_mean, unit_means
+from snnviz.switcher.config import SwitcherConfig
+from snnviz.switcher.hashing import MOST_INPUTS, hashed, random_signs
+from snnviz.switcher.layout import Layout
 
 
 class Switcher(nn.Module):
@@ -177,7 +60,7 @@ class Switcher(nn.Module):
                 self.looks = nn.Linear(hidden, 3 * hidden, bias=False)  # query, key, value
         for i, n in enumerate(fan_in.values()):
             # Drawn anew from the same seed whenever a switcher is made, so never saved.
-            self.register_buffer(f"signs{i}", _signs(n) if n > MOST_INPUTS else None, False)
+            self.register_buffer(f"signs{i}", random_signs(n) if n > MOST_INPUTS else None, False)
         if self._watches:
             if neurons is None:
                 raise ValueError("neurons must be given where switcher.reads is 'movement'.")
@@ -215,7 +98,7 @@ class Switcher(nn.Module):
         for i, part in enumerate(parts):
             row, signs = part[0], getattr(self, f"signs{i}")
             if signs is not None:
-                row = _hashed(row, signs, self._row_memory(i, row))
+                row = hashed(row, signs, self._row_memory(i, row))
             rows.append(row)  # (neurons of a group, at most MOST_INPUTS)
             if self._watches:
                 part.extend(self._movement(i, row))
@@ -254,7 +137,7 @@ class Switcher(nn.Module):
         z = z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
         activation = ACTIVATIONS[self.config.activation]
         if activation is unit_mean:
-            return dict(zip(self.groups, _unit_means(z, layout).split(layout.counts), strict=True))
+            return dict(zip(self.groups, unit_means(z, layout).split(layout.counts), strict=True))
         return {
             name: activation(score)
             for name, score in zip(self.groups, z.split(layout.counts), strict=True)
@@ -305,10 +188,10 @@ class Switcher(nn.Module):
             kept = self._kept_rows[group] = kind, incoming.new_empty(len(incoming), MOST_INPUTS)
         return kept[1]
 
-    def _layout(self, counts: tuple[int, ...], like: Tensor) -> "_Layout":
-        kept: _Layout | None = getattr(self, "_kept_layout", None)
+    def _layout(self, counts: tuple[int, ...], like: Tensor) -> "Layout":
+        kept: Layout | None = getattr(self, "_kept_layout", None)
         if kept is None or not kept.fits(counts, like):
-            self._kept_layout = kept = _Layout(counts, like)
+            self._kept_layout = kept = Layout(counts, like)
         return kept
 
 
@@ -318,59 +201,4 @@ class Readings(NamedTuple):
     rows: tuple[Tensor, ...]  # for each group (neurons, inputs): incoming weights, or their hash
     unit: Tensor  # (N, 1): brings each row to a length of the root of its fan-in
     measures: Tensor  # (N, 3 to 6): log length, scale, shift and so on, standardised in the group
-    layout: "_Layout"
-
-
-class _Layout:
-    """Where each group's neurons stand among those of all groups, as matrices.
-
-    Means within groups and their way back to the neurons are then products: one operation for all
-    groups, and the same result at every run on every device.
-    """
-
-    def __init__(self, counts: tuple[int, ...], like: Tensor) -> None:
-        self.counts, self._kind = counts, (like.device, like.dtype, type(like))
-        group = np.repeat(np.arange(len(counts)), counts)  # (N,)
-        sizes, ranks = np.array(counts)[:, None], np.arange(1, max(counts) + 1)
-        first = np.cumsum(counts)[:, None] - sizes
-        padded = np.where(ranks <= sizes, first + ranks - 1, len(group))
-        members = (group[:, None] == np.arange(len(counts))).astype(np.float32)
-        self.padded = torch.from_numpy(padded).to(like.device)  # (groups, most): or one past all
-        self.members = torch.from_numpy(members).to(like)  # (N, groups): 1 where a neuron belongs
-        self.sums = self.members.T.contiguous()  # (groups, N)
-        self.sizes = torch.from_numpy(sizes).to(like)  # (groups, 1)
-        self.ranks = torch.from_numpy(ranks).to(like)  # (most,)
-
-    def fits(self, counts: tuple[int, ...], like: Tensor) -> bool:
-        return self.counts == counts and self._kind == (like.device, like.dtype, type(like))
-
-    def means(self, x: Tensor) -> Tensor:
-        """(N, k) -> (groups, k)"""
-        return self.sums @ x / self.sizes
-
-    def centred(self, x: Tensor) -> Tensor:
-        """(N, k), each less its group's mean."""
-        return x - self.members @ self.means(x)
-
-
-def _signs(fan_in: int) -> Tensor:
-    """(parts, MOST_INPUTS): +1 or -1 for each incoming weight, over the root of the parts."""
-    parts = math.ceil(fan_in / MOST_INPUTS)
-    generator = torch.Generator().manual_seed(fan_in)
-    signs = torch.randint(0, 2, (parts, MOST_INPUTS), generator=generator) * 2.0 - 1.0
-    return signs / math.sqrt(parts)
-
-
-def _hashed(incoming: Tensor, signs: Tensor, out: Tensor | None = None) -> Tensor:
-    """Sums parts of the fan-in with random signs: (neurons, fan_in) -> (neurons, MOST_INPUTS).
-
-    `out` is memory to use for it, if there is no gradient.
-
-    Source: feature hashing (Weinberger et al. 2009); it keeps inner products on average.
-    """
-    first, *others = incoming.split(signs.shape[1], 1)
-    total = torch.mul(first, signs[0], out=out)
-    for part, sign in zip(others, signs[1:], strict=True):
-        count = part.shape[1]
-        total[:, :count].addcmul_(part, sign[:count])  # in place: it is memory that takes the time
-    return total
+    layout: "Layout"

@@ -8,8 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,64 +16,18 @@ from torch.nn import functional as F
 
 from snnviz import checks, distributed
 from snnviz.data import BatchOrder, ImageData, SplitName
-from snnviz.data.images import pick_device
+from snnviz.devices import pick_device, pick_precision, random_state
 from snnviz.history import History
 from snnviz.structure import Switches, find_switches
 from snnviz.structure.probe import check_network, copied
 from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import pins
-from snnviz.training.learners import Learners, pick_precision, random_state
+from snnviz.training.learners import Learners
+from snnviz.training.records import Evaluation, Running, StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule
 
 _EVALUATION_BATCH = 1000
 _READ_EVERY = 32  # steps without a round's end after which results are read all the same
-
-
-class TrainingStopped(RuntimeError):
-    """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
-
-    `problem` is what happened and what to try, without the way back.
-    """
-
-    problem = ""
-
-
-class Evaluation(NamedTuple):
-    """Mean loss and share of images classified rightly (0 to 1)."""
-
-    loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step leaves behind. `loss` and `accuracy` wait for the device when read."""
-
-    step: int  # counted from 1
-    epoch: int  # the epoch it belongs to, from 1
-    phase: Phase
-    lr: float
-    measured: Tensor  # loss, accuracy, then the number of neurons on in each group
-
-    @property
-    def loss(self) -> float:
-        """Mean task loss of the batch, before the step's update."""
-        return float(self.measured[0])
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the batch classified rightly (0 to 1), before the step's update."""
-        return float(self.measured[1])
-
-
-@dataclass
-class _Running:
-    """Sums over the task steps of the epoch that is under way."""
-
-    loss: float = 0.0
-    accuracy: float = 0.0
-    steps: int = 0
-    seconds: float = 0.0
 
 
 class Trainer:
@@ -133,7 +86,7 @@ class Trainer:
         self.position = Position()
         self._task_order, self._switcher_order = self._orders()
         self._unread: list[StepRecord] = []
-        self._running = _Running()
+        self._running = Running()
         self._stopped: TrainingStopped | None = None
         self._initial = self._epoch_end = self.state_dict()
 
@@ -461,7 +414,7 @@ class Trainer:
         self._schedule, at = schedule, self.position
         self.position = Position(at.step, at.epoch, at.batch)
         if "batch_size" in changes:  # the epoch begins anew, for its batches are others
-            self.position, self._running = Position(at.step, at.epoch), _Running()
+            self.position, self._running = Position(at.step, at.epoch), Running()
         if changes.keys() & {"batch_size", "switcher_data"}:
             self._task_order, self._switcher_order = self._orders()
         self.learners.renew_optimizers(schedule)
@@ -613,7 +566,7 @@ class Trainer:
             macs=size.macs,
             seconds=epoch.seconds,
         )
-        self._running = _Running()
+        self._running = Running()
         self._epoch_end = self.state_dict()
         self._epoch_ended()
 

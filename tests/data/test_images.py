@@ -26,7 +26,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from snnviz.data import BatchOrder, ImageData, load_data, pixels, sources
-from snnviz.data.images import pick_device
+from snnviz.devices import pick_device
 
 FASHION = Path(__file__).parents[2] / "data"
 ALL_FILES = (

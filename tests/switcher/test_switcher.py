@@ -418,7 +418,7 @@ def test_how_weights_have_moved(fan_in: int) -> None:
         found = measures(moved)
         wanted = []
         rows = [
-            w if fan_in <= 1024 else module._hashed(w, module._signs(fan_in))
+            w if fan_in <= 1024 else module.hashed(w, module.random_signs(fan_in))
             for w in (start.incoming, moved.incoming)
         ]
         for before, now in zip(*rows, strict=True):
@@ -496,11 +496,11 @@ def test_what_cannot_be_read(config: dict, message: str) -> None:
 def test_hashing_sums_weights_under_signs(fan_in: int) -> None:
     generator = torch.Generator().manual_seed(0)
     incoming = torch.randn(3, fan_in, generator=generator, dtype=torch.float64, requires_grad=True)
-    signs = module._signs(fan_in).double()
+    signs = module.random_signs(fan_in).double()
     slots = torch.arange(fan_in) % 1024
     wanted = torch.zeros(3, 1024, dtype=torch.float64)
     wanted.index_add_(1, slots, incoming.detach() * signs.flatten()[:fan_in])
-    hashed = module._hashed(incoming, signs)
+    hashed = module.hashed(incoming, signs)
     torch.testing.assert_close(hashed, wanted, rtol=0, atol=1e-12)
     upstream = torch.randn(wanted.shape, generator=generator, dtype=torch.float64)
     (gradient,) = torch.autograd.grad(hashed, incoming, upstream)
@@ -512,9 +512,9 @@ def test_hashing_keeps_inner_products_on_average() -> None:
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 200, 4608, generator=generator)
     other = 0.8 * one + 0.6 * other
-    signs = module._signs(4608)
+    signs = module.random_signs(4608)
     before = torch.cosine_similarity(one, other)
-    after = torch.cosine_similarity(module._hashed(one, signs), module._hashed(other, signs))
+    after = torch.cosine_similarity(module.hashed(one, signs), module.hashed(other, signs))
     assert (after - before).abs().mean() < 0.03
     assert (after - before).mean().abs() < 0.005
     assert Switcher({"it": 4608}).readers[0].in_features == signs.shape[1] == 1024
