@@ -16,8 +16,8 @@ import machine
 import torch
 
 import snnviz as sv
-from snnviz.tracing import find_switches
-from snnviz.trainer import task_step
+from snnviz.structure import find_switches
+from snnviz.training.trainer import task_step
 
 RESULTS = Path(__file__).parent / "results" / "compact.json"
 BATCH = 128

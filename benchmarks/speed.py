@@ -29,8 +29,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import snnviz as sv
-from snnviz.trainer import switcher_step, task_step
 from snnviz.training.records import measure_step
+from snnviz.training.trainer import switcher_step, task_step
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 DATA = Path(__file__).parents[1] / "data"

@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from snnviz import _checks
-from tests.test_trainer import message_of
+from snnviz import checks
+from tests.training.test_trainer import message_of
 
 
 @pytest.mark.parametrize(("value", "least", "most"), [(2, 0, 2), (0.5, 0, 1), (-3, -math.inf, 0)])
 def test_numbers_in_range_come_back_as_floats(value: float, least: float, most: float) -> None:
-    found = _checks.number("x", value, least, most)
+    found = checks.number("x", value, least, most)
     assert found == value
     assert type(found) is float
 
@@ -27,30 +27,30 @@ def test_numbers_in_range_come_back_as_floats(value: float, least: float, most: 
     ],
 )
 def test_other_numbers_are_errors(value: object, limits: tuple[float, ...], message: str) -> None:
-    assert message_of(lambda: _checks.number("x", value, *limits)) == message
+    assert message_of(lambda: checks.number("x", value, *limits)) == message
 
 
 @pytest.mark.parametrize("value", ["c", None, ["a"], 1])
 def test_one_of(value: object) -> None:
-    _checks.one_of("x", "a", ("a", "b"))
+    checks.one_of("x", "a", ("a", "b"))
     said = f"x must be one of 'a', 'b', got {value!r}. Choose one."
-    assert message_of(lambda: _checks.one_of("x", value, ("a", "b"), "Choose one.")) == said
-    assert message_of(lambda: _checks.one_of("x", value, {"a": 1}.keys())) == (
+    assert message_of(lambda: checks.one_of("x", value, ("a", "b"), "Choose one.")) == said
+    assert message_of(lambda: checks.one_of("x", value, {"a": 1}.keys())) == (
         f"x must be one of 'a', got {value!r}."
     )
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "True"])
 def test_flags(value: object) -> None:
-    _checks.flag("x", False)
-    assert message_of(lambda: _checks.flag("x", value)) == (
+    checks.flag("x", False)
+    assert message_of(lambda: checks.flag("x", value)) == (
         f"x must be True or False, got {value!r}."
     )
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "2", None])
 def test_whole(value: object) -> None:
-    _checks.whole("x", 1, 1)
-    assert message_of(lambda: _checks.whole("x", value, 1)) == (
+    checks.whole("x", 1, 1)
+    assert message_of(lambda: checks.whole("x", value, 1)) == (
         f"x must be a whole number of at least 1, got {value!r}. Use for example x=1."
     )

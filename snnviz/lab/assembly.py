@@ -11,24 +11,15 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from snnviz import _checks, runs
+from snnviz import checks, runs
 from snnviz.history import History
-from snnviz.lab import cores
-from snnviz.lab.controls import Buttons, RunChoice
-from snnviz.lab.frame import Frame
-from snnviz.lab.messages import Messages
-from snnviz.lab.moments import TimeMachine
-from snnviz.lab.panel import NeuronPanel
-from snnviz.lab.portrait import Portrait
-from snnviz.lab.schedule.editor import ScheduleEditor
-from snnviz.lab.session import Session, Unit
-from snnviz.lab.shells import hear_as_asked
-from snnviz.lab.status import Notice
-from snnviz.lab.views.cards import Views
-from snnviz.lab.views.shown import Shown, in_colours
-from snnviz.lab.whatif import Changes, Trial, checked
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.lab.neurons import NeuronPanel
+from snnviz.lab.page import Buttons, Frame, Messages, RunChoice, TimeMachine, hear_as_asked
+from snnviz.lab.schedule import ScheduleEditor
+from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, cores
+from snnviz.lab.session.whatif import checked
+from snnviz.lab.views import Portrait, Shown, Views, in_colours
+from snnviz.training import AlternatingTrainer, Schedule
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand
@@ -61,14 +52,14 @@ class Lab:
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: Trainer, name: str | None = None) -> "Lab":
+    def __new__(cls, trainer: AlternatingTrainer, name: str | None = None) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
-        _checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
+        checks.kind_of("trainer", trainer, AlternatingTrainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: Trainer, name: str | None = None) -> None:
+    def __init__(self, trainer: AlternatingTrainer, name: str | None = None) -> None:
         if _lab_of(trainer) is self:
             return
         self._wake, self._hurry = threading.Event(), threading.Event()
@@ -166,7 +157,7 @@ class Lab:
         return self._sessions[self._active]
 
     @property
-    def trainer(self) -> Trainer:
+    def trainer(self) -> AlternatingTrainer:
         """The active run's. Read its history at any time; leave its methods to the lab."""
         return self.session.trainer
 
@@ -331,7 +322,7 @@ class Lab:
         done = threading.Event()
         problems: list[Exception] = []
 
-        def made(trainer: Trainer | Exception, name: str) -> None:
+        def made(trainer: AlternatingTrainer | Exception, name: str) -> None:
             try:
                 self._forked(trainer, name)
                 problems.extend([trainer] if isinstance(trainer, Exception) else [])
@@ -350,13 +341,13 @@ class Lab:
         epoch: int,
         name: str,
         schedule: Schedule,
-        then: Callable[[Trainer | Exception, str], None],
+        then: Callable[[AlternatingTrainer | Exception, str], None],
     ) -> None:
         called = name or f"{self._active}, from {epoch}"
         self.session.pause()
         self.session.branch(epoch, lambda made: then(made, called), schedule, name)
 
-    def _forked(self, trainer: Trainer | Exception, name: str) -> None:
+    def _forked(self, trainer: AlternatingTrainer | Exception, name: str) -> None:
         """In the session's thread."""
         if isinstance(trainer, Exception):
             self._news = Notice("refused", f"No fork was made. {trainer}")
@@ -364,7 +355,7 @@ class Lab:
             self._add(trainer, name)
         self._touched()
 
-    def _add(self, trainer: Trainer, name: str) -> None:
+    def _add(self, trainer: AlternatingTrainer, name: str) -> None:
         if isinstance(trainer, runs.Trainer) and trainer.folder:
             name = trainer.folder.name
             self._made.append(trainer)
@@ -447,17 +438,17 @@ class Lab:
             return False
 
 
-def _playing_every(trainer: Trainer) -> float:
+def _playing_every(trainer: AlternatingTrainer) -> float:
     return PLAYING_EVERY if cores.left_over(trainer.device) else PLAYING_EVERY_BUSY
 
 
-def _lab_of(trainer: Trainer) -> Lab | None:
+def _lab_of(trainer: AlternatingTrainer) -> Lab | None:
     """The lab that this trainer had last."""
     there = _LABS.get(trainer)
     return there() if there else None
 
 
-def _name(trainer: Trainer) -> str:
+def _name(trainer: AlternatingTrainer) -> str:
     folder = trainer.folder if isinstance(trainer, runs.Trainer) else None
     return folder.resolve().name if folder else "run"
 
@@ -471,11 +462,11 @@ def _numbered(name: str) -> Any:
 
 
 def _style() -> widgets.HTML:
-    css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    css = Path(__file__).with_name("page").joinpath("style.css").read_text(encoding="utf-8")
     return widgets.HTML(f"<style>{css}</style>", layout=widgets.Layout(display="none"))
 
 
 _EXITING = threading.Event()
 atexit.register(_EXITING.set)
 
-_LABS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
+_LABS: weakref.WeakKeyDictionary[AlternatingTrainer, weakref.ref[Lab]] = weakref.WeakKeyDictionary()

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from snnviz.rivals.pruning import Scores, score_groups, train_and_prune
 from snnviz.rivals.start import Start, check_setting
-from snnviz.trainer import Trainer
 from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 
 def group_sparse(
     start: Start, strength: float = 5e-4, size: float | None = None, prune_at: float = 0.5
-) -> Trainer:
+) -> AlternatingTrainer:
     """Torch-Pruning's `GroupNormPruner`: shrinks groups as it trains, prunes, trains on without.
 
     Args:
@@ -56,7 +56,7 @@ def _layers_not_switched(learners: Learners) -> list[nn.Module]:
     ]
 
 
-def group_norms(trainer: Trainer) -> Scores:
+def group_norms(trainer: AlternatingTrainer) -> Scores:
     """The L2 norms of all weights of a neuron, those that read it as well."""
     import torch_pruning as tp
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from snnviz.switches import scaled_parameters
+from snnviz.structure import scaled_parameters
 from snnviz.training.learners import Learners
 from snnviz.training.optimizers import take_step, trainable_parameters
 from snnviz.training.records import count_neurons_on, measure_step

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from snnviz.rivals.joint import joint_step
 from snnviz.rivals.start import Start, check_setting
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
 from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3  # section 4 of the paper
 
 
-def l0(start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0.2) -> Trainer:
+def l0(
+    start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0.2
+) -> AlternatingTrainer:
     """Trains weights and gates together; what size comes of it, comes.
 
     Args:

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz._probe import copied
 from snnviz.rivals.start import Start, check_setting
-from snnviz.switches import Factors, Switches, SwitchGroup, scaled_parameters
-from snnviz.trainer import Trainer
+from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
+from snnviz.structure.probe import copied
 from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 Scores = dict[str, np.ndarray]  # {group: (neurons,)}, the lowest go first
-Score = Callable[[Trainer], Scores]
+Score = Callable[[AlternatingTrainer], Scores]
 
 
-def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
+def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
     """By the L1 norm of the weights that lead into and out of a neuron (Torch-Pruning).
 
     Norms are divided by their group's mean, so that groups of all fan-ins compare.
@@ -29,10 +29,10 @@ def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) ->
     return train_and_prune(start, score_by_l1, size, prune_at)
 
 
-def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
+def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
     """By lot."""
 
-    def draw_scores(trainer: Trainer) -> Scores:
+    def draw_scores(trainer: AlternatingTrainer) -> Scores:
         rng = np.random.default_rng(start.seed)
         return {name: rng.random(n) for name, n in trainer.history.groups.items()}
 
@@ -46,7 +46,7 @@ def train_and_prune(
     prune_at: float,
     learners: Callable[..., Learners] = Learners,
     task_step: Callable[..., Tensor] | None = None,
-) -> Trainer:
+) -> AlternatingTrainer:
     """Trains, prunes, trains on: as many examples in all as without pruning.
 
     Args:
@@ -123,7 +123,7 @@ def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, li
     return {name: neurons for name, neurons in off.items() if neurons}
 
 
-def score_groups(trainer: Trainer, importance: Callable[..., Tensor | None]) -> Scores:
+def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor | None]) -> Scores:
     """Torch-Pruning's importance of every neuron of every switch group.
 
     It is asked of a copy in which the factors are folded in.
@@ -156,7 +156,7 @@ def fold_factors(network: nn.Module, switches: Switches, factors: Factors) -> nn
     return copy
 
 
-def score_by_l1(trainer: Trainer) -> Scores:
+def score_by_l1(trainer: AlternatingTrainer) -> Scores:
     import torch_pruning as tp
 
     return score_groups(trainer, tp.importance.MagnitudeImportance(p=1))

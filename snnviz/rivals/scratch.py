@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnviz._probe import copied
-from snnviz.compact import compact
 from snnviz.data import ImageData
 from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
-from snnviz.trainer import Trainer
+from snnviz.shrink import compact
+from snnviz.structure.probe import copied
+from snnviz.training.trainer import AlternatingTrainer
 
 OTHER = 1_000_003  # added to a network's seed: other weights
 
 
-def scratch(start: Start) -> Trainer:
+def scratch(start: Start) -> AlternatingTrainer:
     """Trains a network that has only the neurons which the reference keeps, from new weights."""
     if start.reference is None:
         raise ValueError("scratch needs the switched run whose shape it is to have: reference=...")

@@ -6,13 +6,13 @@ It stands where a factor would: after the norm, before the activation. It turns 
 import torch
 from torch import Tensor, nn
 
-from snnviz._probe import copied
 from snnviz.rivals.start import Start, check_setting
-from snnviz.tracing import find_switches
-from snnviz.trainer import Trainer
+from snnviz.structure import find_switches
+from snnviz.structure.probe import copied
+from snnviz.training.trainer import AlternatingTrainer
 
 
-def se(start: Start, reduction: float = 8) -> Trainer:
+def se(start: Start, reduction: float = 8) -> AlternatingTrainer:
     """Trains the network with a gate behind each of its layers of switch groups.
 
     Args:

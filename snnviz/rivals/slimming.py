@@ -17,13 +17,13 @@ from snnviz.rivals.joint import joint_step
 from snnviz.rivals.pruning import Scores, train_and_prune
 from snnviz.rivals.start import Start, check_setting
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
 from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 
 def slimming(
     start: Start, strength: float = 1e-4, size: float | None = None, prune_at: float = 0.5
-) -> Trainer:
+) -> AlternatingTrainer:
     """Trains under the penalty, prunes by scale, and trains on without it.
 
     Args:
@@ -90,7 +90,7 @@ def shrink_scales(learners: Learners, strength: float) -> Callable[[], None]:
     return shrink
 
 
-def scales(trainer: Trainer) -> Scores:
+def scales(trainer: AlternatingTrainer) -> Scores:
     """How large the scale of each neuron is; of a neuron with several norms the mean."""
     found = {}
     for group in trainer.switches.groups.values():

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz import _checks
+from snnviz import checks
 from snnviz.data import ImageData
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
 from snnviz.training.config import TrainingConfig
 from snnviz.training.learners import Learners
+from snnviz.training.schedule import Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Start:
         switcher: SwitcherConfig | None = None,
         learners: Callable[..., Learners] = Learners,
         task_step: Callable[..., Tensor] | None = None,
-    ) -> Trainer:
+    ) -> AlternatingTrainer:
         """A trainer of all this, but for what is given."""
         config = TrainingConfig(
             schedule=schedule or self.schedule,
@@ -61,7 +61,7 @@ class Start:
             learners=learners,
             task_step=task_step,
         )
-        return Trainer(network or self.network, self.data, config)
+        return AlternatingTrainer(network or self.network, self.data, config)
 
     @property
     def alone(self) -> Schedule:
@@ -75,4 +75,4 @@ def check_setting(name: str, value: Any, least: float, most: float = math.inf) -
     Raises:
         ValueError: it is none, or out of range.
     """
-    return _checks.number(f"settings.{name}", value, least, most)
+    return checks.number(f"settings.{name}", value, least, most)

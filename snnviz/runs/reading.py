@@ -9,17 +9,18 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from snnviz import _files, _tables
+from snnviz import files
 from snnviz.data import ImageData
+from snnviz.history import tables
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
-from snnviz.runs.folder import Past, at_ends, past
-from snnviz.trainer import Trainer
+from snnviz.runs.past import Past, at_ends, past
+from snnviz.training.trainer import AlternatingTrainer
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker
 _TRIES = 5  # checkpoints that are looked at for one that is whole
 
-T = TypeVar("T", bound=Trainer)
+T = TypeVar("T", bound=AlternatingTrainer)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def load(
         at = _chosen(found, epoch)
         try:
             return _taken_up(trainer, found, at)
-        except (_files.Damaged, FileNotFoundError) as error:
+        except (files.Damaged, FileNotFoundError) as error:
             # A run that is under way may have dropped it meanwhile.
             anew = past(folder, epoch)
             if not left or anew.pointer == found.pointer:
@@ -103,8 +104,8 @@ def _past(folder: Path, epoch: int | None) -> Past:
     """What is in the folder; up to the epoch only, if what comes after it is damaged."""
     try:
         return past(folder)
-    except _files.Damaged as error:
-        part = _tables.segment(error.file)
+    except files.Damaged as error:
+        part = tables.segment(error.file)
         if epoch is not None:
             return past(folder, epoch)
         if part is None:
@@ -136,7 +137,7 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
         named = [at for at in found.checkpoints if at.file.name == last(found)]
         if not named:
             file = found.folder / "checkpoints" / last(found)
-            missing = _files.Damaged(file, "it is missing")
+            missing = files.Damaged(file, "it is missing")
             latest = Checkpoint.of(file)
             assert latest is not None
             raise _with_offer(missing, found, latest) from missing
@@ -174,7 +175,7 @@ def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
         end = f"the end of epoch {at.epoch}"
         epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
     if at.step > found.pointer.steps:
-        raise _files.Damaged(at.file, "it is ahead of the history")
+        raise files.Damaged(at.file, "it is ahead of the history")
     events = None if at.file.name == last(found) else at.events
     history.truncate(epochs=at.epoch, steps=at.step, events=events)
     trainer.take_up(state, epoch_end, initial, history)
@@ -183,12 +184,12 @@ def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
 
 
 def _state(
-    at: Checkpoint | None, trainer: Trainer, folder: Path, what: str, way: str
+    at: Checkpoint | None, trainer: AlternatingTrainer, folder: Path, what: str, way: str
 ) -> Mapping[str, Any]:
     """An earlier state, which training goes on without if it must."""
     try:
         if at is None:
-            raise _files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
+            raise files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
         return checkpoint.read(at, trainer, folder)
     except (OSError, ValueError) as error:
         warnings.warn(f"{error} Without it the run goes on, but not {way}.", stacklevel=2)
@@ -206,10 +207,10 @@ def _with_offer(error: Exception, found: Past, at: Checkpoint) -> Exception:
 
 def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Exception:
     if isinstance(error, FileNotFoundError):
-        error = _files.Damaged(Path(str(error.filename)), "it is missing")
-    if not isinstance(error, _files.Damaged) or good is None:
+        error = files.Damaged(Path(str(error.filename)), "it is missing")
+    if not isinstance(error, files.Damaged) or good is None:
         return error
-    return _files.Damaged(
+    return files.Damaged(
         error.file,
         error.why,
         f"restore it from a copy, or go on from the newest good one before it: "

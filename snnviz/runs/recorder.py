@@ -6,24 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snnviz import _files, _tables, distributed
+from snnviz import distributed, files
+from snnviz.history import tables
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import RunConfig, surroundings
-from snnviz.runs.folder import (
-    Lock,
-    append,
-    at_ends,
-    check_new,
-    has_begun,
-    make_new,
-    saving,
-    unmake,
-)
+from snnviz.runs.config import RunConfig
+from snnviz.runs.fingerprints import surroundings
+from snnviz.runs.folder import check_new, has_begun, make_new, unmake
+from snnviz.runs.layout import append, saving
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends
 from snnviz.runs.reading import Loaded
 from snnviz.runs.record import Record
-from snnviz.trainer import Trainer
 from snnviz.training.records import TrainingStopped
+from snnviz.training.trainer import AlternatingTrainer
 
 
 class FolderRecorder:
@@ -54,10 +50,10 @@ class FolderRecorder:
     # What the trainer tells ---------------------------------------------------------------------
 
     @contextmanager
-    def watch_step(self, trainer: Trainer) -> Iterator[None]:
+    def watch_step(self, trainer: AlternatingTrainer) -> Iterator[None]:
         """The log says what ended a step before its time."""
         if self._record and trainer.position.batch == 0:
-            _tables.get_ready()
+            tables.get_ready()
         try:
             yield
         except TrainingStopped as error:
@@ -67,7 +63,7 @@ class FolderRecorder:
             self._log(trainer, "interrupted")
             raise
 
-    def catch_up(self, trainer: Trainer) -> None:
+    def catch_up(self, trainer: AlternatingTrainer) -> None:
         """Saves what could not be saved before.
 
         Raises:
@@ -78,7 +74,7 @@ class FolderRecorder:
         if self._owed:
             self._write(trainer)
 
-    def epoch_ended(self, trainer: Trainer) -> None:
+    def epoch_ended(self, trainer: AlternatingTrainer) -> None:
         """Saves the state at the epoch's end."""
         self._events_at_end = trainer.history.n_events
         if self._record:
@@ -87,7 +83,7 @@ class FolderRecorder:
             self._record.say("epoch", epoch=trainer.position.epoch, **told)
         self._write(trainer, state=trainer.epoch_end)
 
-    def turned(self, trainer: Trainer, event: str) -> None:
+    def turned(self, trainer: AlternatingTrainer, event: str) -> None:
         """Saves the state after the turn."""
         if event == "reset":
             self._events_at_end = 0
@@ -99,7 +95,7 @@ class FolderRecorder:
 
     # What the user asks for ---------------------------------------------------------------------
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: AlternatingTrainer) -> None:
         """Saves what has been trained so far."""
         if self._record is None and not self._closed and distributed.first():
             raise RuntimeError(
@@ -108,7 +104,7 @@ class FolderRecorder:
         trainer.settle()
         self._write(trainer, "saved")
 
-    def save_to(self, trainer: Trainer, folder: Path) -> None:
+    def save_to(self, trainer: AlternatingTrainer, folder: Path) -> None:
         """Keeps the run in another folder from now on."""
         if not distributed.first():
             trainer.settle()
@@ -138,7 +134,7 @@ class FolderRecorder:
 
     def begin(
         self,
-        trainer: Trainer,
+        trainer: AlternatingTrainer,
         folder: Path,
         config: RunConfig | None = None,
         event: str = "created",
@@ -162,7 +158,7 @@ class FolderRecorder:
                     record.add(trainer.epoch_end, self._events_at_end)
                 record.say(event, step=trainer.position.step, parent=config.parent)
                 record.write(trainer.history, trainer.state_dict(), trainer.schedule.epochs)
-                _files.write(folder / CONFIG, config.encoded())
+                files.write(folder / CONFIG, config.encoded())
             except BaseException:
                 unmake(folder)
                 lock.release()
@@ -176,7 +172,7 @@ class FolderRecorder:
         self._config, self._keep_every = config, config.keep_every
         self._events_at_end = loaded.ended.events
 
-    def resume(self, trainer: Trainer, loaded: Loaded, lock: Lock) -> None:
+    def resume(self, trainer: AlternatingTrainer, loaded: Loaded, lock: Lock) -> None:
         """Goes on with the run that was read, in its own folder."""
         self.follow(loaded)
         folder = loaded.past.folder
@@ -201,7 +197,7 @@ class FolderRecorder:
 
     def _write(
         self,
-        trainer: Trainer,
+        trainer: AlternatingTrainer,
         event: str | None = None,
         state: Mapping[str, Any] | None = None,
         **values: Any,
@@ -218,7 +214,9 @@ class FolderRecorder:
             self._record.write(trainer.history, state, trainer.schedule.epochs)
         self._owed = False
 
-    def _drop_what_came_later(self, record: Record, trainer: Trainer, loaded: Loaded) -> None:
+    def _drop_what_came_later(
+        self, record: Record, trainer: AlternatingTrainer, loaded: Loaded
+    ) -> None:
         gone, epoch, history = loaded.past.pointer, trainer.position.epoch, trainer.history
         history.add_notes(gone.notes[history.n_events :])  # of what is dropped, for it did happen
         history.add_event(
@@ -232,7 +230,7 @@ class FolderRecorder:
             record.go_back(history, loaded.at, trainer.schedule.epochs)
         self._owed = False
 
-    def _log(self, trainer: Trainer, event: str, **values: Any) -> None:
+    def _log(self, trainer: AlternatingTrainer, event: str, **values: Any) -> None:
         if self._record:
             with suppress(OSError):  # a line for people must not hide what it tells of
                 append(self._record.folder, event, {"step": trainer.position.step, **values})

@@ -8,21 +8,25 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from snnviz import _checks, distributed
-from snnviz import trainer as base
+from snnviz import checks, distributed
 from snnviz.data import ImageData
 from snnviz.runs import reading
-from snnviz.runs.config import Parent, RunConfig, now, plain_name, surroundings
-from snnviz.runs.folder import Lock, at_ends, check_new, free_name, pointer_of
+from snnviz.runs.config import Parent, RunConfig
+from snnviz.runs.fields import plain_name
+from snnviz.runs.fingerprints import now, surroundings
+from snnviz.runs.folder import check_new, free_name
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.recorder import FolderRecorder
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
 from snnviz.training.config import TrainingConfig
+from snnviz.training.schedule import Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 Folder = str | os.PathLike[str]
 
 
-class Trainer(base.Trainer):
+class Trainer(AlternatingTrainer):
     """Trains a task network and its switcher, and keeps the run in a folder if one is named.
 
     Of several processes that train one run (`torchrun`) only the first keeps it.
@@ -68,7 +72,7 @@ class Trainer(base.Trainer):
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
-        _checks.whole("keep_every", keep_every, 1)
+        checks.whole("keep_every", keep_every, 1)
         path = Path(folder) if folder is not None and distributed.first() else None
         if path:
             check_new(path)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snnviz import distributed
 from snnviz.data import BatchOrder, ImageData
-from snnviz.schedule import Phase, Position, Schedule
+from snnviz.training.schedule import Phase, Position, Schedule
 
 
 class Batch(NamedTuple):

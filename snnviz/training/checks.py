@@ -5,25 +5,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz import _checks, distributed
-from snnviz._probe import check_network
+from snnviz import checks, distributed
 from snnviz.data import ImageData
-from snnviz.schedule import Schedule
+from snnviz.structure.probe import check_network
+from snnviz.training.schedule import Schedule
 
 
 def check_network_and_data(network: Any, data: Any) -> None:
     """Whether they are of the right kinds."""
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
-    _checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
+    checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
     check_network(network)  # before it is moved
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
-    _checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
+    checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
 
 
 def check_schedule(schedule: Schedule, data: ImageData) -> None:
     """Whether it is a schedule, and the data has the images that it needs."""
     advice = "Make one with Schedule(...) or trainer.schedule.replace(...)."
-    _checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
+    checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
     if schedule.switcher_data == "holdout" and data.holdout is None:
         raise ValueError(
             "schedule.switcher_data is 'holdout', but the data has no held-out split. "

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snnviz import _checks
-from snnviz.schedule import Schedule
+from snnviz import checks
 from snnviz.switcher import SwitcherConfig
 from snnviz.training.learners import Learners
+from snnviz.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         how = "Make one with SwitcherConfig(...)."
-        _checks.kind_of("switcher", self.switcher, SwitcherConfig, "a snnviz.SwitcherConfig", how)
-        _checks.whole("seed", self.seed, 0)
+        checks.kind_of("switcher", self.switcher, SwitcherConfig, "a snnviz.SwitcherConfig", how)
+        checks.whole("seed", self.seed, 0)

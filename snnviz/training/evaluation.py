@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnviz import _checks, distributed
+from snnviz import checks, distributed
 from snnviz.data import ImageData, SplitName
 from snnviz.training.records import Evaluation
 
@@ -33,7 +33,7 @@ def evaluate(
     """
     there = [name for name in ("train", "test", "holdout") if getattr(data, name) is not None]
     advice = "" if "holdout" in there else _HOLD_OUT
-    _checks.one_of("split", split, there, advice if split == "holdout" else "")
+    checks.one_of("split", split, there, advice if split == "holdout" else "")
     sums, n = [], len(getattr(data, split))
     for index in torch.arange(n)[own::processes].split(_BATCH):
         images, labels = data.batch(split, index)

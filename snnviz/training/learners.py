@@ -5,29 +5,26 @@ the class scores of the task network with these factors.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from snnviz import _checks, distributed
-from snnviz.free import FreeFactors
-from snnviz.schedule import Phase, Schedule
-from snnviz.switcher import Switcher, SwitcherConfig
-from snnviz.switches import (
+from snnviz import distributed
+from snnviz.structure import (
     Factors,
     Switches,
     neuron_weights,
     outgoing_lengths,
     scaled_parameters,
 )
+from snnviz.switcher import FreeFactors, Switcher, SwitcherConfig
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
 from snnviz.training.records import count_neurons_on
-
-PRECISIONS = ("auto", "float32", "bfloat16")
+from snnviz.training.schedule import Phase, Schedule
 
 Shrink = Callable[[], None]
 
@@ -265,34 +262,6 @@ class Learners:
                 self._put_in_force(self.switcher.factors(self._constant_readings()))
             assert self._in_force is not None
         return self._in_force
-
-
-def pick_precision(precision: str, device: torch.device) -> str:
-    """ "float32" or "bfloat16": what "auto" means on this device."""
-    _checks.one_of("precision", precision, PRECISIONS)
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":  # AMX multiplies bfloat16 in hardware; without it float32 is faster
-        fast = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    else:
-        fast = False
-    return "bfloat16" if fast else "float32"
-
-
-@contextmanager
-def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random state is ours within, seeded by the step, and the user's again after.
-
-    Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
-    anywhere. Of several processes each draws for itself.
-    """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        # The ranks' seeds lie far apart in 32 bits, for the CPU's generator looks at no more.
-        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
-        yield
 
 
 class _InForce(NamedTuple):

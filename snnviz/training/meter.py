@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from snnviz.history import History
-from snnviz.schedule import Position, Schedule
-from snnviz.switches import Switches
+from snnviz.structure import Switches
 from snnviz.training.records import Evaluation, StepRecord, TrainingStopped
+from snnviz.training.schedule import Position, Schedule
 
 _READ_EVERY = 32  # steps without a round's end after which results are read all the same
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from snnviz.schedule import Phase, Schedule
+from snnviz.training.schedule import Phase, Schedule
 
 
 def make_optimizer(

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from snnviz import _checks, distributed
+from snnviz import checks, distributed
 from snnviz.history import History
 
 if TYPE_CHECKING:
-    from snnviz.trainer import Trainer
+    from snnviz.training.trainer import AlternatingTrainer
 
 
-def run_epochs(trainer: "Trainer", epochs: int | None, progress: bool) -> None:
+def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool) -> None:
     """Makes all steps of this many epochs more (None: of all that are left).
 
     Where that is past the schedule's end, the schedule's end moves there.
@@ -29,11 +29,11 @@ def run_epochs(trainer: "Trainer", epochs: int | None, progress: bool) -> None:
                 bar.set_postfix_str(_summarize_epoch(trainer.history))
 
 
-def _move_end(trainer: "Trainer", epochs: int | None) -> int:
+def _move_end(trainer: "AlternatingTrainer", epochs: int | None) -> int:
     """The epoch to train to; the schedule's end moves there if it comes before."""
     if epochs is None:
         return trainer.schedule.epochs
-    _checks.whole("epochs", epochs, 1)
+    checks.whole("epochs", epochs, 1)
     target = trainer.position.epoch + epochs
     if target > trainer.schedule.epochs:
         trainer.schedule = trainer.schedule.replace(epochs=target)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snnviz import distributed
-from snnviz.schedule import Phase
+from snnviz.training.schedule import Phase
 
 
 class TrainingStopped(RuntimeError):

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from snnviz.data import ImageData, pick_device
-from snnviz.switches import Switches
-from snnviz.tracing import find_switches
+from snnviz.data import ImageData
+from snnviz.devices import pick_device, pick_precision
+from snnviz.structure import Switches, find_switches
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
-from snnviz.training.learners import Learners, pick_precision
+from snnviz.training.learners import Learners
 
 
 class Parts(NamedTuple):

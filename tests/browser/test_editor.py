@@ -23,7 +23,7 @@ import threading, time
 import torch
 import ipywidgets
 import snnviz as sv
-from snnviz.lab.frame import Frame
+from snnviz.lab.page.frame import Frame
 from snnviz.lab.schedule.editor import ScheduleEditor
 from snnviz.lab.session import Session
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from snnviz.lab.status import percent
+from snnviz.lab.session.status import percent
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
     DARK,
@@ -24,8 +24,8 @@ from tests.browser.jupyter import (
 GRID = """\
 import numpy as np
 from ipywidgets import VBox
-from snnviz.lab.frame import Frame
-from snnviz.lab.grid import Grid, encode
+from snnviz.lab.page.frame import Frame
+from snnviz.lab.neurons.grid import Grid, encode
 groups = {"conv1": 20, "conv2": 50, "fc1": 500}
 rng = np.random.default_rng(0)
 factors = {name: rng.gamma(6, 1 / 6, n) for name, n in groups.items()}

@@ -48,7 +48,7 @@ def refresh():
         wake.clear()
 
 threading.Thread(target=refresh, daemon=True).start()
-css = pathlib.Path({str(ROOT)!r}, "snnviz/lab/style.css").read_text(encoding="utf-8")
+css = pathlib.Path({str(ROOT)!r}, "snnviz/lab/page/style.css").read_text(encoding="utf-8")
 style = ipywidgets.HTML(f"<style>{{css}}</style>")
 ipywidgets.VBox([style, views.widget]).add_class("snnviz-lab")"""
 

@@ -10,8 +10,7 @@ from snnviz.data import ImageData
 from snnviz.lab.session import Session
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
-from snnviz.training.records import StepRecord
+from snnviz.training import Schedule, StepRecord
 
 TIMEOUT = 60  # seconds; only a test that fails waits so long
 

@@ -23,7 +23,7 @@ from torch import nn
 from snnviz.data import ImageData
 from snnviz.lab.session import Session
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 from tests.lab.monkey_commands import COMMANDS, Arguments, Command
 from tests.lab.watching import Ledger, Watch, read
 

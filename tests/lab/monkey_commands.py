@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnviz.lab.session import Session
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.runs import Trainer
-from snnviz.schedule import Position
-from snnviz.training.records import TrainingStopped
+from snnviz.training import Position, TrainingStopped
 from tests.lab.watching import Hiccup, read, refused
 
 Arguments = dict[str, Any]

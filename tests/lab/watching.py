@@ -12,9 +12,9 @@ from torch import nn
 
 from snnviz.history import History
 from snnviz.lab.session import Session
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.runs import Trainer
-from snnviz.training.records import StepRecord, TrainingStopped
+from snnviz.training import StepRecord, TrainingStopped
 
 HICCUP = 1 / 300  # how often a step fails as if the machine had
 

@@ -20,8 +20,8 @@ from snnviz.rivals.scratch import shaped
 from snnviz.rivals.se import excited
 from snnviz.rivals.slimming import make_scales, scales, shrink_scales
 from snnviz.rivals.start import Start
-from snnviz.trainer import task_step
 from snnviz.training.learners import Learners
+from snnviz.training.trainer import task_step
 
 MakeStart = Callable[..., Start]
 Batch = tuple[torch.Tensor, torch.Tensor]

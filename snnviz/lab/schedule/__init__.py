@@ -1,1 +1,5 @@
-"""The schedule editor: a timeline, and a field for every setting."""
+"""The schedule: its timeline, fields and files; may import session and page."""
+
+from snnviz.lab.schedule.editor import ScheduleEditor
+
+__all__ = ["ScheduleEditor"]

@@ -10,10 +10,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from snnviz.history import History
+from snnviz.lab.page.pieces import box, button, put
 from snnviz.lab.schedule.course import in_a_sentence
 from snnviz.lab.schedule.field import Fold
 from snnviz.lab.schedule.files import ScheduleFiles
-from snnviz.lab.schedule.pieces import box, button, put
 from snnviz.lab.schedule.presets import PRESETS
 from snnviz.lab.schedule.settings import (
     MAIN,
@@ -27,8 +27,8 @@ from snnviz.lab.schedule.settings import (
 )
 from snnviz.lab.schedule.timeline import Timeline
 from snnviz.lab.session import Session
-from snnviz.lab.status import Status
-from snnviz.schedule import Schedule
+from snnviz.lab.session.status import Status
+from snnviz.training import Schedule
 
 Changes = dict[str, Any]  # {field: new value}
 STEPS_EVERY = 1.0  # seconds until the timeline follows steps that are all that is new

@@ -5,9 +5,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from snnviz import _plans
-from snnviz.lab.schedule.pieces import box, button, put
-from snnviz.schedule import Schedule
+from snnviz.lab.page.pieces import box, button, put
+from snnviz.lab.schedule import plans
+from snnviz.training import Schedule
 
 
 class ScheduleFiles:
@@ -58,7 +58,7 @@ class ScheduleFiles:
         """Brings the widgets up to date."""
         if self._stale:
             self._stale = False
-            found = _plans.names(self._folder)
+            found = plans.names(self._folder)
             if tuple(found) != tuple(self._list.options):
                 self._list.options = found
         if self._uploaded:
@@ -72,12 +72,12 @@ class ScheduleFiles:
     def _on_save(self) -> None:
         name = self._name.value.strip()
         try:
-            file = _plans.file_of(self._folder, name)
+            file = plans.file_of(self._folder, name)
             if file.exists() and self._confirmed != name:
                 self._confirmed = name
                 self._say(f"{file.as_posix()} is there already. Save again to replace it.", True)
                 return
-            _plans.save(self._draft(), file)
+            plans.save(self._draft(), file)
         except (OSError, ValueError) as error:
             self._say(f"The schedule was not saved: {error}", True)
             return
@@ -89,8 +89,8 @@ class ScheduleFiles:
         if not name:
             return
         try:
-            file = _plans.file_of(self._folder, name)
-            plan = _plans.load(file)
+            file = plans.file_of(self._folder, name)
+            plan = plans.load(file)
         except (OSError, ValueError) as error:
             self._stale = True
             self._say(f"No schedule was loaded: {error}", True)
@@ -101,7 +101,7 @@ class ScheduleFiles:
         for file in change["new"]:
             self._uploaded = True
             try:
-                plan = _plans.decoded(bytes(file["content"]), file["name"])
+                plan = plans.decoded(bytes(file["content"]), file["name"])
             except ValueError as error:
                 self._say(f"No schedule was loaded: {error}", True)
             else:

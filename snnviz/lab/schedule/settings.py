@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnviz.lab.schedule.field import Field
-from snnviz.lab.status import Status
-from snnviz.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA, Schedule
+from snnviz.lab.session.status import Status
+from snnviz.training import Schedule
+from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
 _COSINE = "cosine: to 0 at the end of the planned epochs."
 

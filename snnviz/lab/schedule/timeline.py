@@ -10,7 +10,7 @@ from snnviz.history import History
 from snnviz.lab.schedule import course
 from snnviz.lab.schedule.course import Band, Lines
 from snnviz.lab.schedule.past import Past
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 HERE = Path(__file__).parent
 FIELDS: dict[course.Kind, str] = {

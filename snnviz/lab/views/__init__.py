@@ -1,1 +1,7 @@
-"""The figures beside the neurons: what each shows, when it is drawn, how it is saved."""
+"""The figures beside the neurons, on the page and in files; may import session and page."""
+
+from snnviz.lab.views.cards import Views
+from snnviz.lab.views.portrait import Portrait
+from snnviz.lab.views.shown import Shown, in_colours
+
+__all__ = ["Portrait", "Shown", "Views", "in_colours"]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from snnviz import figures
 from snnviz.history import History
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.lab.views.bar import Bar
 from snnviz.lab.views.kinds import ANY_RUN, KINDS, Kind, file_name
 from snnviz.lab.views.saving import NothingToSave, Saved, Saver

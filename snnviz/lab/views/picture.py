@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from snnviz import plots
-from snnviz.lab.status import Status
+from snnviz.lab.session.status import Status
 from snnviz.lab.views.shown import Scene, Shown
 from snnviz.plots import DARK, FONT, OFF, TICK_SIZE
 from snnviz.plots.scale import factor_norm, off_patch

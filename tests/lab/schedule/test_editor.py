@@ -17,7 +17,7 @@ from snnviz.lab.schedule.settings import SETTINGS
 from snnviz.lab.session import Session
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 from tests.lab.conftest import TIMEOUT, make_trainer
 
 OpenSession = Callable[[Trainer], Session]

@@ -13,7 +13,7 @@ from snnviz.history import History
 from snnviz.lab.schedule.course import POINTS, Band, in_a_sentence, planned, planned_rates
 from snnviz.lab.schedule.past import Past
 from snnviz.lab.schedule.timeline import Timeline
-from snnviz.schedule import Phase, Position, Schedule
+from snnviz.training import Phase, Position, Schedule
 
 BATCHES = 10
 

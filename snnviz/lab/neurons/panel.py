@@ -1,0 +1,225 @@
+"""The neuron grid with the buttons under it: what if these neurons were off?"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+
+from snnviz.history import History
+from snnviz.lab.neurons.grid import (
+    DEEDS,
+    PINNED,
+    TRIED_OFF,
+    TRIED_ON,
+    Flips,
+    Grid,
+    encode,
+    names,
+    wish,
+)
+from snnviz.lab.schedule.past import Past
+from snnviz.lab.session import Session
+from snnviz.lab.session.neuron import life
+from snnviz.lab.session.status import Status
+from snnviz.lab.session.whatif import Trial
+
+BUTTONS = {
+    "off": ("Switch off", "toggle-off", "What if the selected neurons were off? (O)"),
+    "on": ("Switch on", "toggle-on", "What if the selected neurons were on? (N)"),
+    "keep": ("Keep", "thumb-tack", "Pin what is tried: the switcher no longer moves it (K)"),
+    "let go": ("Let go", "undo", "Forget and unpin: the selected neurons, or all (L)"),
+}
+
+
+class NeuronPanel:
+    """All neurons, the page of one of them, and what comes of switching some by hand."""
+
+    def __init__(self, session: Session, wake: Callable[[], None] = lambda: None) -> None:
+        self.session = session
+        groups = session.trainer.history.groups
+        self._groups, self._n = dict(groups), sum(groups.values())
+        self.grid = Grid(groups)
+        self.grid.observe(self._look, "opened")
+        self.grid.observe(lambda _: wake(), "selected")
+        self.grid.on_msg(self._wished)
+        self.buttons = {name: self._button(name) for name in DEEDS}
+        self.result = widgets.HTML().add_class("snnviz-whatif-result")
+        title = widgets.HTML("<strong>What if?</strong>")
+        bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
+        self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
+        self._flips, self._past = Flips(), Past()
+        self._away = False  # closed, or looking at the past
+        self._shown: dict[str, Any] = {}
+
+    def turn_to(self, session: Session) -> None:
+        """Shows another run's neurons from now on; the groups are the same."""
+        self.session = session
+        self._look()
+
+    def show(self, status: Status, history: History, moment: int | None) -> None:
+        """Brings the grid to the newest state, or to that of a past epoch."""
+        with self.grid.hold_sync():  # one message
+            self._show_neurons(status, history, moment)
+            self._show_page(status, history)
+        self._away = status.activity == "closed" or moment is not None
+        held = status.trial or status.pins or status.refusal
+        for name, button in self.buttons.items():
+            needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
+            button.disabled = self._away or not needs
+        html = _result(status.trial, status.kept, moment) + _refused(status.refusal)
+        if self.result.value != html:
+            self.result.value = html
+
+    def _show_neurons(self, status: Status, history: History, moment: int | None) -> None:
+        at = status.position
+        if moment is None:
+            factors = status.factors
+            self._put("moment", f"now, step {at.step}")
+        else:
+            factors = history.factors_at(moment)
+            self._put("moment", f"epoch {moment}" if moment else "the start")
+        self._put("factors", encode(self._groups, factors))
+        finished = min(history.n_epochs, at.epoch)
+        seen = (status.generation, finished if moment is None else moment, history)
+        if self._shown.get("flips") != seen:
+            self._put("flipped", self._flips.at(history, moment))
+            self._shown["flips"] = seen
+        # What is pinned and tried is of now.
+        self._put("marks", self._marks(status).tobytes() if moment is None else bytes(self._n))
+
+    def _show_page(self, status: Status, history: History) -> None:
+        opened = self.grid.opened
+        page = status.page
+        if opened < 0 or page is None or (page.group, page.index) != names(self._groups, opened):
+            self._put("page", {}, key=None)
+            return
+        key = (page, history.n_epochs, status.generation)
+        if self._shown.get("page") != key:
+            self._past.read(history, status.batches_per_epoch)
+            kinds = self._past.kinds(status.schedule)
+            lived = life(history, page.group, page.index, kinds)
+            self._put("page", {"neuron": opened, **page.facts, "epochs": lived}, key=key)
+
+    def _marks(self, status: Status) -> np.ndarray:
+        tried = status.trial.changes if status.trial else {}
+        parts = []
+        for group, n in self._groups.items():
+            marks = np.zeros(n, np.uint8)
+            marks[list(status.pins.get(group, {}))] |= PINNED
+            for i, on in tried.get(group, {}).items():
+                marks[i] |= TRIED_ON if on else TRIED_OFF
+            parts.append(marks)
+        return np.concatenate(parts)
+
+    def _put(self, name: str, value: Any, key: Any = ...) -> None:
+        """Writes a trait if it is another value than the one written last."""
+        key = value if key is ... else key
+        if name not in self._shown or self._shown[name] != key:
+            self._shown[name] = key
+            setattr(self.grid, name, value)
+
+    # From the page, in any thread -------------------------------------------------------------
+
+    def _look(self, change: dict | None = None) -> None:
+        if self.grid.opened < 0:
+            self.session.look_at(None)
+        else:
+            self.session.look_at(*names(self._groups, self.grid.opened))
+
+    def _wished(self, widget: Any, content: Any, buffers: Any) -> None:
+        asked = wish(content, self._n)
+        if asked:
+            self._do(*asked)
+
+    def _button(self, name: str) -> widgets.Button:
+        text, icon, tooltip = BUTTONS[name]
+        button = widgets.Button(description=text, icon=icon, tooltip=tooltip)
+        button.add_class(f"snnviz-whatif-{name.replace(' ', '-')}")
+        button.on_click(lambda _: self._do(name, self.grid.selected))
+        return button
+
+    def _do(self, deed: str, neurons: Iterable[int]) -> None:
+        if self._away:
+            return
+        chosen: dict[str, list[int]] = {}
+        for k in neurons:
+            group, i = names(self._groups, k)
+            chosen.setdefault(group, []).append(i)
+        if deed == "keep":
+            self.session.keep()
+        elif deed == "let go":
+            self.session.let_go(chosen or None)
+        elif chosen:
+            on = deed == "on"
+            self.session.try_out({group: dict.fromkeys(some, on) for group, some in chosen.items()})
+
+
+def _refused(why: str) -> str:
+    return f'<div role="alert">{escape(why)}</div>' if why else ""
+
+
+def _result(trial: Trial | None, kept: Trial | None = None, moment: int | None = None) -> str:
+    """What came of it, in words and class by class."""
+    if moment is not None:
+        return '<p class="snnviz-hint">To try neurons on and off, press Now: that is of now.</p>'
+    if shown := trial or kept:
+        return _came_of_it(shown, kept=trial is None)
+    return (
+        '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
+        "is worked out at once, and training does not notice.</p>"
+    )
+
+
+def _came_of_it(trial: Trial, kept: bool) -> str:
+    before, after = 100 * trial.before.accuracy, 100 * trial.after.accuracy
+    images = sum(trial.before.images)
+    of = f"{images:,} of {trial.of:,}" if images < trial.of else f"{images:,}"
+    items = "".join(_class_item(trial, i) for i in range(len(trial.classes)))
+    head, then = f"What if {_changes(trial)}:", "Keep pins it; Let go forgets it."
+    if kept:
+        head = f"Kept: {_changes(replace(trial, already={}), ('is', 'are'))};"
+        then = "The switcher no longer moves them; Let go unpins them."
+    return (
+        f'<div role="status"><p><b>{head}</b> test accuracy '
+        f"{before:.2f} → <b>{after:.2f} %</b> ({_signed(after - before)} points; {of} images, "
+        f"step {trial.step}). {then}</p>"
+        f'<ul class="snnviz-classes" aria-label="by class">{items}</ul></div>'
+    )
+
+
+def _class_item(trial: Trial, i: int) -> str:
+    """A class with its change in points, and a bar to the left (worse) or right (better)."""
+    before, after = trial.before.of_class(i), trial.after.of_class(i)
+    name = escape(trial.classes[i])
+    if before is None or after is None:
+        return f"<li>{name}<b>no image</b></li>"
+    change = 100 * (after - before)
+    kind = "worse" if change < 0 else "better"
+    bar = f'<i class="snnviz-is-{kind}" style="width: {min(abs(change), 100) / 2:.1f}%"></i>'
+    said = f"{100 * before:.1f} → {100 * after:.1f} %"
+    return f'<li title="{said}">{name}<b>{_signed(change, 1)}</b><span>{bar}</span></li>'
+
+
+def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
+    """ "12 neurons of fc1 were off (3 already)"."""
+    parts = []
+    for group, neurons in trial.changes.items():
+        already = trial.already.get(group, frozenset())
+        for on in (False, True):
+            if chosen := [i for i, wanted in neurons.items() if wanted == on]:
+                which = f"{group} · {chosen[0]}" if len(chosen) == 1 else ""
+                which = which or f"{len(chosen)} neurons of {group}"
+                verb = verbs[len(chosen) > 1]
+                same = len(already.intersection(chosen))
+                more = f" ({same} already)" if same and len(chosen) > 1 else ""
+                more = more or (" (as it is already)" if same else "")
+                parts.append(f"{escape(which)} {verb} {'on' if on else 'off'}{more}")
+    return ", ".join(parts)
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    text = f"{abs(value):.{digits}f}"
+    return "±0" if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"

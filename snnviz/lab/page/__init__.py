@@ -1,0 +1,9 @@
+"""What the page as a whole is made of: buttons, messages, keys, style; may import session."""
+
+from snnviz.lab.page.controls import Buttons, RunChoice
+from snnviz.lab.page.frame import Frame
+from snnviz.lab.page.messages import Messages
+from snnviz.lab.page.moments import TimeMachine
+from snnviz.lab.page.shells import hear_as_asked
+
+__all__ = ["Buttons", "Frame", "Messages", "RunChoice", "TimeMachine", "hear_as_asked"]

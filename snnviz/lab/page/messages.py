@@ -1,0 +1,136 @@
+"""What the lab says: the state of training, notices and errors, as HTML."""
+
+import traceback
+from html import escape
+
+import ipywidgets as widgets
+
+from snnviz.history import History
+from snnviz.lab.page.readout import Readout
+from snnviz.lab.session.status import Notice, Status, in_words, percent
+
+ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
+
+
+class Messages:
+    """Status, notices and errors, as text."""
+
+    def __init__(self, machine: str, rollback: widgets.Button) -> None:
+        self._machine = machine
+        self.status = Readout().add_class("snnviz-status")
+        self.notice = widgets.HTML().add_class("snnviz-notice")
+        self.alert = widgets.HTML().add_class("snnviz-alert")
+        self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
+        self.widget.add_class("snnviz-messages")
+
+    def show(self, status: Status, history: History, news: Notice | None = None) -> None:
+        """The newest state in words, and what else there is to say."""
+        self.status.value = _status_html(status, history.last_epoch, self._machine)
+        self.notice.value = _notice_html(status, news)
+        problem = status.problem
+        self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
+
+    def fail(self, error: Exception) -> None:
+        """Says that the newest state could not be shown."""
+        text = f"The lab could not show where training stands. {type(error).__name__}: {error}"
+        self.alert.value = _alert_html(text, "".join(traceback.format_exception(error)))
+
+
+def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> str:
+    at, plan = status.position, status.schedule
+    activity, phase = _activity(status), "" if status.finished else _phase(status)
+    epoch = min(at.epoch + 1, plan.epochs)
+    done = at.step / max(at.step + status.steps_left, 1)
+    bar = (
+        f'<div class="snnviz-bar" role="progressbar" aria-label="steps done" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{100 * done:.0f}">'
+        f'<div style="width: {100 * done:.2f}%"></div></div>'
+    )
+    return (
+        '<div class="snnviz-progress">'
+        f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
+        f'<span>epoch {epoch}/{plan.epochs}</span><span class="snnviz-phase">{phase}</span>'
+        f"{bar}<span>{_time_left(status)}</span>"
+        f'<span class="snnviz-machine">{escape(machine)}</span></div>'
+        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch))}</dl>"
+    )
+
+
+def _activity(status: Status) -> str:
+    if status.activity == "idle" and status.problem:
+        return "Stopped"
+    if status.activity == "idle" and status.finished:
+        return "Done"
+    return ACTIVITIES[status.activity]
+
+
+def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str, str]]:
+    """What a glance should find, as (name, HTML, smaller HTML below it)."""
+    at, batches = status.position, status.batches_per_epoch
+    facts = [
+        ("next step", _phase(status), status.stage),
+        ("steps done", str(at.step), f"batch {at.batch} of {batches}"),
+    ]
+    if status.finished:
+        facts = [("next step", "none", "all epochs done"), ("steps done", str(at.step), "&nbsp;")]
+    for name in ("task", "switcher"):
+        record = status.records.get(name)
+        scores = (record.loss, record.accuracy) if record else None
+        facts.append((f"last {name} batch", *_score(scores)))
+    ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
+    when = f", epoch {last_epoch['epoch']}" if last_epoch else ""
+    facts.append((f"test images{when}", *_score(ends)))
+    neurons = sum(map(len, status.factors.values()))
+    on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
+    facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
+    return facts
+
+
+def _phase(status: Status) -> str:
+    return f'<span class="snnviz-dot snnviz-dot-{status.phase}"></span>{status.phase} phase'
+
+
+def _fact(name: str, value: str, below: str) -> str:
+    return f"<div><dt>{name}</dt><dd>{value}</dd><dd>{below}</dd></div>"
+
+
+def _score(scores: tuple[float, float] | None) -> tuple[str, str]:
+    if scores is None:
+        return "–", "&nbsp;"
+    loss, accuracy = scores
+    return f"{100 * accuracy:.1f} %", f"loss {loss:.3f}"
+
+
+def _time_left(status: Status) -> str:
+    seconds = status.seconds_left
+    if status.finished:
+        return "0:00 left"
+    if seconds is None:
+        return ""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{clock} left"
+
+
+def _notice_html(status: Status, news: Notice | None) -> str:
+    lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
+    if status.planned != status.schedule:
+        text = f"From the next round: {in_words(status.schedule, status.planned)}"
+        if not status.running:
+            text += " (paused within a round; it goes on with Play or Step)"
+        lines.append(("pending", f"{text}."))
+    if status.notice:
+        lines.append((status.notice.kind, status.notice.text))
+    return "".join(
+        f'<div role="{"alert" if kind == "refused" else "status"}" '
+        f'class="snnviz-is-{kind.replace(" ", "-")}">{escape(text)}</div>'
+        for kind, text in lines
+    )
+
+
+def _alert_html(text: str, details: str) -> str:
+    return (
+        f'<div role="alert"><p>{escape(text)}</p><details><summary>Where it happened</summary>'
+        f"<pre>{escape(details)}</pre></details></div>"
+    )

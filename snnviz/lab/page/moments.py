@@ -1,0 +1,154 @@
+"""The time machine: a slider over past epochs, replay, and a way to fork from there."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.lab.session.status import Status
+
+SPEEDS = (1, 2, 5, 10, 30)  # epochs a second
+Fork = Callable[[int, str], None]
+
+
+class TimeMachine:
+    """Says which moment the lab shows: `moment` is a past epoch, 0 for the start, None for now.
+
+    Args:
+        fork: called with an epoch and a name (or "") when the user asks for a fork from there.
+        wake: called in any thread when there is something to show.
+    """
+
+    def __init__(self, fork: Fork, wake: Callable[[], None]) -> None:
+        self.moment: int | None = None
+        self._fork, self._wake = fork, wake
+        self._since: float | None = None  # when the replay stood where it began; None: no replay
+        self._from = 0
+        self._writer: threading.Thread | None = None
+        self._finished = 0
+        self.slider = widgets.IntSlider(0, min=0, max=0, description="epoch", readout=False)
+        self.slider.add_class("snnviz-moment").observe(self._moved, "value")
+        self.now = _button("Now", "circle", "Back to the present", self._to_now, "now")
+        self.replay = _button("Replay", "film", "Run through the past", self._replay, "replay")
+        self.speed = widgets.Dropdown(
+            options=[(f"{n} a second", n) for n in SPEEDS], value=2, description="epochs"
+        )
+        self.speed.add_class("snnviz-speed").observe(self._restart, "value")
+        self.readout = widgets.HTML().add_class("snnviz-moment-readout")
+        # Handed on whole, when the focus leaves it: letters that wait for a busy kernel would be
+        # overtaken by the click that follows them.
+        self.name = widgets.Text(placeholder="name of the fork", continuous_update=False)
+        self.name.add_class("snnviz-fork-name")
+        self.button = _button("Fork from here", "code-fork", "", self._ask, "fork")
+        parts = [self.slider, self.now, self.replay, self.speed, self.readout, self.name]
+        self.widget = widgets.Box([*parts, self.button]).add_class("snnviz-time-machine")
+
+    def go(self, moment: int | None) -> None:
+        """Goes to a past epoch, or to now; ends a replay."""
+        self._since, self.moment = None, moment
+        self._wake()
+
+    def tick(self, history: History) -> bool:
+        """Moves a replay on, and comes back from epochs that are no more; whether one is under way.
+
+        Called before everything else is shown.
+        """
+        self._finished = history.n_epochs
+        if self._since is not None:
+            passed = int((time.monotonic() - self._since) * float(self.speed.value or 0))
+            self.moment = min(self._from + passed, self._finished)
+            if self.moment == self._finished:
+                self._since = None
+        if self.moment is not None and self.moment > self._finished:
+            self.moment = None
+        return self._since is not None
+
+    def show(self, status: Status, history: History) -> None:
+        """Slider and words, at the moment that is shown."""
+        self._writer = threading.current_thread()
+        try:
+            finished, moment = self._finished, self.moment
+            if self.slider.max != finished:
+                self.slider.max = finished
+            value = finished if moment is None else moment
+            if self.slider.value != value:
+                self.slider.value = value
+        finally:
+            self._writer = None
+        closed = status.activity == "closed"
+        epoch = finished if moment is None else moment
+        self._put(self.slider, disabled=finished == 0)
+        self._put(self.now, disabled=moment is None)
+        self._put(self.now, button_style="" if moment is None else "info")
+        self._put(self.replay, disabled=finished == 0)
+        self._put(self.replay, description="Stop" if self._since is not None else "Replay")
+        self._put(self.button, disabled=closed or epoch not in status.forkable)
+        why = f"A new run from the end of epoch {epoch}, under the schedule in the editor"
+        if epoch not in status.forkable:
+            why = f"The state at the end of epoch {epoch} was not kept"
+        self._put(self.button, tooltip=why)
+        self._put(self.readout, value=_words(status, history, moment))
+
+    @staticmethod
+    def _put(widget: widgets.Widget, **values: object) -> None:
+        for name, value in values.items():
+            if getattr(widget, name) != value:
+                setattr(widget, name, value)
+
+    # From the page, in any thread -------------------------------------------------------------
+
+    def _moved(self, change: dict) -> None:
+        if threading.current_thread() is not self._writer:
+            self.go(change["new"])
+
+    def _to_now(self) -> None:
+        self.go(None)
+
+    def _replay(self) -> None:
+        if self._since is not None:
+            self.go(self.moment)
+            return
+        at_end = self.moment is None or self.moment >= self._finished
+        self._from = 0 if at_end else self.moment or 0
+        self.moment, self._since = self._from, time.monotonic()
+        self._wake()
+
+    def _restart(self, change: dict) -> None:
+        if self._since is not None and self.moment is not None:
+            self._from, self._since = self.moment, time.monotonic()
+
+    def _ask(self) -> None:
+        self._fork(self._finished if self.moment is None else self.moment, self.name.value.strip())
+
+
+def _words(status: Status, history: History, moment: int | None) -> str:
+    finished = history.n_epochs
+    if moment is None:
+        at = status.position
+        where = "now, before the first epoch's end" if finished == 0 else "now"
+        if finished and at.batch:
+            where = f"now, within epoch {at.epoch + 1}"
+        epoch = finished
+    else:
+        where, epoch = f"epoch {moment} of {finished}" if moment else "the start", moment
+    text = f"<strong>Time machine</strong> · <b>{where}</b>"
+    if 0 < epoch <= finished:
+        row = dict(zip(EPOCH_COLUMNS, history.epoch_rows()[epoch - 1], strict=True))
+        after = "" if moment is not None else f"after epoch {epoch}: "
+        text += (
+            f" · {after}test {100 * row['test_accuracy']:.2f} %, "
+            f"{row['neurons_on']} of {row['neurons']} neurons on"
+        )
+    if moment is not None:
+        text += ". <i>Play goes on from now; from here it takes a fork.</i>"
+    return f'<span role="status">{text}</span>'
+
+
+def _button(
+    text: str, icon: str, tooltip: str, action: Callable[[], None], name: str
+) -> widgets.Button:
+    button = widgets.Button(description=text, icon=icon, tooltip=tooltip)
+    button.add_class(f"snnviz-{name}").on_click(lambda _: action())
+    return button

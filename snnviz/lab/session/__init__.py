@@ -1,0 +1,7 @@
+"""A trainer in a thread of its own, and what it tells of itself; imports nothing of the lab."""
+
+from snnviz.lab.session.session import Session, Unit
+from snnviz.lab.session.status import Notice, Problem, Status
+from snnviz.lab.session.whatif import Changes, Trial
+
+__all__ = ["Changes", "Notice", "Problem", "Session", "Status", "Trial", "Unit"]

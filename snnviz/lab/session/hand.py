@@ -1,0 +1,113 @@
+"""Neurons under the user's hand: what a session knows besides its steps.
+
+All of it runs in the session's thread, between two steps.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from snnviz.lab.session.neuron import Page, looked_at
+from snnviz.lab.session.whatif import Changes, Trial, checked, tried
+from snnviz.training import AlternatingTrainer, pins
+
+FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
+
+
+class Hand:
+    """Factors in force, pins, what is tried out, and the neuron that is looked at."""
+
+    def __init__(self, trainer: AlternatingTrainer) -> None:
+        self._trainer = trainer
+        self.trial: Trial | None = None
+        self.kept: Trial | None = None  # what came of the last one that was kept
+        self.page: Page | None = None
+        self._looking: tuple[str, int] | None = None
+        self._read()
+
+    def try_out(self, changes: Changes) -> None:
+        """Evaluates these changes together with those that were tried before."""
+        self.kept = None
+        merged = self._tried() if changes else {}
+        for group, neurons in checked(self._trainer.history.groups, changes).items():
+            merged.setdefault(group, {}).update(neurons)
+        self.trial = tried(self._trainer, merged) if merged else None
+
+    def keep(self) -> None:
+        """Pins what is tried out, all of it or nothing."""
+        changes, factors = self._tried(), self._trainer.factors
+        for group, neurons in changes.items():
+            left = factors[group] > 0
+            for i, on in neurons.items():
+                left[i] = on
+            if not left.any():
+                raise ValueError(
+                    f"{group} would be wholly off, and training would stop. "
+                    "Leave at least one of its neurons on."
+                )
+        for group, neurons in changes.items():
+            for on in (True, False):  # first on, so that a group is not wholly off meanwhile
+                if chosen := [i for i, wanted in neurons.items() if wanted == on]:
+                    self._trainer.pin(group, chosen, on)
+        self.trial, self.kept = None, self.trial
+        self._read()
+        self._look()
+
+    def let_go(self, neurons: Mapping[str, Sequence[int]] | None) -> None:
+        """Forgets and unpins these neurons, or all."""
+        groups, left = self._trainer.history.groups, self._tried()
+        for group in groups if neurons is None else neurons:
+            chosen = pins.choose_neurons(groups, group, None if neurons is None else neurons[group])
+            self._trainer.unpin(group, chosen)
+            left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
+        left = {group: some for group, some in left.items() if some}
+        self.kept = None
+        self.trial = tried(self._trainer, left) if left else None
+        self._read()
+        self._look()
+
+    def look_at(self, group: str | None, index: int) -> None:
+        """Looks at another neuron, or at none."""
+        if group is None:
+            self._looking = self.page = None
+            return
+        pins.choose_neurons(self._trainer.history.groups, group, index)
+        self._looking = group, index
+        self._look()
+
+    def factors_moved(self) -> None:
+        """A switcher phase is over; if it is too soon to read, `paused` or the next one does."""
+        if time.monotonic() > self._read_at + FACTORS_EVERY:
+            self._read()
+
+    def epoch_ended(self) -> None:
+        """The neuron that is looked at has learnt since."""
+        self._read()
+        self._look()
+
+    def paused(self) -> None:
+        """Nothing is to be done: time to read what steps, or training in a cell, have moved."""
+        if self._step != self._trainer.position.step:
+            self._read()
+
+    def went_back(self) -> None:
+        """Training went back; what was tried out was tried on another network."""
+        self.trial = self.kept = None
+        self._read()
+        self._look()
+
+    def _tried(self) -> dict[str, dict[int, bool]]:
+        changes = self.trial.changes if self.trial else {}
+        return {group: dict(neurons) for group, neurons in changes.items()}
+
+    def _read(self) -> None:
+        self.factors: dict[str, np.ndarray] = {
+            name: s.detach().cpu().numpy().copy() for name, s in self._trainer.factors.items()
+        }
+        self.pins = self._trainer.pins
+        self._read_at, self._step = time.monotonic(), self._trainer.position.step
+
+    def _look(self) -> None:
+        if self._looking:
+            self.page = looked_at(self._trainer, *self._looking)

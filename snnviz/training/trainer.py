@@ -1,0 +1,414 @@
+"""The trainer: task network and switcher, trained alternately under the same task loss.
+
+`task_step` and `switcher_step` are the method; `make_step` makes one of them at a time. To pause
+is not to ask for the next one. The trainer knows nothing of notebooks, plots or files.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snnviz import distributed
+from snnviz.data import ImageData, SplitName
+from snnviz.devices import random_state
+from snnviz.history import History
+from snnviz.structure.probe import copied
+from snnviz.switcher import Switcher
+from snnviz.training import checks
+from snnviz.training.batches import Batches
+from snnviz.training.config import TrainingConfig
+from snnviz.training.evaluation import evaluate
+from snnviz.training.learners import Learners
+from snnviz.training.meter import Meter
+from snnviz.training.optimizers import take_step, trainable_parameters
+from snnviz.training.pins import PinChange, hold_neurons, list_pins, release_neurons
+from snnviz.training.progress import run_epochs
+from snnviz.training.recorder import NoRecorder, Recorder
+from snnviz.training.records import (
+    Evaluation,
+    StepRecord,
+    TrainingStopped,
+    average_over_processes,
+    measure_step,
+)
+from snnviz.training.schedule import Phase, Position, Schedule
+from snnviz.training.setup import make_parts
+
+
+def make_step(
+    learners: Learners, batches: Batches, plan: Schedule, at: Position, config: TrainingConfig
+) -> StepRecord:
+    """One step of the phase that is due: learning rate, batch, forward, backward, update."""
+    phase = plan.phase(at)
+    lr = plan.learning_rate(phase, at, batches.per_epoch)
+    with batches.repeated_on_error(), random_state(config.seed, at.step, learners.device):
+        images, labels, weight = batches.draw(phase)
+        if phase == "task":
+            through = plan.through_switcher and plan.stage(at.epoch) != "frozen"
+            step = config.task_step or task_step
+            measured = step(learners, images, labels, lr, through, weight)
+        else:
+            clip = plan.switcher_clip
+            measured = switcher_step(learners, images, labels, lr, clip, weight)
+        measured = average_over_processes(measured, weight)
+    return StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
+
+
+def task_step(
+    learners: Learners,
+    images: Tensor,
+    labels: Tensor,
+    lr: float,
+    through_switcher: bool = False,
+    weight: float = 1.0,
+) -> Tensor:
+    """Updates the task network; the factors are constants unless `through_switcher`.
+
+    Where several processes share a batch, `weight` is that of this one's loss. Returns loss,
+    accuracy and neurons on, before the update: (2 + groups,), on the device.
+    """
+    learners.network.train()
+    factors, on = learners.task_factors(through_switcher)
+    scores = learners.task_scores(images, factors)
+    loss = F.cross_entropy(scores.float(), labels)
+    learners.task_optimizer.zero_grad(set_to_none=True)
+    # Attached to the switcher, the factors would take the gradient on to it.
+    inputs = trainable_parameters(learners.network) if through_switcher else None
+    (loss if weight == 1 else loss * weight).backward(inputs=inputs)
+    learners.shrink()
+    take_step(learners.task_optimizer, lr)
+    learners.task_moved(factors_too=through_switcher)
+    return measure_step(loss, scores, labels, on)
+
+
+def switcher_step(
+    learners: Learners, images: Tensor, labels: Tensor, lr: float, clip: float, weight: float = 1.0
+) -> Tensor:
+    """Updates the switcher; the task network's parameters and norm statistics stay.
+
+    Gradients longer than `clip` are shortened to it. Returns the same as `task_step`.
+    """
+    learners.network.train()
+    factors, on = learners.switcher_factors()
+    scores = learners.switcher_scores(images, factors)
+    loss = F.cross_entropy(scores.float(), labels)
+    learners.switcher_optimizer.zero_grad(set_to_none=True)
+    (loss if weight == 1 else loss * weight).backward()
+    nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
+    take_step(learners.switcher_optimizer, lr)
+    learners.switcher_moved()
+    return measure_step(loss, scores, labels, on)
+
+
+class AlternatingTrainer:
+    """Trains a task network and its switcher, one step at a time.
+
+    Args:
+        network: from images to class scores; trained in place.
+        data: training and test images.
+        config: how.
+        recorder: is told what happens, and keeps it; None: nobody is.
+
+    Raises:
+        TypeError: an argument is of another kind.
+        ValueError: an argument is not allowed, or the network has nothing to switch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: ImageData,
+        config: TrainingConfig | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        parts = make_parts(network, data, config or TrainingConfig())
+        self.config, self.device, self.precision = parts.config, parts.device, parts.precision
+        self.data, self.switches, self.learners = parts.data, parts.switches, parts.learners
+        self._schedule, self.seed = self.config.schedule, self.config.seed
+        self.exclude, self.weighted = tuple(self.config.exclude), tuple(self.config.weighted)
+        self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
+        self.position = Position()
+        self.batches = self._make_batches()
+        self._meter = Meter()
+        self.recorder: Recorder = recorder or NoRecorder()
+        # The states at the start and at the last epoch's end, not to be changed.
+        self.initial: Mapping[str, Any] = self.state_dict()
+        self.epoch_end = self.initial
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        """Steps until the schedule's end; may be left and taken up again at any time."""
+        self._close_epoch()
+        while not self.finished:
+            yield self.step()
+
+    def step(self) -> StepRecord:
+        """One step of the phase that is due.
+
+        Raises:
+            TrainingStopped: the loss is not finite or a group is entirely off. Found out when a
+                round's results are read, at its end.
+            NotSaved: the run's folder, if it has one, cannot be written. What was trained is
+                intact; the next step tries to save first.
+        """
+        if self.stopped:
+            raise self.stopped
+        at = self.position
+        with self.recorder.watch_step(self):
+            self._join_processes()
+            self._close_epoch()
+            with self._meter.timed():
+                plan = self.schedule
+                record = make_step(self.learners, self.batches, plan, at, self.config)
+                self._meter.add(record)
+                self.position = plan.after(at, self.batches_per_epoch)
+                epoch_ends = self.position.epoch > at.epoch
+                round_ends = plan.alternates(at.epoch) and self.between_rounds
+                if epoch_ends or round_ends or self._meter.is_full:
+                    self.flush()
+            if epoch_ends:
+                self._close_epoch()
+        return record
+
+    def run(self, epochs: int | None = None, progress: bool = True) -> History:
+        """Trains for a number of epochs more (None: to the schedule's end); returns the history.
+
+        A run that would go past the schedule's end moves that end, which the history notes.
+        """
+        self._close_epoch()
+        run_epochs(self, epochs, progress)
+        return self.history
+
+    @property
+    def schedule(self) -> Schedule:
+        """The plan. Assign another between any two steps: it begins a new round with the next."""
+        return self._schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule) -> None:
+        self.check_schedule(schedule)
+        changes = self._schedule.changes(schedule)
+        if not changes:
+            return
+        self.flush()
+        told = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in changes.items())
+        self._adopt(schedule)
+        self._note("schedule", told)
+        self.recorder.turned(self, "schedule")
+
+    def check_schedule(self, schedule: Schedule) -> None:
+        """Whether a schedule may be assigned here.
+
+        Raises:
+            ValueError: it may not: it ends before this epoch, or needs data that is not there.
+        """
+        checks.check_schedule(schedule, self.data)
+        checks.check_end(schedule, self._schedule, self.position.epoch)
+
+    @property
+    def network(self) -> nn.Module:
+        """The task network, without the factors."""
+        return self.learners.network
+
+    @property
+    def switcher(self) -> Switcher:
+        """The network from weights to factors."""
+        return self.learners.switcher
+
+    @property
+    def factors(self) -> dict[str, Tensor]:
+        """{group: (neurons,)}: the factors in force."""
+        return self.learners.factors
+
+    @property
+    def pins(self) -> dict[str, dict[int, float]]:
+        """{group: {neuron: factor}}: what `pin` holds fast."""
+        return list_pins(self.learners.pins)
+
+    def pin(self, group: str, neurons: int | Sequence[int], on: bool) -> None:
+        """Holds neurons on (a factor of 1) or off (0); the switcher no longer moves them.
+
+        Raises:
+            ValueError: there is no such group or neuron, or the group would be entirely off.
+        """
+        held = hold_neurons(self.learners.pins, self.factors, group, neurons, on)
+        self._change_pins(held)
+
+    def unpin(self, group: str, neurons: int | Sequence[int] | None = None) -> None:
+        """Lets go of neurons that are pinned (None: of the whole group): the switcher moves them.
+
+        Raises:
+            ValueError: there is no such group or neuron.
+        """
+        if let_go := release_neurons(self.learners.pins, group, neurons):
+            self._change_pins(let_go)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the next step."""
+        return self.schedule.phase(self.position)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Task steps in an epoch."""
+        return self.batches.per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule's epochs are done."""
+        return self.position.epoch >= self.schedule.epochs
+
+    @property
+    def between_rounds(self) -> bool:
+        """Whether no round is under way, so that a new schedule cuts none short."""
+        return self.position.round_step == 0
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores (n, classes) with the factors of now.
+
+        Raises:
+            ValueError: images are not (n, channels, height, width), normalised as in `data.batch`.
+        """
+        checks.check_images(images, self.data)
+        return self.learners.logits(images)
+
+    def evaluate(self, split: SplitName = "test") -> Evaluation:
+        """Loss and accuracy on a split, with the factors of now."""
+        return evaluate(self.learners.logits, self.data, split)
+
+    @property
+    def stopped(self) -> TrainingStopped | None:
+        """Why training cannot go on, until `rollback()` or `reset()`; None if it can."""
+        return self._meter.stopped
+
+    def flush(self) -> None:
+        """Reads the steps' results from the device in one go, checks them, and notes them."""
+        self._meter.flush(self.history, self.schedule)
+
+    def settle(self) -> None:
+        """Ends an epoch that is done, and reads all results.
+
+        Raises:
+            TrainingStopped: the state is not sound.
+        """
+        if self.stopped:
+            raise self.stopped
+        self._close_epoch()
+        self.flush()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run's future depends on, in plain tensors and numbers; a copy."""
+        self.flush()
+        return {
+            **self.learners.state_dict(),
+            **self.batches.state_dict(),
+            "schedule": self.schedule,
+            "position": self.position,
+            "running": self._meter.running,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up where `state_dict` was called."""
+        self._schedule, self.position = state["schedule"], state["position"]
+        self.learners.renew_optimizers(self._schedule)
+        self.learners.load_state_dict(state)
+        self.batches = self._make_batches()
+        self.batches.load_state_dict(state)
+        self._meter.go_on_from(state["running"])
+
+    def take_up(
+        self,
+        state: Mapping[str, Any],
+        epoch_end: Mapping[str, Any],
+        initial: Mapping[str, Any],
+        history: History,
+    ) -> None:
+        """Takes up a run of the same networks in this state, with what came before it."""
+        self.load_state_dict(state)
+        self.epoch_end, self.initial, self.history = epoch_end, initial, history
+
+    def branch(self, state: Mapping[str, Any]) -> "AlternatingTrainer":
+        """Another trainer, of copies, that goes on from a state of this one at an epoch's end.
+
+        Both see the same images. Its history is this one's up to there.
+        """
+        config = replace(self.config, schedule=state["schedule"])
+        other = AlternatingTrainer(copied(self.network), self.data, config)
+        past = self.history.until(state["position"].epoch)
+        other.take_up(state, state, self.initial, past)
+        return other
+
+    def rollback(self) -> None:
+        """Back to the last epoch's end (or the start), under the schedule of now."""
+        self._return_to(self.epoch_end, "rollback")
+
+    def reset(self) -> None:
+        """Back to the start, under the schedule of now."""
+        self._return_to(self.initial, "reset")
+
+    def _change_pins(self, change: PinChange) -> None:
+        self.flush()
+        self.learners.set_pins({**self.learners.pins, change.group: change.pins})
+        self._note(change.event, change.detail, change.group, change.neuron)
+        self.recorder.turned(self, change.event)
+
+    def _note(self, event: str, detail: str, group: str = "", neuron: int = -1) -> None:
+        at = self.position
+        where = {"epoch": at.epoch + 1, "step": at.step}
+        self.history.add_event(**where, event=event, detail=detail, group=group, neuron=neuron)
+
+    def _return_to(self, state: Mapping[str, Any], event: str) -> None:
+        before, schedule = self.position, self.schedule
+        self.load_state_dict(state)
+        self._adopt(schedule)
+        at = self.position
+        self.history.truncate(epochs=at.epoch, steps=at.step)
+        back = f"the end of epoch {at.epoch}" if at.epoch else "the start"
+        self.history.add_event(
+            epoch=before.epoch + 1, step=before.step, event=event, detail=f"back to {back}"
+        )
+        self.epoch_end = state
+        self.recorder.turned(self, event)
+
+    def _adopt(self, schedule: Schedule) -> None:
+        """Follows another schedule: a new round begins, in new batches if need be."""
+        changes = self._schedule.changes(schedule)
+        if not changes:
+            return
+        self._schedule, at = schedule, self.position
+        self.position = Position(at.step, at.epoch, at.batch)
+        if "batch_size" in changes:  # the epoch begins again, for its batches are others
+            self.position = Position(at.step, at.epoch)
+            self._meter.begin_epoch()
+        if changes.keys() & {"batch_size", "switcher_data"}:
+            self.batches = self._make_batches()
+        self.learners.renew_optimizers(schedule)
+
+    def _make_batches(self) -> Batches:
+        return Batches(self.data, self.schedule, self.seed, self.position)
+
+    def _join_processes(self) -> None:
+        """Before their first step, several processes see whether they hold the same."""
+        if not distributed.several() or self.learners.together:
+            return
+        checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
+        self.learners.join()
+
+    def _close_epoch(self) -> None:
+        """Ends the epoch that is done, if that has not been: a run may be interrupted just here."""
+        self.recorder.catch_up(self)
+        if self.position.batch > 0:
+            return
+        self.flush()
+        if not self._meter.epoch_is_open:
+            return
+        own, processes = distributed.rank(), distributed.processes()
+        test = evaluate(self.learners.logits, self.data, "test", own, processes)
+        factors = {name: s.cpu().numpy() for name, s in self.factors.items()}
+        self._meter.finish_epoch(
+            self.history, self.schedule, self.position, test, factors, self.switches
+        )
+        self.epoch_end = self.state_dict()
+        self.recorder.epoch_ended(self)
