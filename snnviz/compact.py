@@ -19,6 +19,7 @@ from snnviz._branches import without_branches
 from snnviz._measure import bytes_of, latency_ratios, size_of
 from snnviz._narrow import keep_one, remove, staying
 from snnviz._probe import check_arguments, copied, running
+from snnviz.memory_format import make_safe
 from snnviz.switches import Size, Switches, scaled_parameters
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
@@ -150,6 +151,7 @@ def compact(
     removed, kept = {}, {}
     if wholly and _runs(small, example):
         small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
+    small = make_safe(small, example)
     difference = _compare(expected, switches, folded, small, off, example, tolerance)
     report = CompactReport(
         widths=_widths(folded, small),

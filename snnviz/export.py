@@ -22,6 +22,7 @@ from snnviz._files import exchanged
 from snnviz._probe import copied
 from snnviz._rebuild import build
 from snnviz._vocabulary import as_saved
+from snnviz.memory_format import make_safe
 
 FORMAT = 1
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
@@ -111,7 +112,7 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
             raise ValueError("its checksum does not fit")
         tensors = load(data)
     with _reading(folder / _DESCRIPTION):
-        return build(content, tensors)
+        return make_safe(build(content, tensors))
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def _sha256(file: Path) -> str:
 
 @torch.no_grad()
 def _same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
-    here = copied(network).cpu().eval()
+    here = make_safe(copied(network).cpu()).eval()
     images = example.cpu()
     return torch.equal(here(images), copied(loaded).eval()(images))
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snnviz import _checks, _pins, distributed
+from snnviz import _checks, _pins, distributed, memory_format
 from snnviz._probe import check_network, copied
 from snnviz.data import BatchOrder, ImageData, SplitName, pick_device
 from snnviz.history import History
@@ -122,10 +122,18 @@ class Trainer:
         switches = find_switches(network.to(example.device), example, exclude, weighted)
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
+        network = network.to(self.device)
+        self._images_format = memory_format.prepare(network, example.to(self.device))
         self._way = learners  # a branch learns in the same way
         self.learners = learners(
-            network, self.switches, switcher, self.schedule, seed, self.device, self.precision
+            network,
+            self.switches,
+            switcher,
+            self.schedule,
+            seed,
+            self.device,
+            self.precision,
+            self._images_format,
         )
         self._check_scores(example.to(self.device))
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
@@ -536,7 +544,7 @@ class Trainer:
         index, generator = order.next()
         part, self.learners.weight = distributed.share(len(index))
         images, labels = self.data.batch(split, index, generator, part)  # type: ignore[arg-type]
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return images.contiguous(memory_format=self._images_format), labels
 
     def flush(self) -> None:
         """Reads the steps' results from the device in one go, checks them, and notes them."""

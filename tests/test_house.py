@@ -28,6 +28,7 @@ ORDER = (
     "networks",
     "switches",
     "_probe",
+    "memory_format",
     "_graph",
     "_grouping",
     "_costs",
