@@ -80,7 +80,8 @@ class Trainer:
     """Trains a task network and its switcher, one step at a time.
 
     Args:
-        network: from images to class scores; trained in place.
+        network: from images to class scores; trained in place. Its kernels become channels_last,
+            which is faster, unless that is unsafe or the network does not run in it.
         data: training and test images.
         schedule: which phase when, and how fast; the default is `Schedule()`.
         switcher: how the switcher is built; the default is `SwitcherConfig()`.
@@ -123,7 +124,7 @@ class Trainer:
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
         network = network.to(self.device)
-        self._images_format = memory_format.prepare(network, example.to(self.device))
+        images_format = memory_format.prepare(network, example.to(self.device))
         self._way = learners  # a branch learns in the same way
         self.learners = learners(
             network,
@@ -133,7 +134,7 @@ class Trainer:
             seed,
             self.device,
             self.precision,
-            self._images_format,
+            images_format,
         )
         self._check_scores(example.to(self.device))
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
@@ -544,7 +545,7 @@ class Trainer:
         index, generator = order.next()
         part, self.learners.weight = distributed.share(len(index))
         images, labels = self.data.batch(split, index, generator, part)  # type: ignore[arg-type]
-        return images.contiguous(memory_format=self._images_format), labels
+        return images.contiguous(memory_format=self.learners.images_format), labels
 
     def flush(self) -> None:
         """Reads the steps' results from the device in one go, checks them, and notes them."""

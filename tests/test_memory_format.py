@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -114,13 +115,13 @@ class ViewFirst(nn.Module):
 
 class _Flat(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.shape = x.shape
         return x.clone()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ANN001
-        return grad.view(-1).view(ctx.shape)  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0].view(-1).view(ctx.shape)
 
 
 class ViewBackward(Flattening):
