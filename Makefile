@@ -26,14 +26,14 @@ STAMP := $(VENV)/snnviz-installed
 
 help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
-	@echo 'make quick    the tests that need no browser, notebook, killed process or Ray: 2 minutes'
+	@echo 'make quick    the tests that need no browser, notebook, killed process or Ray'
 	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x" WORKERS=2'
 	@echo 'make check    lint, format, types, no outputs in notebooks'
 	@echo 'make format   put right what make check finds and ruff can mend'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
 	@echo 'make clean    remove the environment and caches'
 	@echo
-	@echo 'The first one of them sets up the environment: some minutes and about 6 GB.'
+	@echo 'The first one of them sets up the environment: some minutes, and on Linux 3.5 GB to download.'
 	@echo 'VENV=folder puts it elsewhere than .venv; PYTHON=python3.12 picks the Python to make it with.'
 
 setup:
@@ -58,8 +58,8 @@ setup:
 	  "$(PYTHON)" -c "$$can_make" 2>/dev/null || { \
 	    echo '$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }; \
 	  case "$$(uname -s)" in \
-	    Linux) size='about 3 GB are downloaded, 5.5 GB on disk, most of it PyTorch with CUDA' ;; \
-	    *) size='about 600 MB are downloaded, 1.5 GB on disk' ;; \
+	    Linux) size='about 3.5 GB to download and 7 GB on disk, most of it PyTorch with CUDA' ;; \
+	    *) size='about 500 MB to download' ;; \
 	  esac; \
 	  echo "Making the environment in $(VENV): $$size …"; \
 	  "$(PYTHON)" -m venv "$(VENV)"; \
