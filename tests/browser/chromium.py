@@ -144,7 +144,7 @@ def ways(machine: Machine) -> list[Way]:
 
 
 def _run(command: tuple[str, ...]) -> None:
-    """Run one command. If it fails, only its last line is shown: the rest is its inner workings."""
+    """Run one command. If it fails, its last line that is no part of a traceback is shown."""
     try:
         done = subprocess.run(
             command,
@@ -165,7 +165,8 @@ def _run(command: tuple[str, ...]) -> None:
 
 
 def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "no output")
+    lines = (line for line in reversed(text.splitlines()) if line and not line[0].isspace())
+    return next(lines, "no output")
 
 
 def install_chromium(

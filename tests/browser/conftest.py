@@ -42,7 +42,9 @@ def pytest_collection_modifyitems(
     if not needy or _find():
         return
     config.hook.pytest_deselected(items=needy)
-    stand_in = NoChromium.from_parent(needy[0].getparent(pytest.Package), name=f"{len(needy)} tests need Chromium")
+    place = needy[0].getparent(pytest.Package)
+    assert place is not None, "tests/browser is a package"
+    stand_in = NoChromium.from_parent(place, name=f"{len(needy)} tests need Chromium")
     items[:] = [item for item in items if item not in needy] + [stand_in]
 
 
