@@ -28,7 +28,7 @@ help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
 	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x" WORKERS=2'
 	@echo 'make check    lint, format, types, no outputs in notebooks'
-	@echo 'make format   put right what make check finds and ruff can mend'
+	@echo 'make format   fix what make check finds, where ruff can'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
 	@echo 'make clean    remove the environment and caches'
 	@echo
