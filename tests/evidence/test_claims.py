@@ -261,9 +261,7 @@ def test_how_many_pairs_it_would_take():
             "high": [0.002] * 3,
         }
     )
-    assert words.needed(table) == (
-        "An interval of ±0.1 points needs about this many pairs: a 20."
-    )
+    assert words.needed(table) == ("An interval of ±0.1 points needs about this many pairs: a 20.")
     assert words.needed(table[1:]) == "Every interval is already narrower than ±0.1 points."
 
 
