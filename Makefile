@@ -29,7 +29,7 @@ help:
 	@echo 'make quick    the tests that need no browser, notebook, killed process or Ray'
 	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x" WORKERS=2'
 	@echo 'make check    lint, format, types, no outputs in notebooks'
-	@echo 'make format   put right what make check finds and ruff can mend'
+	@echo 'make format   fix what make check finds, where ruff can'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
 	@echo 'make clean    remove the environment and caches'
 	@echo
