@@ -34,6 +34,7 @@ from snnviz.switches import Size, Switches, scaled_parameters
 from snnviz.tracing import find_switches
 from snnviz.trainer import Trainer
 from tests import networks_at_random, reference
+from tests.helpers import message_of
 from tests.networks_at_random import Plan, built, drawn, plans
 
 # Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/test_compact.py -k put_together
@@ -136,12 +137,6 @@ def state_of(net: nn.Module) -> list[Any]:
         [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in net.modules()],
         [sorted(vars(m)) for m in net.modules()],
     ]
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 # --- networks that people use --------------------------------------------------------------------

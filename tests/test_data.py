@@ -27,6 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from snnviz import _pixels, _sources
 from snnviz.data import BatchOrder, ImageData, load_data, pick_device
+from tests.helpers import message_of
 
 FASHION = Path(__file__).parents[1] / "data"
 ALL_FILES = (
@@ -48,12 +49,6 @@ def small(device: str = "cpu", n: int = 40, c: int = 3, **options: Any) -> Image
     images, labels = grey(n, c=c), numbers(n)
     options = {"test": (images[:10], labels[:10]), "device": device} | options
     return ImageData.from_tensors((images, labels), **options)
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 # --- Fashion-MNIST, whole ------------------------------------------------------------------------

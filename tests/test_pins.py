@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from snnviz import _pins, runs
 from snnviz.compact import compact
 from snnviz.switches import NeuronWeights
+from tests.helpers import assert_same_history, message_of
 from tests.reference import LAYERS, Alternating, own, tiny_data
 from tests.runs.conftest import (
     DATA,
     assert_same,
-    assert_same_history,
     finish,
     go,
     make,
     resume,
     tiny_net,
 )
-from tests.test_trainer import FAST, QUICK, future, message_of, small, trainer
+from tests.test_trainer import FAST, QUICK, future, small, trainer
 
 
 class Held(nn.Module):

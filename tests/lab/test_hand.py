@@ -13,8 +13,8 @@ from snnviz.lab.session import Session
 from snnviz.lab.states import PastStates
 from snnviz.lab.whatif import checked, tried
 from snnviz.trainer import Trainer
+from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.test_trainer import message_of
 
 
 @pytest.fixture
