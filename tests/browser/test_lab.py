@@ -37,11 +37,10 @@ LAB = "lab = sv.Lab(trainer)\nlab"
 
 READING = """\
 import time
-rows = []
-for _ in range(10):
-    rows.append(len(lab.trainer.history.steps))
-    time.sleep(0.2)
-print(lab.session.status.activity, rows[0] < rows[-1])"""
+rows, until = len(lab.trainer.history.steps), time.monotonic() + 60
+while len(lab.trainer.history.steps) == rows and time.monotonic() < until:
+    time.sleep(0.05)
+print(lab.session.status.activity, len(lab.trainer.history.steps) > rows)"""
 POSITION = "at = lab.trainer.position\nprint(at.step, at.epoch, at.round_step)"
 
 
@@ -105,7 +104,8 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
 
     click(lab, "play")
     wait_for(lab, ".snnviz-status", "Playing")
-    wait_for(lab, ".snnviz-status", "epoch 3/30", timeout=120)
+    # Later ones too: on a busy machine the page may not be looked at during the third.
+    wait_for(lab, ".snnviz-status", re.compile(r"epoch ([3-9]|1\d)/30"), timeout=120)
     # The kernel is free: another cell reads the history while it grows.
     assert run_code(lab, READING) == "playing True"
     pictures(lab, "playing")

@@ -16,8 +16,8 @@ from snnviz.lab.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
 from tests.helpers import message_of
-from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.lab.test_lab import find, text, until
+from tests.lab.conftest import TIMEOUT, make_trainer, until
+from tests.lab.test_lab import find, text
 from tests.runs.conftest import DATA, finish, make, tiny_net
 
 

@@ -11,23 +11,10 @@ from snnviz.data import ImageData
 from snnviz.runs import Trainer
 from snnviz.schedule import Schedule
 from tests.helpers import assert_same_history
+from tests.reference import tiny_data
 
 # Four task steps an epoch, three epochs, rounds that do not end with the epochs.
 PLAN = Schedule(epochs=3, batch_size=16, task_steps=3, switcher_steps=2, task_lr=0.02)
-
-
-def tiny_data(augment: str = "shift+flip") -> ImageData:
-    """64 training, 16 held-out and 32 test images of 8 x 8 in 5 classes."""
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (112, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(112) % 5
-    return ImageData.from_tensors(
-        (images[:80], labels[:80]),
-        (images[80:], labels[80:]),
-        holdout=16,
-        device="cpu",
-        augment=augment,
-    )
 
 
 def tiny_net(norm: str = "batch") -> nn.Module:
@@ -46,7 +33,8 @@ def tiny_net(norm: str = "batch") -> nn.Module:
     )
 
 
-DATA = tiny_data()
+# 64 training images of 8 x 8 in 5 classes, 16 held out, 40 to test on.
+DATA = tiny_data(classes=5, holdout=16, augment="shift+flip")
 
 
 def make(
