@@ -16,6 +16,7 @@ import torchvision.models as tv
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.efficientnet import MBConvConfig
 
 from snnviz._vocabulary import METHODS, functions, layers
 from snnviz.compact import compact
@@ -101,7 +102,13 @@ def _convnext() -> nn.Module:
 
 
 def _mobilenet() -> nn.Module:
-    return tv.mobilenet_v2(num_classes=10, dropout=0.1)
+    stages = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 2, 2]]
+    return tv.MobileNetV2(10, inverted_residual_setting=stages, dropout=0.1)
+
+
+def _efficientnet() -> nn.Module:
+    stages = [MBConvConfig(1, 3, 1, 32, 16, 1), MBConvConfig(6, 5, 2, 16, 24, 2)]
+    return tv.EfficientNet(stages, dropout=0.2, num_classes=10)
 
 
 # Of deep ones a short form: the same kinds of block, and fewer of them.
@@ -113,7 +120,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "densenet": (_densenet, (3, 32, 32)),
     "squeezenet1_1": (lambda: tv.squeezenet1_1(num_classes=10), (3, 48, 48)),
     "resnext": (_resnext, (3, 32, 32)),
-    "efficientnet_b0": (lambda: tv.efficientnet_b0(num_classes=10), (3, 32, 32)),
+    "efficientnet": (_efficientnet, (3, 32, 32)),
     "convnext": (_convnext, (3, 32, 32)),
     "vit": (_vit, (3, 32, 32)),
     "residual": (Residual, (3, 8, 8)),
