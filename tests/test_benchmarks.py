@@ -167,6 +167,16 @@ def test_rows_of_sweeps_are_compared(script: Import) -> None:
     assert module.rows_that_differ(one, again.iloc[:1]) == 1
 
 
+def test_what_came_out_differently(script: Import) -> None:
+    """Times may differ, and a value that is missing both times does not."""
+    module = script("again")
+    old = pd.Series({"key": "a", "seconds": 1.0, "on": 3, "test_loss": math.nan, "error": ""})
+    new = pd.Series({"key": "a", "seconds": 2.0, "on": 3, "test_loss": math.nan, "error": ""})
+    assert module.differences(old, new) == {}
+    assert module.differences(old, new.copy().replace(3, 4)) == {"on": (3, 4)}
+    assert module.differences(old, pd.Series({**new, "error": "x"})) == {"error": ("", "x")}
+
+
 def test_kills_are_counted(script: Import) -> None:
     """Those that went on otherwise and the epochs that are missing, too."""
     kill = {"story": "warm-up", "killed": "ready", "epochs": 2, "loads meanwhile": 3}

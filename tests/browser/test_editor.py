@@ -9,14 +9,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    LIGHT,
-    THEMES,
     run_code,
-    screenshot,
-    set_theme,
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 SESSION = """\
 import threading, time
@@ -61,15 +58,6 @@ def train(page: Page, unit: str, n: int) -> None:
 
 def planned(page: Page, name: str) -> str:
     return run_code(page, f"print(session.status.planned.{name})")
-
-
-def pictures(page: Page, name: str) -> None:
-    """The editor in both themes."""
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(300)
-        screenshot(page, f"editor_{name}_{theme.split()[1].lower()}", ".snnviz-editor")
-    set_theme(page, LIGHT)
 
 
 def text_of(page: Page, name: str) -> Locator:
@@ -249,7 +237,7 @@ def test_the_look(editor: Page) -> None:
     for width in (900, 1400, 2500):
         editor.set_viewport_size({"width": width, "height": 1500})
         editor.wait_for_timeout(500)
-        pictures(editor, f"{width}")
+        pictures(editor, f"editor_{width}", ".snnviz-editor")
         sideways = editor.locator(".snnviz-editor:visible").evaluate(
             "editor => [editor, ...editor.querySelectorAll('.widget-box, .snnviz-timeline')]"
             ".filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.className)"

@@ -11,7 +11,6 @@ from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
     DARK,
     LIGHT,
-    THEMES,
     open_notebook,
     run_code,
     save_notebook,
@@ -20,6 +19,7 @@ from tests.browser.jupyter import (
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 GRID = """\
 import numpy as np
@@ -148,15 +148,11 @@ def value(page: Page, name: str, wanted: str) -> None:
     assert got == wanted
 
 
-def pictures(page: Page, name: str) -> None:
-    """The grid in both themes."""
+def looked_at(page: Page, name: str) -> None:
+    """The grid on a higher page, and pictures of it."""
     page.set_viewport_size({"width": 1400, "height": 1500})
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(1500)  # till JupyterLab's splash has gone
-        screenshot(page, f"grid_{name}_{theme.split()[1].lower()}", ".snnviz-grid")
-    set_theme(page, LIGHT)
-    page.wait_for_timeout(500)
+    pictures(page, f"grid_{name}", ".snnviz-grid")
+    page.wait_for_timeout(500)  # until the canvases have the new size
 
 
 def focus(page: Page) -> Locator:
@@ -186,7 +182,7 @@ def test_every_neuron_in_view(grid: Page) -> None:
     assert len(colours(grid, 2, 0)) > 1, "off is crossed out"
     assert colours(grid, 2, 1) == [[125, 124, 120]], "a factor of 1 is the scale's middle"
     assert colours(grid, 2, 3)[0] in ([0, 34, 78], [17, 17, 17]), "just above 0 is no off"
-    pictures(grid, "start")
+    looked_at(grid, "start")
 
 
 def test_the_mouse_points_and_opens(grid: Page) -> None:
@@ -244,7 +240,7 @@ def test_the_mouse_selects(grid: Page) -> None:
     run_code(grid, "grid.selected = [70, 71]")
     expect(grid.locator(READOUT)).to_contain_text("2 selected")
     assert colours(grid, 2, 1) != plain
-    pictures(grid, "selected")
+    looked_at(grid, "selected")
 
 
 # --- by the keyboard alone --------------------------------------------------------------------
@@ -349,7 +345,7 @@ def test_keys_send_wishes(grid: Page) -> None:
     value(grid, "selected", "[0]")
     grid.get_by_role("button", name="Keys").click()
     expect(grid.locator(".snnviz-keys")).to_be_visible()
-    pictures(grid, "keys")
+    looked_at(grid, "keys")
 
 
 # --- while training goes on -------------------------------------------------------------------
@@ -395,7 +391,7 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
             "kernels": "a kernel a channel it reads, 20 of 64 shown",
         }[kind]
         expect(grid.locator(".snnviz-weights small")).to_have_text(said)
-        pictures(grid, f"page_{kind}")
+        looked_at(grid, f"page_{kind}")
     page = grid.locator(".snnviz-page")
     expect(page.locator(".snnviz-factor-history svg")).to_have_attribute(
         "aria-label",

@@ -8,14 +8,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    LIGHT,
-    THEMES,
     run_code,
-    screenshot,
-    set_theme,
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 ROOT = Path(__file__).parents[2]
 CARDS = (
@@ -81,15 +78,6 @@ def tab(page: Page, name: str) -> Locator:
     return page.locator(".snnviz-tabs").get_by_role("tab", name=name)
 
 
-def shot(page: Page, name: str) -> None:
-    """A picture in both themes, once all is drawn for them."""
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(2000)
-        screenshot(page, f"views_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
-    set_theme(page, LIGHT)
-
-
 def choose(page: Page, name: str, choice: str, option: str) -> None:
     card(page, name).get_by_label(choice, exact=True).select_option(option)
 
@@ -99,14 +87,15 @@ def test_side_by_side_where_there_is_room_and_tabs_where_not(views: Page) -> Non
     for width, mode in ((900, "tabs"), (2500, "side")):
         views.set_viewport_size({"width": width, "height": 1400})
         expect(views.locator(f".snnviz-views[data-mode={mode}]")).to_be_visible()
-        shot(views, str(width))
+        views.wait_for_timeout(1500)  # until the figures have taken their places
+        pictures(views, f"views_{width}", ".snnviz-lab")
         widths = views.locator(".snnviz-lab").evaluate(
             "lab => [lab, ...lab.querySelectorAll('.widget-box, .snnviz-bar-row')]"
             ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
         )
         assert [box for box in widths if box[0] > box[1] + 1] == []
     views.set_viewport_size({"width": 1600, "height": 1400})
-    shot(views, "1600")
+    pictures(views, "views_1600", ".snnviz-lab")
 
 
 def test_tabs_by_mouse_and_keyboard(views: Page) -> None:
@@ -163,7 +152,7 @@ def test_a_moment(views: Page) -> None:
     alt(views, "neurons_on", "first 97 %")
     alt(views, "factor_distribution", "factor after epoch 4")
     expect(card(views, "events").locator("td").first).to_have_text("4")
-    shot(views, "moment")
+    pictures(views, "views_moment", ".snnviz-lab")
 
 
 def test_figures_and_data_are_saved(views: Page, folder: Path) -> None:
@@ -176,7 +165,7 @@ def test_figures_and_data_are_saved(views: Page, folder: Path) -> None:
     mine.get_by_role("button", name="SVG").click()
     expect(mine.get_by_role("button", name="SVG")).to_have_attribute("aria-pressed", "false")
     mine.get_by_label("width", exact=True).select_option("two columns, 7 in")
-    shot(views, "saving")
+    pictures(views, "views_saving", ".snnviz-lab")
     mine.get_by_role("button", name="Save figure").click()
     wait_for(views, ".snnviz-saved", "Saved figures/switch_map_first.pdf")
     files = folder / "figures"

@@ -4,7 +4,6 @@ import importlib
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from snnviz.lab import Lab
 from snnviz.training import Trainer
-from tests.lab.conftest import TIMEOUT, Gate, make_trainer
+from tests.lab.conftest import TIMEOUT, Gate, closing_with_the_test, make_trainer, until
 
 BUTTONS = ("play", "pause", "step-batch", "step-phase", "step-epoch", "reset", "save", "rollback")
 FIELDS = ("task_steps", "switcher_steps", "task_lr", "switcher_lr", "epochs")
@@ -24,18 +23,7 @@ FIELDS = ("task_steps", "switcher_steps", "task_lr", "switcher_lr", "epochs")
 @pytest.fixture
 def open_lab() -> Iterator[Callable[[Trainer], Lab]]:
     """Opens labs that close with the test."""
-    opened: list[Lab] = []
-
-    def open_one(trainer: Trainer) -> Lab:
-        opened.append(Lab(trainer))
-        return opened[-1]
-
-    yield open_one
-    for lab in opened:
-        gate = getattr(lab.trainer.step, "__self__", None)
-        if isinstance(gate, Gate):
-            gate.open(1_000_000)
-        lab.close()
+    yield from closing_with_the_test(Lab)
 
 
 Open = Callable[[Trainer], Lab]
@@ -69,14 +57,6 @@ def click(lab: Lab, name: str) -> None:
 def text(lab: Lab, name: str) -> str:
     """What an HTML widget says, without its tags."""
     return re.sub(r"<[^>]*>", " ", find(lab, name).value)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits for what another thread does."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 # --- buttons ----------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from snnviz.lab import Lab
 from snnviz.lab.views.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
-from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.lab.test_lab import find, text, until
+from tests.helpers import message_of
+from tests.lab.conftest import TIMEOUT, make_trainer, until
+from tests.lab.test_lab import find, text
 from tests.runs.conftest import DATA, finish, make, tiny_net
-from tests.training.test_trainer import message_of
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.whatif import checked, tried
 from snnviz.training import Trainer
+from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.training.test_trainer import message_of
 
 
 @pytest.fixture

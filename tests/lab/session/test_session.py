@@ -16,7 +16,7 @@ from snnviz.lab.session import Session
 from snnviz.lab.session import session as session_module
 from snnviz.lab.session import status as status_module
 from snnviz.training import Trainer, TrainingStopped
-from tests.lab.conftest import TIMEOUT, Gate, make_trainer
+from tests.lab.conftest import TIMEOUT, Gate, make_trainer, until
 
 Open = Callable[[Trainer], Session]
 
@@ -505,8 +505,7 @@ def test_a_trainer_has_one_session(open_session: Open) -> None:
     opening = threading.Thread(target=lambda: opened.append(open_session(trainer)))
     opened: list[Session] = []
     opening.start()
-    while first._sent < 2:  # play, and now close
-        time.sleep(0.01)
+    until(lambda: first._sent >= 2)  # play, and now close
     gate.open(1)  # enough for the step under way, and no other
     opening.join(TIMEOUT)
     second = opened[0]
