@@ -2,11 +2,11 @@
 
 Two kinds of networks do not use it:
 
-- On CPUs, networks with a strided 1 x 1 convolution that reads fewer than 16 channels. In float32
-  and channels_last, oneDNN writes past the end of a buffer when it computes the gradient of such
-  weights: the process crashes, hangs, or goes on with wrong numbers. With AVX2 this happens below
-  8 channels, with AVX-512 below 16. The shortcuts of narrow ResNets are such layers, and `compact`
-  can make one. A convolution runs in channels_last if either its images or its weights have that
+- On CPUs, networks with a strided 1 x 1 convolution that reads fewer than 16 channels. In
+  channels_last, oneDNN writes past the end of a buffer when it computes the gradient of such
+  weights: the process crashes, or goes on with wrong numbers. With AVX2 this happens below 8
+  channels, with AVX-512 below 16, and there in bfloat16 too. The shortcuts of narrow ResNets are
+  such layers, and `compact` can make one. A convolution runs in channels_last if either its images or its weights have that
   format, and each layer hands its format on to the next, so the whole network stays contiguous.
   The rule does not ask which CPU this is, because a saved network may run on another one.
   See https://github.com/uxlfoundation/oneDNN/issues/6035 and benchmarks/convolution_crash.py.
@@ -62,7 +62,7 @@ def layers_at_risk(network: nn.Module) -> list[str]:
 def _at_risk(module: nn.Module) -> bool:
     return (
         isinstance(module, nn.Conv2d)
-        and module.weight.dtype == torch.float32
+        and module.weight.dtype != torch.float64  # which oneDNN does not compute
         and module.groups == 1
         and max(module.kernel_size) == 1 < max(module.stride)
         and module.in_channels < _BLOCK
