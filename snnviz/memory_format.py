@@ -6,8 +6,9 @@ Two kinds of networks do not use it:
   channels_last, oneDNN writes past the end of a buffer when it computes the gradient of such
   weights: the process crashes, or goes on with wrong numbers. With AVX2 this happens below 8
   channels, with AVX-512 below 16, and there in bfloat16 too. The shortcuts of narrow ResNets are
-  such layers, and `compact` can make one. A convolution runs in channels_last if either its images or its weights have that
-  format, and each layer hands its format on to the next, so the whole network stays contiguous.
+  such layers, and `compact` can make one. A convolution runs in channels_last if either its images
+  or its weights have that format, and each layer hands its format on to the next, so the whole
+  network stays contiguous.
   The rule does not ask which CPU this is, because a saved network may run on another one.
   See https://github.com/uxlfoundation/oneDNN/issues/6035 and benchmarks/convolution_crash.py.
 - Networks that run in the format they came with and not in ours. `x.view(len(x), -1)` behind a
