@@ -90,6 +90,14 @@ def test_every_script_can_be_imported(name: str, script: Import) -> None:
     assert (name in PARTS) != hasattr(module, "main")
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_the_convolutions_that_are_tried_train(script: Import) -> None:
+    """In contiguous memory, so that nothing goes wrong in this process."""
+    module = script("convolution_crash")
+    assert len(list(module.cases())) > 100
+    assert module.train(module.Case(format="contiguous", batch=2, stride="1,2"), 1) < 1e-3
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("name", "options", "found"),

@@ -1,17 +1,18 @@
-"""How images and weights lie in memory: channels_last, which is faster, where that is safe.
+"""The memory format of images and weights: channels_last, which is faster, wherever it is safe.
 
-Two kinds of networks keep away from it:
+Two kinds of networks do not use it:
 
-- On CPUs, those with a strided convolution by single pixels (kernel 1 x 1) that reads fewer than 16
-  channels. In float32 and channels_last, oneDNN writes past the end of its buffer when it computes
-  the gradient of such weights: the process dies, hangs, or goes on with wrong numbers. With AVX2
-  that happens below 8 channels, with AVX-512 below 16. The shortcuts of narrow ResNets are such
-  layers, and a network that is made smaller may get one. A convolution runs in channels_last if
-  its images or its weights lie so, and layers hand the format on, so the whole network is kept
-  contiguous. The rule does not ask which CPU this is, for networks are saved and move on.
-  https://github.com/uxlfoundation/oneDNN/issues/6035, and benchmarks/convolution_crash.py
-- Those that run as they came and not in our format, such as a network that flattens images with
-  `x.view(len(x), -1)`, which works on contiguous memory alone.
+- On CPUs, networks with a strided 1 x 1 convolution that reads fewer than 16 channels. In
+  channels_last, oneDNN writes past the end of a buffer when it computes the gradient of such
+  weights: the process crashes, or goes on with wrong numbers. With AVX2 this happens below 8
+  channels, with AVX-512 below 16, and there in bfloat16 too. The shortcuts of narrow ResNets are
+  such layers, and `compact` can make one. A convolution runs in channels_last if either its images
+  or its weights have that format, and each layer hands its format on to the next, so the whole
+  network stays contiguous.
+  The rule does not ask which CPU this is, because a saved network may run on another one.
+  See https://github.com/uxlfoundation/oneDNN/issues/6035 and benchmarks/convolution_crash.py.
+- Networks that run in the format they came with and not in ours. `x.view(len(x), -1)` behind a
+  convolution, for example, needs contiguous memory.
 """
 
 import torch
@@ -23,7 +24,7 @@ _BLOCK = 16  # channels that oneDNN takes together where registers are widest (A
 
 
 def prepare(network: nn.Module, images: Tensor) -> torch.memory_format:
-    """Brings a network into the format in which it trains, in place.
+    """Converts a network, in place, to the format in which it will train.
 
     Args:
         network: on the device where it is to train.
@@ -41,10 +42,11 @@ def prepare(network: nn.Module, images: Tensor) -> torch.memory_format:
 
 
 def make_safe(network: nn.Module, images: Tensor | None = None) -> nn.Module:
-    """Brings a network that is handed out into contiguous memory if a layer of it is at risk.
+    """Makes a network that is handed to the user contiguous if one of its layers is at risk.
 
-    It may be trained on any machine, so its device does not matter. Unless there is such a layer it
-    stays as it is, and also if it does not run on these images when it is contiguous.
+    The user may train it on any machine, so its present device does not matter. Without such a
+    layer it stays as it is, and so does a network that runs on these images in its own format and
+    not when contiguous.
     """
     if layers_at_risk(network):
         wanted = torch.contiguous_format
@@ -61,7 +63,7 @@ def layers_at_risk(network: nn.Module) -> list[str]:
 def _at_risk(module: nn.Module) -> bool:
     return (
         isinstance(module, nn.Conv2d)
-        and module.weight.dtype == torch.float32
+        and module.weight.dtype != torch.float64  # which oneDNN does not compute
         and module.groups == 1
         and max(module.kernel_size) == 1 < max(module.stride)
         and module.in_channels < _BLOCK
@@ -69,9 +71,9 @@ def _at_risk(module: nn.Module) -> bool:
 
 
 def _fits(network: nn.Module, images: Tensor, wanted: torch.memory_format) -> bool:
-    """Whether the network runs in a format at least as well as it does as it is."""
+    """Whether the network runs in this format in every mode in which it runs as it is."""
     there = _modes_that_run(network, images, wanted)
-    return len(there) == 2 or not _modes_that_run(network, images, None) > there
+    return len(there) == 2 or _modes_that_run(network, images, None) <= there
 
 
 def _modes_that_run(
@@ -79,15 +81,15 @@ def _modes_that_run(
 ) -> set[str]:
     """In which of "train" and "eval" a copy of the network runs.
 
-    `wanted` is the format of weights and images; None: the weights stay as they are, and images are
-    contiguous.
+    `wanted` is the format of weights and images. With None the weights stay as they are, and the
+    images are contiguous.
     """
     trial = copied(network).requires_grad_(True)
     if wanted is not None:
         trial.to(memory_format=wanted)
     images = images.detach().clone(memory_format=wanted or torch.contiguous_format)
     modes = set()
-    # Dropout draws numbers, and the user's are to come as if nothing had been tried.
+    # Dropout draws random numbers. The user's own must come as if nothing had been tried.
     with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
         for mode in ("train", "eval"):
             trial.train(mode == "train")

@@ -50,6 +50,7 @@ def formats(network: nn.Module) -> set[torch.memory_format]:
         (nn.Conv2d(3, 6, 3, 2), False),
         (nn.Conv2d(3, 6, (1, 3), 2), False),
         (nn.Conv2d(4, 4, 1, 2, groups=4), False),
+        (nn.Conv2d(3, 6, 1, 2).bfloat16(), True),
         (nn.Conv2d(3, 6, 1, 2).double(), False),
         (nn.Conv1d(3, 6, 1, 2), False),
         (nn.ConvTranspose2d(3, 6, 1, 2), False),
