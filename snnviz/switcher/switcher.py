@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz.structure import NeuronWeights
+from snnviz.switcher import hashing
 from snnviz.switcher.activations import ACTIVATIONS, unit_mean, unit_means
 from snnviz.switcher.config import SwitcherConfig
-from snnviz.switcher.hashing import MOST_INPUTS, hashed, random_signs
+from snnviz.switcher.hashing import hashed, random_signs
 from snnviz.switcher.layout import Layout
 
 
@@ -48,7 +49,7 @@ class Switcher(nn.Module):
         hidden = self.config.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            inputs = [min(n, MOST_INPUTS) for n in fan_in.values()]
+            inputs = [min(n, hashing.MOST_INPUTS) for n in fan_in.values()]
             self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in inputs)
             measures = 3 + self.config.outgoing + 2 * self._watches
             self.measures = nn.Linear(measures, hidden, bias=False)
@@ -60,7 +61,9 @@ class Switcher(nn.Module):
                 self.looks = nn.Linear(hidden, 3 * hidden, bias=False)  # query, key, value
         for i, n in enumerate(fan_in.values()):
             # Drawn anew from the same seed whenever a switcher is made, so never saved.
-            self.register_buffer(f"signs{i}", random_signs(n) if n > MOST_INPUTS else None, False)
+            self.register_buffer(
+                f"signs{i}", random_signs(n) if n > hashing.MOST_INPUTS else None, False
+            )
         if self._watches:
             if neurons is None:
                 raise ValueError("neurons must be given where switcher.reads is 'movement'.")
@@ -99,7 +102,7 @@ class Switcher(nn.Module):
             row, signs = part[0], getattr(self, f"signs{i}")
             if signs is not None:
                 row = hashed(row, signs, self._row_memory(i, row))
-            rows.append(row)  # (neurons of a group, at most MOST_INPUTS)
+            rows.append(row)  # (neurons of a group, at most hashing.MOST_INPUTS)
             if self._watches:
                 part.extend(self._movement(i, row))
         lengths = [torch.linalg.vector_norm(incoming, dim=1) for incoming, *_ in parts]
@@ -185,7 +188,10 @@ class Switcher(nn.Module):
         kind = (len(incoming), incoming.device, incoming.dtype, type(incoming))
         kept = self._kept_rows.get(group)
         if kept is None or kept[0] != kind:
-            kept = self._kept_rows[group] = kind, incoming.new_empty(len(incoming), MOST_INPUTS)
+            kept = self._kept_rows[group] = (
+                kind,
+                incoming.new_empty(len(incoming), hashing.MOST_INPUTS),
+            )
         return kept[1]
 
     def _layout(self, counts: tuple[int, ...], like: Tensor) -> "Layout":

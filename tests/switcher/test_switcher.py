@@ -1,161 +1,19 @@
-"""The switcher: its activations against a reference projection, its laws, its config."""
+"""The switcher: its laws, and what it reads."""
 
-import dataclasses
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
 
 from snnviz.networks import vgg_small
 from snnviz.structure import NeuronWeights, find_switches, neuron_weights
-from snnviz.switcher import ACTIVATIONS, Switcher, SwitcherConfig, hard_sigmoid, relu, unit_mean
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.switcher import switcher as module
 from tests import reference
-
-SCORES = arrays(
-    np.float64,
-    array_shapes(min_dims=1, max_dims=1, max_side=40),
-    elements=st.floats(-50, 50),
-)
-
-
-def doubles(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-# --- unit_mean -----------------------------------------------------------------------------------
-
-
-@given(SCORES)
-def test_unit_mean_against_the_reference_projection(z: np.ndarray) -> None:
-    ours = unit_mean(torch.from_numpy(z)).numpy()
-    np.testing.assert_allclose(ours, reference.unit_mean(z), rtol=1e-10, atol=1e-10)
-
-
-@given(SCORES)
-def test_unit_mean_is_the_nearest_point_of_mean_1(z: np.ndarray) -> None:
-    """A law of projections: no other point of the set is nearer, tried with random ones."""
-    s = unit_mean(torch.from_numpy(z)).numpy()
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        other = rng.exponential(size=len(z)) ** 3 + 1e-9
-        other /= other.mean()
-        assert ((z - s) ** 2).sum() <= ((z - other) ** 2).sum() * (1 + 1e-9) + 1e-9
-
-
-@given(SCORES, st.sampled_from([torch.float32, torch.float64]))
-def test_unit_mean_has_mean_1_and_no_negative_factor(z: np.ndarray, dtype: torch.dtype) -> None:
-    s = unit_mean(torch.from_numpy(z).to(dtype))
-    assert s.dtype == dtype
-    assert (s >= 0).all()
-    assert (s > 0).any()
-    rounding = 4 * len(z) * torch.finfo(dtype).eps
-    assert abs(s.double().mean().item() - 1) <= rounding
-
-
-@given(SCORES, st.floats(-1e6, 1e6))
-def test_unit_mean_does_not_see_a_shift(z: np.ndarray, shift: float) -> None:
-    shifted = unit_mean(torch.from_numpy(z + shift))
-    np.testing.assert_allclose(shifted, unit_mean(torch.from_numpy(z)), atol=1e-8)
-
-
-@given(SCORES, st.integers(0, 1000))
-def test_unit_mean_is_equivariant(z: np.ndarray, seed: int) -> None:
-    order = np.random.default_rng(seed).permutation(len(z))
-    permuted = unit_mean(torch.from_numpy(z[order])).numpy()
-    np.testing.assert_allclose(permuted, unit_mean(torch.from_numpy(z)).numpy()[order], atol=1e-12)
-
-
-@pytest.mark.parametrize("offset", [0, 1e2, 1e4, 1e6, 1e8, 1e12, -1e8])
-@pytest.mark.parametrize("spread", [0, 1e-3, 1, 30, 1e4])
-@pytest.mark.parametrize("n", [1, 2, 20, 500])
-def test_the_mean_is_1_in_float32_however_large_the_scores(
-    n: int, offset: float, spread: float, generator: torch.Generator
-) -> None:
-    s = unit_mean(torch.randn(n, generator=generator) * spread + offset)
-    assert abs(s.double().mean().item() - 1) < 1e-5
-    assert (s >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("z", "s"),
-    [
-        ([0.0], [1.0]),
-        ([-7e30], [1.0]),
-        ([5.0, 5.0, 5.0], [1.0, 1.0, 1.0]),
-        ([0.0, 9.0], [0.0, 2.0]),
-        ([2.0, 0.0], [2.0, 0.0]),  # just at the kink
-        ([0.0, 1.0, 1.0, 0.0], [0.5, 1.5, 1.5, 0.5]),
-        ([3.0, 3.0, -3.0, -3.0], [2.0, 2.0, 0.0, 0.0]),  # ties on both sides of the waterline
-        ([1e30, 0.0, -1e30], [3.0, 0.0, 0.0]),
-        ([1e-30, 0.0], [1.0, 1.0]),
-    ],
-)
-def test_unit_mean_by_hand(z: list[float], s: list[float]) -> None:
-    assert unit_mean(torch.tensor(z)).tolist() == s
-
-
-@pytest.mark.parametrize(
-    "z",
-    [
-        doubles(0, 0, 0, 0),
-        doubles(0.3),
-        doubles(0.3, -0.2, 0.9, 0.1),
-        doubles(0.3, -9, 5, 0.1, -3, 2.2, 2.2),
-        torch.linspace(-20, 20, 12, dtype=torch.float64),
-    ],
-)
-def test_the_gradient_of_unit_mean_by_finite_differences(z: Tensor) -> None:
-    z = z.clone().requires_grad_(True)
-    assert torch.autograd.gradcheck(unit_mean, (z,))
-    s = unit_mean(z)
-    support = (s > 0).double()
-    expected = torch.diag(support) - torch.outer(support, support) / support.sum()
-    jacobian = torch.autograd.functional.jacobian(unit_mean, z)
-    torch.testing.assert_close(jacobian, expected)
-
-
-@pytest.mark.parametrize("values", [[float("nan")], [1.0, float("nan"), 0.0], [float("nan")] * 9])
-def test_nan_scores_give_nan_factors_and_no_crash(values: list[float]) -> None:
-    """So that the loss shows them: a NaN must not look like a neuron that is off."""
-    s = unit_mean(torch.tensor(values, requires_grad=True))
-    assert s.isnan().any()
-    s.sum().backward()
-
-
-# --- the other activations -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_scores_of_0_are_factors_of_1(name: str) -> None:
-    for n in (1, 7, 500):
-        assert torch.equal(ACTIVATIONS[name](torch.zeros(n)), torch.ones(n))
-
-
-@pytest.mark.parametrize(
-    ("activation", "z", "s", "slope"),
-    [
-        (hard_sigmoid, [0.0, -0.25, -1.5, 0.5], [1.0, 0.75, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0]),
-        (relu, [0.0, -0.25, -1.5, 0.5], [1.0, 0.75, 0.0, 1.5], [1.0, 1.0, 0.0, 1.0]),
-    ],
-)
-def test_activations_by_hand(
-    activation: Callable[[Tensor], Tensor], z: list[float], s: list[float], slope: list[float]
-) -> None:
-    given_z = torch.tensor(z, requires_grad=True)
-    out = activation(given_z)
-    out.sum().backward()
-    assert out.tolist() == s
-    assert given_z.grad is not None
-    assert given_z.grad.tolist() == slope
-
 
 # --- the switcher --------------------------------------------------------------------------------
 
@@ -296,70 +154,6 @@ def test_a_groups_name_may_hold_dots_and_odd_letters() -> None:
     assert list(factors) == ["features.0.conv", "ß §"]
 
 
-# --- configuration -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def halves() -> Iterator[str]:
-    """A user's own activation."""
-    ACTIVATIONS["halves"] = lambda z: 0.5 + 0 * z
-    yield "halves"
-    del ACTIVATIONS["halves"]
-
-
-def test_a_user_adds_an_activation(halves: str) -> None:
-    assert module.ACTIVATIONS is ACTIVATIONS
-    switcher = awake({"a": 5}, SwitcherConfig(activation=halves))
-    assert switcher({"a": neurons(3, 5)})["a"].tolist() == [0.5] * 3
-
-
-@pytest.mark.parametrize(
-    ("rule", "neurons", "gain"),
-    [("per_neuron", 500, 25.0), ("per_neuron", 1, 0.05), ("fixed", 9, 0.05)],
-)
-def test_gain(rule: str, neurons: int, gain: float) -> None:
-    assert SwitcherConfig(gain=0.05, gain_rule=rule).gain_of(neurons) == pytest.approx(gain)
-
-
-WIDTH = "switcher.hidden must be a whole number of at least 1, got {}."
-GAIN = "switcher.gain must be a number above 0, got {}."
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        (
-            {"activation": "softmax"},
-            "switcher.activation must be one of 'unit_mean', 'hard_sigmoid', 'relu', "
-            "got 'softmax'. Add your own to snnviz.switcher.ACTIVATIONS.",
-        ),
-        ({"hidden": 0}, WIDTH.format("0")),
-        ({"hidden": 2.0}, WIDTH.format("2.0")),
-        ({"hidden": True}, WIDTH.format("True")),
-        ({"hidden": "8"}, WIDTH.format("'8'")),
-        ({"gain": 0}, GAIN.format("0")),
-        ({"gain": -1.0}, GAIN.format("-1.0")),
-        ({"gain": float("nan")}, GAIN.format("nan")),
-        ({"gain": float("inf")}, GAIN.format("inf")),
-        ({"gain": True}, GAIN.format("True")),
-        ({"gain": "1"}, GAIN.format("'1'")),
-        (
-            {"gain_rule": "root"},
-            "switcher.gain_rule must be 'per_neuron' or 'fixed', got 'root'.",
-        ),
-    ],
-)
-def test_config_errors(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
-        SwitcherConfig(**fields)
-    assert str(caught.value) == message
-
-
-def test_config_is_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        SwitcherConfig().gain = 2.0  # type: ignore[misc]
-
-
 # --- what is read ---------------------------------------------------------------------------------
 
 
@@ -487,52 +281,3 @@ def test_random_it_reads_nothing_of_the_weights() -> None:
 def test_what_cannot_be_read(config: dict, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         SwitcherConfig(**config)
-
-
-# --- wide layers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fan_in", [1025, 2048, 3136, 4608])
-def test_hashing_sums_weights_under_signs(fan_in: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    incoming = torch.randn(3, fan_in, generator=generator, dtype=torch.float64, requires_grad=True)
-    signs = module.random_signs(fan_in).double()
-    slots = torch.arange(fan_in) % 1024
-    wanted = torch.zeros(3, 1024, dtype=torch.float64)
-    wanted.index_add_(1, slots, incoming.detach() * signs.flatten()[:fan_in])
-    hashed = module.hashed(incoming, signs)
-    torch.testing.assert_close(hashed, wanted, rtol=0, atol=1e-12)
-    upstream = torch.randn(wanted.shape, generator=generator, dtype=torch.float64)
-    (gradient,) = torch.autograd.grad(hashed, incoming, upstream)
-    torch.testing.assert_close(gradient, upstream[:, slots] * signs.flatten()[:fan_in])
-
-
-def test_hashing_keeps_inner_products_on_average() -> None:
-    """Of neurons that are alike: weights with a cosine of 0.8."""
-    generator = torch.Generator().manual_seed(0)
-    one, other = torch.randn(2, 200, 4608, generator=generator)
-    other = 0.8 * one + 0.6 * other
-    signs = module.random_signs(4608)
-    before = torch.cosine_similarity(one, other)
-    after = torch.cosine_similarity(module.hashed(one, signs), module.hashed(other, signs))
-    assert (after - before).abs().mean() < 0.03
-    assert (after - before).mean().abs() < 0.005
-    assert Switcher({"it": 4608}).readers[0].in_features == signs.shape[1] == 1024
-
-
-def test_hashes_lie_in_memory_that_is_used_again() -> None:
-    switcher = Switcher({"wide": 3000, "slim": 5})
-    generator = torch.Generator().manual_seed(0)
-    places = []
-    for n in (4, 4, 6):
-        weights = {
-            name: NeuronWeights(torch.randn(n, fan_in, generator=generator), *torch.ones(2, n))
-            for name, fan_in in (("wide", 3000), ("slim", 5))
-        }
-        with torch.no_grad():
-            kept = switcher.read(weights)
-        for ours, other in zip(kept.rows, switcher.read(weights).rows, strict=True):
-            assert torch.equal(ours, other)
-        places.append(kept.rows[0].data_ptr())
-        assert kept.rows[0].data_ptr() != switcher.read(weights).rows[0].data_ptr()
-    assert places[0] == places[1] != places[2]
