@@ -238,14 +238,23 @@ def _read_notes(history: History) -> list[tuple[int, str, str]]:
     ends = [0, *(row[1] for row in history.epoch_rows())]
     notes: list[tuple[int, str, str]] = []
     for _, step, event, group, _, detail in history.note_rows():
-        if event in ("rollback", "reset"):
-            named = re.search(r"epoch (\d+)", detail)
-            epoch = int(named[1]) if named else 0
-            if epoch < len(ends):
-                step = ends[epoch]
-                notes = [(min(at, step), *rest) for at, *rest in notes]  # type: ignore[misc]
+        epoch = _epoch_reached(event, detail)
+        if epoch is not None and epoch < len(ends):
+            step = ends[epoch]
+            notes = [(min(at, step), *rest) for at, *rest in notes]  # type: ignore[misc]
         notes.append((step, event, f"{group} {detail}".strip()))
     return notes
+
+
+def _epoch_reached(event: str, detail: str) -> int | None:
+    """The epoch whose end a rollback or reset went back to; None for other events.
+
+    A history tells it in words only: "back to the end of epoch 2", or "back to the start".
+    """
+    if event not in ("rollback", "reset"):
+        return None
+    named = re.search(r"epoch (\d+)", detail)
+    return int(named[1]) if named else 0
 
 
 def _changes_round(event: str, detail: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from snnviz.lab.session import cores
 from snnviz.lab.session.goals import UNITS, Goal, Pace, Unit
 from snnviz.lab.session.hand import Hand
+from snnviz.lab.session.inbox import Inbox
 from snnviz.lab.session.pending import PendingChanges
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.status import (
@@ -57,9 +58,8 @@ class Session:
             if before is not None and (session := before()) is not None:
                 session.close(because="Another lab runs this trainer now; continue there.")
             self.trainer, self._on_change = trainer, on_change
-            self._changed = threading.Condition()
-            self._commands: deque[Callable[[], None]] = deque()
-            self._sent = self._handled = 0
+            self._inbox = Inbox()
+            self._handled = 0
             self._goals: deque[Goal] = deque()
             self._pending = PendingChanges(trainer)
             self._pace = Pace()
@@ -70,7 +70,6 @@ class Session:
             self._states = PastStates(trainer)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
-            self._closing = False  # no command comes after the one that closes
             self._closed = False
             self.status = self._snapshot()
             _SESSIONS[trainer] = weakref.ref(self)
@@ -154,12 +153,7 @@ class Session:
 
     def close(self, timeout: float | None = None, because: str = CLOSED) -> None:
         """Ends the thread after the current step. The trainer stays as it is."""
-        with self._changed:
-            if not self._closing:
-                self._closing = True
-                self._commands.append(partial(self._on_close, because))
-                self._sent += 1
-                self._changed.notify_all()
+        self._inbox.send_last(partial(self._on_close, because))
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
@@ -168,7 +162,7 @@ class Session:
     @property
     def caught_up(self) -> bool:
         """Whether all commands that were given have been carried out, or at least begun."""
-        return self.status.handled == self._sent
+        return self.status.handled == self._inbox.sent
 
     def settle(self, timeout: float | None = None) -> None:
         """Blocks until all commands given so far have been carried out, or at least begun.
@@ -176,14 +170,15 @@ class Session:
         Raises:
             TimeoutError: `timeout` seconds are over.
         """
-        with self._changed:
-            wanted, deadline = self._sent, None if timeout is None else time.monotonic() + timeout
-            while self.status.handled < wanted and not self._closed:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"After {timeout:g} s the lab has not carried out all commands yet."
-                    )
-                self._changed.wait(0.2)
+        wanted = self._inbox.sent
+
+        def carried_out() -> bool:
+            return self.status.handled >= wanted or self._closed
+
+        def late() -> str:
+            return f"After {timeout:g} s the lab has not carried out all commands yet."
+
+        self._inbox.block_until(carried_out, timeout, late)
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
         """Blocks until training stops, or until `epochs` epochs are done in all.
@@ -203,15 +198,13 @@ class Session:
             done = epochs is not None and at.position.epoch >= epochs
             return self._closed or (self.caught_up and (done or not at.running))
 
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            while not arrived():
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"After {timeout:g} s the lab is still {self.status.activity} "
-                        f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
-                    )
-                self._changed.wait(0.2)  # short: Windows interrupts no longer wait
+        def late() -> str:
+            return (
+                f"After {timeout:g} s the lab is still {self.status.activity} "
+                f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
+            )
+
+        self._inbox.block_until(arrived, timeout, late)
         if problem := self.status.problem:
             kind = TrainingStopped if isinstance(problem.error, TrainingStopped) else RuntimeError
             raise kind(problem.text) from problem.error
@@ -220,21 +213,13 @@ class Session:
 
     def _work(self) -> None:
         while not self._closed:
-            for command in self._take():
+            for command in self._inbox.take(wait=not self._goals):
                 self._guard(command)
                 self._handled += 1
                 self._publish()  # a step may take long
             if self._goals:
                 self._guard(self._advance)
             self._publish()
-
-    def _take(self) -> list[Callable[[], None]]:
-        with self._changed:
-            if not self._goals:
-                self._changed.wait_for(lambda: self._commands)
-            taken = list(self._commands)
-            self._commands.clear()
-        return taken
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Runs it; an error ends training and becomes part of the status."""
@@ -339,21 +324,16 @@ class Session:
     def _send(self, command: Callable[[], None]) -> None:
         if threading.current_thread() is not self._thread:
             cores.end_helpers()
-        with self._changed:
-            if self._closing:
-                raise RuntimeError("This lab is closed. Make another one with Lab(trainer).")
-            self._commands.append(command)
-            self._sent += 1
-            self._changed.notify_all()
+        self._inbox.send(command)
 
     def _publish(self) -> None:
         if not self._goals:
             self._guard(self.trainer.flush)  # who pauses finds every step in the history
             self._guard(self._hand.paused)
         status = self._snapshot()
-        with self._changed:
+        with self._inbox.changed:
             self.status = status
-            self._changed.notify_all()
+            self._inbox.changed.notify_all()
         self._on_change()
 
     def _snapshot(self) -> Status:

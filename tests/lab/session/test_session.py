@@ -507,7 +507,7 @@ def test_a_trainer_has_one_session(open_session: Open) -> None:
     opening = threading.Thread(target=lambda: opened.append(open_session(trainer)))
     opened: list[Session] = []
     opening.start()
-    while first._sent < 2:  # play, and now close
+    while first._inbox.sent < 2:  # play, and now close
         time.sleep(0.01)
     gate.open(1)  # enough for the step under way, and no other
     opening.join(TIMEOUT)
@@ -588,7 +588,7 @@ def test_a_monkey_leaves_a_consistent_history(open_session: Open) -> None:
     session.wait(timeout=TIMEOUT)
 
     status, history = session.status, trainer.history
-    assert status.handled == session._sent
+    assert status.handled == session._inbox.sent
     assert steps_of(trainer) == list(range(1, trainer.position.step + 1))
     assert history.n_epochs == trainer.position.epoch
     assert [len(values) for values in history.factors.values()] == [history.n_epochs] * 2
