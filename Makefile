@@ -103,11 +103,13 @@ check: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m tests.biome check
 	$(PY) -m nbstripout --keep-id --verify notebooks/*.ipynb
 
 format: setup
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m tests.biome check --write
 	$(PY) -m nbstripout --keep-id notebooks/*.ipynb
 
 bench: setup

@@ -117,7 +117,7 @@ def test_typing_and_sliding(editor: Page) -> None:
     assert planned(editor, "task_decay") == "constant"
 
     assert not editor.locator(".snnviz-batch_size input").last.is_visible()
-    fold = editor.get_by_role("button", name="all settings")
+    fold = editor.get_by_role("button", name="more settings")
     fold.press("Enter")
     expect(fold).to_have_attribute("aria-expanded", "true")
     text_of(editor, "batch_size").fill("40")
@@ -193,7 +193,7 @@ def test_forks_presets_and_files(editor: Page, folder: Path) -> None:
     assert planned(editor, "switcher_steps") == "1"
     assert run_code(editor, "print(editor.draft.switcher_steps)") == "0"
     run_code(editor, "moment = None")
-    wait_for(editor, ".snnviz-editor-note", "Edited for a fork, and not in force")
+    wait_for(editor, ".snnviz-editor-note", "Edited for a fork, not used in this run")
     editor.locator(".snnviz-forget-edits:visible").click()
     expect(editor.locator(".snnviz-forget-edits:visible")).to_have_count(0)
 
@@ -217,7 +217,11 @@ def test_forks_presets_and_files(editor: Page, folder: Path) -> None:
     assert planned(editor, "freeze_epochs") == "4"
 
     for name, text, said in (
-        ("bad.json", "{", "No schedule was loaded: the file 'bad.json' cannot be used: it is no"),
+        (
+            "bad.json",
+            "{",
+            "No schedule was loaded: the file 'bad.json' cannot be used: it is",
+        ),
         ("good.json", '{"schedule": {"epochs": 5}}', "good.json: epochs 8 → 5, batch_size 20 → "),
     ):
         with editor.expect_file_chooser() as chooser:
@@ -231,7 +235,7 @@ def test_the_look(editor: Page) -> None:
     train(editor, "epoch", 3)
     train(editor, "batch", 15)
     run_code(editor, "session.set_schedule(switcher_steps=2)\nsession.step('batch', 9)")
-    for name in ("main settings", "all settings", "save and load"):
+    for name in ("main settings", "more settings", "save and load"):
         editor.get_by_role("button", name=name).click()
     text_of(editor, "task_steps").fill("0")
     for width in (900, 1400, 2500):

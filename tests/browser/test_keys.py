@@ -121,7 +121,7 @@ def test_dropdowns_by_keyboard(lab: Page) -> None:
     image = lab.locator(".snnviz-card-learning_curves img")
     expect(image).to_have_attribute("alt", re.compile("loss by epoch"))
     focus(lab, ".snnviz-speed select").press("ArrowDown")
-    wait_till_said(lab, "print(lab._machine.speed.value)", "5")
+    wait_till_said(lab, "print(lab._parts.machine.speed.value)", "5")
     focus(lab, ".snnviz-moment .noUi-handle").press("ArrowLeft")
     wait_for(lab, ".snnviz-moment-readout", "epoch 1 of 2")
 
@@ -139,13 +139,13 @@ def test_keys_after_a_reload(lab: Page, folder: Path) -> None:
 
 
 def test_every_control_has_a_name(lab: Page) -> None:
-    for name in ("all settings", "save and load"):
+    for name in ("more settings", "save and load"):
         lab.get_by_role("button", name=name).click()
     lab.locator(".snnviz-more:visible").first.click()
     lab.locator(".snnviz-saving:visible").get_by_label("width", exact=True).select_option("inches:")
     grid = lab.locator(".snnviz-neurons:visible")
     grid.locator("canvas").last.click(position={"x": 8, "y": 8})
-    expect(grid).to_contain_text("What it reads and feeds")
+    expect(grid).to_contain_text("Connections")
     lab.wait_for_timeout(500)
     client = lab.context.new_cdp_session(lab)
     client.send("DOM.enable")

@@ -108,7 +108,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
     run_code(
         lab,
         "marks = []\n"
-        "lab._buttons.pause.on_click(lambda _: marks.append(lab.trainer.position.step))",
+        "lab._parts.buttons.pause.on_click(lambda _: marks.append(lab.trainer.position.step))",
     )
     wait_for(lab, ".snnviz-pause").click()
     wait_for(lab, ".snnviz-status", "Paused")
@@ -159,7 +159,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
 
     click(lab, "step-phase")
     click(lab, "step-phase")
-    wait_for(lab, ".snnviz-notice", "task_steps 4 → 6: in force since step 5.")
+    wait_for(lab, ".snnviz-notice", "task_steps 4 → 6: applied at step 5.")
     events = run_code(
         lab,
         "print(lab.trainer.history.events.query('event == \"schedule\"')"
@@ -169,7 +169,7 @@ def test_sliders_act_from_the_next_round(lab: Page) -> None:
 
     lab.locator(".snnviz-switcher_lr:visible [type=range]").focus()
     lab.keyboard.press("ArrowLeft")
-    wait_for(lab, ".snnviz-notice", "switcher_lr 0.01 → 0.0079: in force since step 5.")
+    wait_for(lab, ".snnviz-notice", "switcher_lr 0.01 → 0.0079: applied at step 5.")
     run_code(lab, "lab.set_schedule(task_steps=9)")
     expect(lab.locator(".snnviz-task_steps:visible [type=text]")).to_have_value("9")
     run_code(lab, "lab.session.set_schedule(task_steps=0)")
@@ -251,14 +251,14 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     )
     expect(result.locator("li")).to_have_count(10)
     click(lab, "whatif-keep")
-    expect(result).to_contain_text("Refused: fc1 would be wholly off, and training would stop.")
+    expect(result).to_contain_text("Refused: fc1 would be entirely off, and training would stop.")
     looked_at(lab, "what_if")
     click(lab, "whatif-let-go")
     expect(result).to_contain_text("Select neurons below")
 
     canvas = grid.locator("canvas").last
     canvas.click(position={"x": 8, "y": 8})
-    expect(grid).to_contain_text("What it reads and feeds")
+    expect(grid).to_contain_text("Connections")
     click(lab, "whatif-off")
     expect(result).to_contain_text(re.compile(r"What if \w+ · \d+ was off"))
     click(lab, "whatif-keep")
@@ -278,7 +278,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     handle.press("ArrowLeft")
     handle.press("ArrowLeft")
     expect(readout).to_contain_text("epoch 2 of 4 · test")
-    shown = "print(lab._panel.grid.moment)"
+    shown = "print(lab._parts.panel.grid.moment)"
     assert run_code(lab, shown) == "epoch 2"
     looked_at(lab, "past")
 
@@ -290,7 +290,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     lab.locator(".snnviz-fork-name:visible input").fill("no more switching")
     click(lab, "fork")
     wait_for(
-        lab, ".snnviz-notice", "no more switching goes on from the end of epoch 2: press Play."
+        lab, ".snnviz-notice", "no more switching continues from the end of epoch 2: press Play."
     )
     plans = "print(lab.trainer.schedule.switcher_steps, trainer.schedule.switcher_steps)"
     assert run_code(lab, plans) == "0 1"
@@ -303,7 +303,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     lab.locator(".snnviz-run:visible select").select_option("run")
     expect(steps_done(lab)).to_have_text(run_code(lab, "print(trainer.position.step)"))
 
-    lab.locator(".snnviz-speed:visible select").select_option("1 a second")
+    lab.locator(".snnviz-speed:visible select").select_option("1 per second")
     readout.evaluate(
         """readout => {
             window.seen = [];
@@ -324,7 +324,7 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     grid.focus()
     grid.press("ArrowRight")
     grid.press("Enter")
-    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("What it reads")
+    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("Connections")
     grid.focus()
     grid.press("o")
     result = lab.locator(".snnviz-whatif-result:visible")
@@ -337,7 +337,7 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     lab.keyboard.type("by keyboard")
     lab.keyboard.press("Tab")
     lab.keyboard.press("Enter")
-    wait_for(lab, ".snnviz-notice", "by keyboard goes on from the end of epoch 2: press Play.")
+    wait_for(lab, ".snnviz-notice", "by keyboard continues from the end of epoch 2: press Play.")
     lab.locator(".snnviz-run:visible select").focus()
     for key, name in (("ArrowUp", "run"), ("ArrowDown", "by keyboard")):
         lab.keyboard.press(key)

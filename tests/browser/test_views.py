@@ -26,9 +26,10 @@ CARDS = (
 
 # Two runs that were made up, and a thread that shows them as the lab's own does.
 VIEWS = f"""\
-import pathlib, sys, threading
+import sys, threading
 import ipywidgets
 sys.path.insert(0, {str(ROOT)!r})
+from snnviz.lab.parts import make_style
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import in_colours
 from tests.lab.views.pretence import idle_status, pretended_run
@@ -45,9 +46,7 @@ def refresh():
         wake.clear()
 
 threading.Thread(target=refresh, daemon=True).start()
-css = pathlib.Path({str(ROOT)!r}, "snnviz/lab/page/style.css").read_text(encoding="utf-8")
-style = ipywidgets.HTML(f"<style>{{css}}</style>")
-ipywidgets.VBox([style, views.widget]).add_class("snnviz-lab")"""
+ipywidgets.VBox([make_style(), views.widget]).add_class("snnviz-lab")"""
 
 
 @pytest.fixture

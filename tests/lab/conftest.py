@@ -50,13 +50,13 @@ class Gate:
         return self._step()
 
     def open(self, steps: int) -> None:
-        """Allows so many more steps."""
+        """Allows this many more steps."""
         with self._changed:
             self._allowed += steps
             self._changed.notify_all()
 
     def wait_for(self, step: int) -> None:
-        """Until the so-manieth step has begun, and stands at the gate if it is closed."""
+        """Until this step has begun, counted from 1; it waits at the gate if that is closed."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._begun >= step, TIMEOUT)
 

@@ -150,7 +150,7 @@ def test_a_slider_changes_the_schedule(
     find(lab, name).value = moved_to
     lab.wait(timeout=TIMEOUT)
     assert getattr(trainer.schedule, name) == value
-    said = f"{name} {before} → {value}: in force since step 0."
+    said = f"{name} {before} → {value}: applied at step 0."
     until(lambda: said in text(lab, "notice"))
     until(lambda: find(lab, name).value == value)
     assert len(trainer.history.events) == 1
@@ -166,7 +166,7 @@ def test_a_slider_says_that_it_waits(open_lab: Open) -> None:
     assert trainer.schedule.task_steps == 4
     assert find(lab, "task_steps").value == 8
     lab.step("phase", n=2)
-    until(lambda: "task_steps 4 → 8: in force since step 5." in text(lab, "notice"))
+    until(lambda: "task_steps 4 → 8: applied at step 5." in text(lab, "notice"))
     assert "next round" not in text(lab, "notice")
 
 
@@ -196,7 +196,7 @@ def test_a_slip_in_a_cell_fails_there(open_lab: Open) -> None:
 
 def test_figures_follow_the_history(open_lab: Open) -> None:
     lab = open_lab(make_trainer())
-    cards = {card.kind.name: card.page for card in lab._views.cards}
+    cards = {card.kind.name: card.page for card in lab._parts.views.cards}
     until(lambda: all(card.value for card in cards.values() if hasattr(card, "value")))
     before = cards["learning_curves"].value
     lab.step("batch")
