@@ -16,7 +16,7 @@ import machine
 import torch
 
 import snnviz as sv
-from snnviz.tracing import find_switches
+from snnviz.structure import find_switches
 
 RESULTS = Path(__file__).parent / "results" / "compact.json"
 BATCH = 128

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import snnviz as sv
-from snnviz import _tables
+from snnviz.history import tables
 from snnviz.lab import Lab
-from snnviz.schedule import Position
+from snnviz.training import Position
 from tests.lab.monkey import tiny_trainer
 
 WARM = 60  # steps before the clock runs
@@ -129,7 +129,7 @@ def long_trainer() -> sv.Trainer:
             history.add_step(
                 step=step, epoch=epoch, phase=phase, loss=1 / epoch, accuracy=0.9, lr=0.05
             )
-        values = dict.fromkeys(_tables.COLUMNS["epochs"], 0.9)
+        values = dict.fromkeys(tables.COLUMNS["epochs"], 0.9)
         values |= dict.fromkeys(("neurons", "neurons_on", "parameters", "macs"), 10_000)
         values |= {"epoch": epoch, "step": epoch * STEPS_AN_EPOCH}
         parts = {g: factors[ends[i] : ends[i + 1]] for i, g in enumerate(history.groups)}

@@ -24,9 +24,8 @@ from torch import nn
 
 import snnviz as sv
 from snnviz.networks import NETWORKS
+from snnviz.structure import find_switches, neuron_weights
 from snnviz.switcher import MOST_INPUTS
-from snnviz.switches import neuron_weights
-from snnviz.tracing import find_switches
 
 RESULTS = Path(__file__).parent / "results" / "networks.csv"
 HASHING = Path(__file__).parent / "results" / "hashing.json"

@@ -25,7 +25,8 @@ import torch
 from speed import summary
 
 import snnviz as sv
-from snnviz import _files, _tables
+from snnviz import files
+from snnviz.history import tables
 from snnviz.runs import record
 from snnviz.runs.checkpoint import Checkpoint
 
@@ -57,13 +58,13 @@ class Saves:
         self.seconds: list[Seconds] = []
         self.files: list[int] = []
         self.bytes: list[int] = []
-        self._ended, self._append, self._write = trainer._epoch_ended, record.append, _files.write
+        self._ended, self._append, self._write = trainer._epoch_ended, record.append, files.write
         trainer._epoch_ended = self._timed
-        _files.write = self._counted
+        files.write = self._counted
         record.append = self._logged
 
     def stop(self) -> None:
-        _files.write, record.append = self._write, self._append
+        files.write, record.append = self._write, self._append
 
     def _timed(self) -> None:
         self.files.append(0)
@@ -128,7 +129,7 @@ def growth(epochs: int, data: sv.ImageData) -> dict[str, Any]:
         trainer.close()
         kept = [at for at in map(Checkpoint.of, (folder / "checkpoints").iterdir()) if at]
         checkpoint = statistics.mean(at.file.stat().st_size for at in kept)
-        segments = len(_tables.found_in(folder / "history"))
+        segments = len(tables.found_in(folder / "history"))
     # Whole windows of 50, in each of which tables are merged once.
     early, late = slice(50, 50 + WINDOW), slice(epochs - WINDOW, epochs)
     return {
@@ -192,7 +193,7 @@ def _one_history(factors: np.ndarray, steps: int, pairs: int) -> dict[str, Any]:
             history.add_step(
                 step=step, epoch=epoch, phase=phase, loss=loss, accuracy=accuracy, lr=0.05
             )
-        values = dict.fromkeys(_tables.COLUMNS["epochs"], epoch) | {"step": epoch * steps}
+        values = dict.fromkeys(tables.COLUMNS["epochs"], epoch) | {"step": epoch * steps}
         parts = {g: row[ends[i] : ends[i + 1]] for i, g in enumerate(GROUPS)}
         history.add_epoch(parts, **values)
     with tempfile.TemporaryDirectory() as root:

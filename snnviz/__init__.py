@@ -6,14 +6,14 @@ Here SNN means *switcher neural network*, not spiking neural network.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from snnviz.compact import compact
 from snnviz.data import ImageData, load_data
 from snnviz.history import History
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.shrink import compact
+from snnviz.structure import describe
 from snnviz.switcher import SwitcherConfig
-from snnviz.tracing import describe
+from snnviz.training import Schedule
 
 if TYPE_CHECKING:
     from snnviz import figures, plots
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # Plots and widgets take a second to import, and a script may need neither: they come on first use.
-_LAZY = {"plots": "snnviz.plots", "figures": "snnviz.figures", "Lab": "snnviz.lab"}
+_LAZY = {"plots": "snnviz.plots", "figures": "snnviz.plots.figures", "Lab": "snnviz.lab"}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz.data import BatchOrder, ImageData
-from snnviz.schedule import Schedule
+from snnviz.structure import NeuronWeights
 from snnviz.switcher import Switcher
-from snnviz.switches import NeuronWeights
+from snnviz.training import Schedule
 
 # Of each group, by hand: pairs of a layer that writes its neurons and the norm behind it, or None.
 Layers = Mapping[str, Sequence[tuple[str, str | None]]]

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import snnviz as sv
-from snnviz import switcher
+from snnviz.switcher import hashing
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -80,7 +80,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         "network",
         lambda name, *more: network("resnet8" if name in ("resnet18", "vgg16") else name, *more),
     )
-    monkeypatch.setattr(switcher, "MOST_INPUTS", switcher.MOST_INPUTS)  # hashing.py changes it
+    monkeypatch.setattr(hashing, "MOST_INPUTS", hashing.MOST_INPUTS)  # hashing.py changes it
 
 
 @pytest.mark.parametrize("name", NAMES)

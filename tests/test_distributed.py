@@ -17,7 +17,8 @@ from PIL import Image
 from torch import nn
 
 from snnviz import distributed
-from snnviz.data import ImageData, pick_device
+from snnviz.data import ImageData
+from snnviz.devices import pick_device
 from snnviz.history import History
 from snnviz.runs import Trainer, folder
 from snnviz.runs.config import RunConfig

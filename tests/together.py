@@ -15,11 +15,11 @@ from torch import nn
 
 from snnviz import distributed, rivals
 from snnviz.data import ImageData
-from snnviz.learners import random_state
+from snnviz.devices import random_state
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 from tests.reference import tiny_data
 from tests.runs.conftest import tiny_net
 

@@ -1,4 +1,4 @@
-"""The command line: `snnviz train`, `resume`, `fork`, `show`, `compact` and the others."""
+"""The command line: `snnviz train`, `resume`, `show` and the others; imports every folder."""
 
 import os
 import re
@@ -18,10 +18,9 @@ from cyclopts import App, CycloptsError, Parameter
 from snnviz.cli import notebook, reading, sweeping, training
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, WRONG_USAGE, Answer
 from snnviz.cli.options import RunOptions, WrongUsage, asked, from_file, given, group_of, whole
-from snnviz.compact import OutputsDiffer
 from snnviz.runs import InUse, NotSaved
-from snnviz.schedule import Schedule
-from snnviz.trainer import TrainingStopped
+from snnviz.shrink import OutputsDiffer
+from snnviz.training import Schedule, TrainingStopped
 
 app = App(
     name="snnviz",

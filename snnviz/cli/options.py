@@ -16,15 +16,16 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter, Token
 
-from snnviz._checks import AUGMENTS
 from snnviz.cli import sources
 from snnviz.cli.sources import FOLDER, is_folder
 from snnviz.data import NAMES
+from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import RunConfig, plain_name
-from snnviz.schedule import Schedule
+from snnviz.runs.config import RunConfig
+from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 
 YOUR_OWN = "one of your own"  # no network and no data has that name
 

@@ -9,7 +9,8 @@ from snnviz.cli import sources
 from snnviz.cli.answers import Answer, rows
 from snnviz.runs import Trainer, table
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.folder import Past, at_ends, is_held, past
+from snnviz.runs.lock import is_held
+from snnviz.runs.past import Past, at_ends, past
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -117,8 +118,8 @@ def compact(
     """Writes the smaller network of a run."""
     import torch
 
-    from snnviz.compact import compact as made_smaller
     from snnviz.export import save_compact
+    from snnviz.shrink import compact as made_smaller
 
     own = sources.of_run(run, data)
     images = own and own.load(device or "auto")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from snnviz import _checks
+from snnviz import checks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,7 +33,7 @@ def checked(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
     """
     import pandas as pd
 
-    _checks.kind_of("rows", rows, pd.DataFrame, "a pandas DataFrame with a row a run", _SOURCE)
+    checks.kind_of("rows", rows, pd.DataFrame, "a pandas DataFrame with a row a run", _SOURCE)
     if missing := [name for name in ("status", *columns) if name not in rows.columns]:
         some = ", ".join(map(repr, dict.fromkeys(missing)))
         raise ValueError(f"rows must have a study's columns, got none called {some}. {_SOURCE}")

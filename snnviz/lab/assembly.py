@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snnviz import _checks, runs
+from snnviz import checks, runs
 from snnviz.history import History
 from snnviz.lab.page import hear_as_asked
 from snnviz.lab.parts import Parts
@@ -15,8 +15,7 @@ from snnviz.lab.refresher import Refresher
 from snnviz.lab.run_list import RunList
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit
 from snnviz.lab.session.whatif import check_changes
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 Folder = str | os.PathLike[str]
 
@@ -46,7 +45,7 @@ class Lab:
     def __new__(cls, trainer: Trainer, name: str | None = None) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
-        _checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
+        checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 

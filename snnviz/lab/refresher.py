@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from snnviz.lab.session import Session, cores
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand

@@ -7,8 +7,7 @@ from snnviz import runs
 from snnviz.history import History
 from snnviz.lab.session import Session
 from snnviz.lab.views import Shown, in_colours
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 Then = Callable[[Trainer | Exception, str], None]
 

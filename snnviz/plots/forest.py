@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
-from snnviz import _checks
+from snnviz import checks
 from snnviz.evidence.rows import cells, varied
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
 from snnviz.plots.paper import DARK, paper_axes, write
@@ -92,7 +92,7 @@ def _check(table: DataFrame) -> None:
     import pandas as pd
 
     advice = "Give the table that evidence.paired(rows) returns."
-    _checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
+    checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
     if missing := [name for name in NEEDED if name not in table.columns]:
         some = ", ".join(map(repr, missing))
         raise ValueError(f"table must have paired differences, got no column {some}. {advice}")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import offset_copy
 
-from snnviz import _checks
+from snnviz import checks
 from snnviz.evidence.overlaps import ALL
 from snnviz.evidence.rows import varied
 from snnviz.plots.methods import in_words, method_looks
@@ -72,7 +72,7 @@ def _checked(table: DataFrame, group: str) -> DataFrame:
     import pandas as pd
 
     advice = "Give the table that evidence.overlap(rows) returns."
-    _checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
+    checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
     if missing := [name for name in NEEDED if name not in table.columns]:
         some = ", ".join(map(repr, missing))
         raise ValueError(f"table must have overlaps, got no column {some}. {advice}")

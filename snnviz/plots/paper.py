@@ -9,7 +9,7 @@ from typing import Any, cast
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from snnviz import _checks
+from snnviz import checks
 from snnviz.history import History
 
 # The palette of every picture in the project.
@@ -56,7 +56,7 @@ def paper_axes(ax: Axes | None, height: float) -> Axes:
     """
     if ax is not None:
         advice = "Take those of a figure, figure.add_subplot(), or leave ax out for new ones."
-        _checks.kind_of("ax", ax, Axes, "a matplotlib Axes", advice)
+        checks.kind_of("ax", ax, Axes, "a matplotlib Axes", advice)
     else:
         figure = PaperFigure(figsize=(SINGLE, height), dpi=SCREEN_DPI, layout="constrained")
         ax = cast(Axes, figure.add_subplot(axes_class=PaperAxes))
@@ -75,7 +75,7 @@ def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
 
 
 def check_history(argument: str, value: Any) -> None:
-    _checks.kind_of(argument, value, History, "a snnviz.History", "Give trainer.history.")
+    checks.kind_of(argument, value, History, "a snnviz.History", "Give trainer.history.")
 
 
 def named_runs(histories: Mapping[str, History] | History) -> dict[str, History]:

@@ -1,4 +1,6 @@
-"""Other ways to learn a network's structure, over the same trainer, data, precision and history.
+"""Other ways to learn a network's structure; imports `training`, `shrink` and before.
+
+All use the same trainer, data, precision and history:
 
     trainer = rivals.train("magnitude", network, data, schedule, size=0.3)
     sv.plots.switch_map(trainer.history)
@@ -25,9 +27,8 @@ from snnviz.rivals.se import se
 from snnviz.rivals.slimming import slimming
 from snnviz.rivals.start import Start
 from snnviz.rivals.switched import free, random_features, shuffled, switched
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 __all__ = ["METHODS", "Method", "Start", "check_settings", "train"]
 

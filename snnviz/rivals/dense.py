@@ -3,8 +3,7 @@
 import math
 
 from snnviz.rivals.start import Start
-from snnviz.schedule import Position, Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Position, Schedule, Trainer
 
 
 def dense(start: Start) -> Trainer:

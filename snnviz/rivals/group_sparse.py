@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnviz.learners import Learners
 from snnviz.rivals.pruning import Scores, by_group, pruned
 from snnviz.rivals.start import Start, number
-from snnviz.trainer import Trainer
+from snnviz.training import Learners, Trainer
 
 
 def group_sparse(

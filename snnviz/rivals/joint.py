@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from snnviz.learners import Learners, measured, neurons_on, trainable, update
-from snnviz.schedule import Schedule
+from snnviz.structure import Factors, scaled_parameters
 from snnviz.switcher import SwitcherConfig
-from snnviz.switches import Factors, scaled_parameters
+from snnviz.training import Learners, Schedule
+from snnviz.training.meter import measured, neurons_on
+from snnviz.training.optimizers import trainable, update
 
 
 class JointLearners(Learners):

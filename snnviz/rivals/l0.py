@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from snnviz.rivals.joint import JointLearners
 from snnviz.rivals.start import Start, number
+from snnviz.structure import Factors
 from snnviz.switcher import SwitcherConfig
-from snnviz.switches import Factors
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3  # section 4 of the paper
 

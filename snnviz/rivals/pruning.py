@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz._probe import copied
-from snnviz.learners import Learners
 from snnviz.rivals.start import Start, number
-from snnviz.switches import Factors, Switches, SwitchGroup, scaled_parameters
-from snnviz.trainer import Trainer
+from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
+from snnviz.structure.probe import copied
+from snnviz.training import Learners, Trainer
 
 Scores = dict[str, np.ndarray]  # {group: (neurons,)}, the lowest go first
 Score = Callable[[Trainer], Scores]

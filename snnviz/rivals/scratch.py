@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnviz._probe import copied
-from snnviz.compact import compact
 from snnviz.data import ImageData
 from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
-from snnviz.trainer import Trainer
+from snnviz.shrink import compact
+from snnviz.structure.probe import copied
+from snnviz.training import Trainer
 
 OTHER = 1_000_003  # added to a network's seed: other weights
 

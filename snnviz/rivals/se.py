@@ -6,10 +6,10 @@ It stands where a factor would: after the norm, before the activation. It turns 
 import torch
 from torch import Tensor, nn
 
-from snnviz._probe import copied
 from snnviz.rivals.start import Start, number
-from snnviz.tracing import find_switches
-from snnviz.trainer import Trainer
+from snnviz.structure import find_switches
+from snnviz.structure.probe import copied
+from snnviz.training import Trainer
 
 
 def se(start: Start, reduction: float = 8) -> Trainer:

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.learners import Learners
 from snnviz.rivals.joint import JointLearners
 from snnviz.rivals.pruning import Scores, pruned
 from snnviz.rivals.start import Start, number
+from snnviz.structure import Factors
 from snnviz.switcher import SwitcherConfig
-from snnviz.switches import Factors
-from snnviz.trainer import Trainer
+from snnviz.training import Learners, Trainer
 
 
 def slimming(

@@ -10,10 +10,8 @@ import torch
 from torch import nn
 
 from snnviz.data import ImageData
-from snnviz.learners import Learners
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import Trainer
+from snnviz.training import Learners, Schedule, Trainer
 
 
 @dataclass(frozen=True, eq=False)

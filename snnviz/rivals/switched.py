@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from snnviz.rivals.start import Start, number
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer
 
 
 def switched(start: Start) -> Trainer:

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnviz import _files
-from snnviz.schedule import Position, Schedule
-from snnviz.trainer import Trainer
+from snnviz import files
+from snnviz.training import Position, Schedule, Trainer
 
 FORMAT = 2
 
@@ -78,8 +77,8 @@ def write(state: Mapping[str, Any], events: int, folder: Path) -> Checkpoint:
     data = save(tensors, {"snnviz": json.dumps(rest, allow_nan=False)})
     at = state["position"]
     stem = f"epoch-{at.epoch:06}-step-{at.step:08}-event-{events:04}"
-    file = folder / _files.hashed(stem, data, ".safetensors")
-    _files.write(file, data)
+    file = folder / files.hashed(stem, data, ".safetensors")
+    files.write(file, data)
     return Checkpoint(at.step, events, at.epoch, file)
 
 
@@ -97,20 +96,20 @@ def read(at: Checkpoint, trainer: Trainer, root: Path) -> dict[str, Any]:
     from safetensors.torch import load
 
     most = _MOST_HEADER + 16 * sum(t.nbytes for t in tensors_in(trainer.learners.state_dict()))
-    data = _files.read_hashed(at.file, most, root)
+    data = files.read_hashed(at.file, most, root)
     try:
         rest = _rest(at.file, data)
         if _number(rest["format"]) > FORMAT:
-            raise _files.Newer(f"the checkpoint {str(at.file)!r}", rest["format"], FORMAT)
+            raise files.Newer(f"the checkpoint {str(at.file)!r}", rest["format"], FORMAT)
         state = _decoded(rest["state"], load(data), trainer)
-    except (_files.Damaged, _files.Newer):
+    except (files.Damaged, files.Newer):
         raise
     except Exception as error:  # whatever a file that was made up makes a reader say
         why = f"{error} is missing" if isinstance(error, KeyError) else _first_line(error)
-        raise _files.Damaged(at.file, why) from error
+        raise files.Damaged(at.file, why) from error
     where, events = state["position"], rest["events"]
     if (where.step, where.epoch, events) != (at.step, at.epoch, at.events):
-        raise _files.Damaged(at.file, "it is of another epoch or step than its name says")
+        raise files.Damaged(at.file, "it is of another epoch or step than its name says")
     return state
 
 
@@ -123,7 +122,7 @@ def most_bytes(checkpoints: Iterable[Checkpoint]) -> int:
 def is_whole(at: Checkpoint, root: Path, most: int) -> bool:
     """Whether the file is there, no longer than `most`, and its content what its name says."""
     try:
-        _files.read_hashed(at.file, most, root)
+        files.read_hashed(at.file, most, root)
     except (OSError, ValueError):
         return False
     return True
@@ -159,8 +158,8 @@ def _rest(file: Path, data: bytes) -> dict[str, Any]:
     size = int.from_bytes(data[:8], "little")
     if size > min(_MOST_HEADER, len(data) - 8):
         raise ValueError("its header is longer than the file")
-    header = _files.parse_json(file, data[8 : 8 + size])
-    return _files.parse_json(file, header["__metadata__"]["snnviz"].encode())
+    header = files.parse_json(file, data[8 : 8 + size])
+    return files.parse_json(file, header["__metadata__"]["snnviz"].encode())
 
 
 def _decoded(state: Any, tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnviz import _files
-from snnviz._pointer import NAME as POINTER
-from snnviz._pointer import Pointer
+from snnviz import files
 from snnviz.history import EPOCH_COLUMNS, last_epoch
+from snnviz.history.pointer import NAME as POINTER
+from snnviz.history.pointer import Pointer
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.config import RunConfig
-from snnviz.runs.folder import HISTORY, is_held, past, pointer_of
+from snnviz.runs.layout import HISTORY
+from snnviz.runs.lock import is_held
+from snnviz.runs.past import past, pointer_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,7 +111,7 @@ def _row(run: Path) -> dict[str, Any]:
         done = pointer.epochs >= row["planned"]
         row["state"] = "training" if is_held(run) else "finished" if done else "stopped"
     except (OSError, ValueError) as error:
-        why = error.why if isinstance(error, _files.Damaged) else str(error)
+        why = error.why if isinstance(error, files.Damaged) else str(error)
         row["state"] = f"damaged: {why}"
     return row
 

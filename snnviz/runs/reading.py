@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from snnviz import _files, _tables
+from snnviz import files
 from snnviz.data import ImageData
+from snnviz.history import tables
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
-from snnviz.runs.folder import Past, at_ends, past
-from snnviz.trainer import Trainer
+from snnviz.runs.past import Past, at_ends, past
+from snnviz.training import Trainer
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker
 _TRIES = 5  # checkpoints that are looked at for one that is whole
@@ -88,7 +89,7 @@ def load(
         at = _chosen(found, epoch)
         try:
             return _taken_up(trainer, found, at)
-        except (_files.Damaged, FileNotFoundError) as error:
+        except (files.Damaged, FileNotFoundError) as error:
             # A run that is under way may have dropped it meanwhile.
             anew = past(folder, epoch)
             if not left or anew.pointer == found.pointer:
@@ -101,8 +102,8 @@ def _past(folder: Path, epoch: int | None) -> Past:
     """What is in the folder; up to the epoch only, if what comes after it is damaged."""
     try:
         return past(folder)
-    except _files.Damaged as error:
-        part = _tables.segment(error.file)
+    except files.Damaged as error:
+        part = tables.segment(error.file)
         if epoch is not None:
             return past(folder, epoch)
         if part is None:
@@ -134,7 +135,7 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
         named = [at for at in found.checkpoints if at.file.name == last(found)]
         if not named:
             file = found.folder / "checkpoints" / last(found)
-            missing = _files.Damaged(file, "it is missing")
+            missing = files.Damaged(file, "it is missing")
             latest = Checkpoint.of(file)
             assert latest is not None
             raise _with_offer(missing, found, latest) from missing
@@ -173,7 +174,7 @@ def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
         epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
     trainer.load_state_dict(state)
     if trainer.position.step > found.pointer.steps:
-        raise _files.Damaged(at.file, "it is ahead of the history")
+        raise files.Damaged(at.file, "it is ahead of the history")
     history.truncate(epochs=at.epoch, steps=at.step)
     if at.file.name != last(found):
         history._notes = history._notes[: at.events]
@@ -189,7 +190,7 @@ def _state(
     """An earlier state, which training goes on without if it must."""
     try:
         if at is None:
-            raise _files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
+            raise files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
         return checkpoint.read(at, trainer, folder)
     except (OSError, ValueError) as error:
         warnings.warn(f"{error} Without it the run goes on, but not {way}.", stacklevel=2)
@@ -207,10 +208,10 @@ def _with_offer(error: Exception, found: Past, at: Checkpoint) -> Exception:
 
 def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Exception:
     if isinstance(error, FileNotFoundError):
-        error = _files.Damaged(Path(str(error.filename)), "it is missing")
-    if not isinstance(error, _files.Damaged) or good is None:
+        error = files.Damaged(Path(str(error.filename)), "it is missing")
+    if not isinstance(error, files.Damaged) or good is None:
         return error
-    return _files.Damaged(
+    return files.Damaged(
         error.file,
         error.why,
         f"restore it from a copy, or go on from the newest good one before it: "

@@ -9,13 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from snnviz import _files, _tables
-from snnviz._pointer import NAME as POINTER
-from snnviz._pointer import Pointer
-from snnviz.history import MERGED, History
+from snnviz import files
+from snnviz.history import History, tables
+from snnviz.history.pointer import NAME as POINTER
+from snnviz.history.pointer import Pointer
+from snnviz.history.store import MERGED
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
-from snnviz.runs.folder import CHECKPOINTS, HISTORY, Lock, append, at_ends, belongs, best_epoch
+from snnviz.runs.layout import CHECKPOINTS, HISTORY, append
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends, belongs, best_epoch
 
 
 class Record:
@@ -34,7 +37,7 @@ class Record:
         self.folder, self.lock, self.keep_every = folder, lock, keep_every
         self._pointer = pointer
         self._valid = pointer.epochs if pointer else 0  # epochs on the disk that still hold
-        self._segments: list[_tables.Segment] = []  # those of less than 50 epochs, or unfinished
+        self._segments: list[tables.Segment] = []  # those of less than 50 epochs, or unfinished
         self._checkpoints: list[Checkpoint] = []
         self._stale: list[Path] = []  # would contradict what comes: go before anything is written
         self._spare: list[Path] = []  # nobody needs them, and they harm nobody
@@ -94,8 +97,8 @@ class Record:
         most = checkpoint.most_bytes(checkpoints)
         for at in checkpoints:
             with suppress(OSError, ValueError):
-                data = _files.read_hashed(at.file, most, at.file.parents[1])
-                _files.write(self.folder / CHECKPOINTS / at.file.name, data)
+                data = files.read_hashed(at.file, most, at.file.parents[1])
+                files.write(self.folder / CHECKPOINTS / at.file.name, data)
 
     def add(self, state: Mapping[str, Any], events: int) -> None:
         """Writes an earlier state, unless there is a checkpoint of its step."""
@@ -117,27 +120,27 @@ class Record:
         said = pointer.steps, len(pointer.notes), pointer.epochs
         return said == (step, events, epochs)
 
-    def _write_tables(self, history: History) -> list[_tables.Segment]:
+    def _write_tables(self, history: History) -> list[tables.Segment]:
         """Writes the epochs that are not there yet, and the steps of the one that is under way."""
         first, n = self._valid + 1, history.n_epochs
-        fits = sum(history.groups.values()) * MERGED <= _tables.MOST_ROWS
+        fits = sum(history.groups.values()) * MERGED <= tables.MOST_ROWS
         if first == n and n % MERGED == 0 and fits:
             first -= MERGED - 1  # the 50th: into one file with the 49 before it
         return history.write_tables(self.folder / HISTORY, first, n)
 
-    def _cut_tables(self, history: History) -> list[_tables.Segment]:
+    def _cut_tables(self, history: History) -> list[tables.Segment]:
         """Where a file goes on past the history's end, another that does not."""
         folder, n = self.folder / HISTORY, history.n_epochs
         made = []
-        for kind in _tables.KINDS if n else ():
-            end = _tables.chosen(_tables.found_in(folder), kind, n, folder)[-1]
+        for kind in tables.KINDS if n else ():
+            end = tables.chosen(tables.found_in(folder), kind, n, folder)[-1]
             if end.last > n:
                 made.append(history.write_table(kind, folder, end.first, n))
-        _files.settle(folder)
+        files.settle(folder)
         return made
 
-    def _commit(self, pointer: Pointer, made: list[_tables.Segment], last: Checkpoint) -> None:
-        _files.write(self.folder / HISTORY / POINTER, pointer.encoded())
+    def _commit(self, pointer: Pointer, made: list[tables.Segment], last: Checkpoint) -> None:
+        files.write(self.folder / HISTORY / POINTER, pointer.encoded())
         before, self._pointer = self._pointer, pointer
         cut = before is None or self._valid < before.epochs or pointer.steps < before.steps
         self._valid = pointer.epochs
@@ -154,14 +157,14 @@ class Record:
             at = Checkpoint.of(file)
             if at and self._pointer and belongs(at, self._pointer):
                 self._checkpoints.append(at)
-            elif at or _files.is_temporary(file.name):
+            elif at or files.is_temporary(file.name):
                 self._stale.append(file)
         n, steps = (self._pointer.epochs, self._pointer.steps) if self._pointer else (0, 0)
         for file in self._files(HISTORY):
-            part = _tables.segment(file)
+            part = tables.segment(file)
             if part and part.last <= (steps if part.kind == "unfinished" else n):
                 self._segments.append(part)
-            elif part or _files.is_temporary(file.name):
+            elif part or files.is_temporary(file.name):
                 self._stale.append(file)
         self._checkpoints.sort()
 
@@ -208,10 +211,10 @@ class Record:
             self._stale[-1].unlink(missing_ok=True)
             del self._stale[-1]
         for part in (HISTORY, CHECKPOINTS):
-            _files.settle(self.folder / part)
+            files.settle(self.folder / part)
 
 
-def _in(part: _tables.Segment, parts: Iterable[_tables.Segment]) -> bool:
+def _in(part: tables.Segment, parts: Iterable[tables.Segment]) -> bool:
     """Whether a longer one holds its epochs as well."""
     return any(
         other.kind == part.kind

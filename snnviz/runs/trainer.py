@@ -10,29 +10,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnviz import _checks, _files, _tables, distributed
-from snnviz import trainer as base
+from snnviz import checks, distributed, files
 from snnviz.data import ImageData
+from snnviz.history import tables
 from snnviz.runs import reading
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import Parent, RunConfig, now, plain_name, surroundings
-from snnviz.runs.folder import (
-    Lock,
-    append,
-    at_ends,
-    check_new,
-    free_name,
-    has_begun,
-    make_new,
-    pointer_of,
-    saving,
-    unmake,
-)
+from snnviz.runs.config import Parent, RunConfig
+from snnviz.runs.fields import plain_name
+from snnviz.runs.fingerprints import now, surroundings
+from snnviz.runs.folder import check_new, free_name, has_begun, make_new, unmake
+from snnviz.runs.layout import append, saving
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.record import Record
-from snnviz.schedule import Schedule
 from snnviz.switcher import SwitcherConfig
-from snnviz.trainer import StepRecord, TrainingStopped
+from snnviz.training import Schedule, StepRecord, TrainingStopped
+from snnviz.training import trainer as base
 
 Folder = str | os.PathLike[str]
 
@@ -83,7 +77,7 @@ class Trainer(base.Trainer):
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
-        _checks.whole("keep_every", keep_every, 1)
+        checks.whole("keep_every", keep_every, 1)
         if not distributed.first():
             folder = None
         if folder is not None:
@@ -321,7 +315,7 @@ class Trainer(base.Trainer):
         """
         stopped = self._stopped
         if self._record and self.position.batch == 0:
-            _tables.get_ready()
+            tables.get_ready()
         try:
             return super().step()
         except TrainingStopped as error:
@@ -401,7 +395,7 @@ class Trainer(base.Trainer):
                     record.add(self._epoch_end, self._events_at_end)
                 record.say(event, step=self.position.step, parent=config.parent)
                 record.write(self.history, self.state_dict(), self.schedule.epochs)
-                _files.write(folder / CONFIG, config.encoded())
+                files.write(folder / CONFIG, config.encoded())
             except BaseException:
                 unmake(folder)
                 lock.release()

@@ -14,17 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from snnviz import _files, rivals
-from snnviz.data import ImageData, load_data
-from snnviz.difficulty import choosing, harder
+from snnviz import files, rivals
+from snnviz.data import ImageData, choosing, harder, load_data
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.networks import network
-from snnviz.runs.config import now, surroundings
-from snnviz.schedule import Schedule
+from snnviz.runs.fingerprints import now, surroundings
+from snnviz.structure import Switches, find_switches
 from snnviz.switcher import SwitcherConfig
-from snnviz.switches import Switches
-from snnviz.tracing import find_switches
-from snnviz.trainer import Trainer, TrainingStopped
+from snnviz.training import Schedule, Trainer, TrainingStopped
 
 Row = dict[str, Any]  # {column of the results: value}
 
@@ -99,7 +96,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """A hash of `resolved`: other settings are another run."""
-        return _files.digest(_files.canonical(self.resolved))[:20]
+        return files.digest(files.canonical(self.resolved))[:20]
 
     def __str__(self) -> str:
         words = [self.network, f"width {self.width:g}", self.data]

@@ -4,11 +4,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from snnviz import _files, rivals
-from snnviz.schedule import Schedule
+from snnviz import files, rivals
 from snnviz.sweep import fields
 from snnviz.sweep.fields import Table
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 
 _TABLES = ("schedule", "switcher", "settings")
 
@@ -47,7 +47,7 @@ def _check_settings(where: str, kind: str, settings: Table) -> None:
     fields.worded(f"{where}: settings: ", lambda: rivals.check_settings(kind, settings))
     for name, value in settings.items():
         try:
-            _files.canonical(value)
+            files.canonical(value)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{where}: settings.{name} must be a number, text, true, false or a list of them, "

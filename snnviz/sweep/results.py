@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnviz import _files
+from snnviz import files
 from snnviz.runs import InUse, NotSaved
 from snnviz.sweep.cell import Row
 
@@ -90,7 +90,7 @@ class Results:
         self.rows.pop(row["key"], None)
         self.rows[row["key"]] = row
         try:
-            _files.write(self.file, _encoded(self.rows.values()))
+            files.write(self.file, _encoded(self.rows.values()))
         except OSError as error:
             raise NotSaved(
                 f"the results {str(self.file)!r} cannot be written ({error}). What stands in them "
@@ -153,7 +153,7 @@ def _encoded(made: Iterable[Row]) -> bytes:
 def _table(file: Path) -> Any:
     pa, pq = _parquet()
     try:
-        data = _files.read(file, _MOST_BYTES)
+        data = files.read(file, _MOST_BYTES)
         found = pq.ParquetFile(pa.BufferReader(data))
         types = {field.name: str(field.type) for field in found.schema_arrow}
         if types != COLUMNS:
@@ -166,8 +166,8 @@ def _table(file: Path) -> Any:
         raise FileNotFoundError(
             f"there are no results {str(file)!r}. `snnviz sweep` makes them."
         ) from error
-    except (ValueError, pa.ArrowException, _files.Damaged) as error:
-        why = error.why if isinstance(error, _files.Damaged) else " ".join(str(error).split())
+    except (ValueError, pa.ArrowException, files.Damaged) as error:
+        why = error.why if isinstance(error, files.Damaged) else " ".join(str(error).split())
         raise ValueError(
             f"the file {str(file)!r} holds no results of a sweep: {why[:500].rstrip('.')}. "
             "Restore it from a copy, or give the name of another file."

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snnviz import _files
-from snnviz._checks import AUGMENTS
+from snnviz import files
 from snnviz.data import NAMES
-from snnviz.learners import PRECISIONS
+from snnviz.data.checks import AUGMENTS
+from snnviz.devices import PRECISIONS
 from snnviz.networks import NETWORKS, check_width
-from snnviz.schedule import Schedule
 from snnviz.sweep import fields
 from snnviz.sweep.cell import AXES, Cell, Conditions
 from snnviz.sweep.fields import Table
 from snnviz.sweep.methods import Method, read_methods
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 
 SWITCHED = "switched"  # the method whose runs are references
 
@@ -88,12 +88,12 @@ class Study:
 
 def _text_of(file: Path) -> str:
     try:
-        return _files.read(file, _MOST_BYTES).decode("utf-8")
+        return files.read(file, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {str(file)!r}.") from error
     except UnicodeDecodeError as error:
         raise ValueError("it must be a .toml file, in UTF-8.") from error
-    except _files.Damaged as error:
+    except files.Damaged as error:
         raise ValueError(f"it must be a .toml file: {error.why}.") from error
 
 

@@ -9,8 +9,7 @@ import torch
 from snnviz.data import ImageData
 from snnviz.lab.session import Session
 from snnviz.networks import network
-from snnviz.schedule import Schedule
-from snnviz.trainer import StepRecord, Trainer
+from snnviz.training import Schedule, StepRecord, Trainer
 
 TIMEOUT = 60  # seconds; only a test that fails waits so long
 

@@ -22,8 +22,7 @@ from torch import nn
 
 from snnviz.data import ImageData
 from snnviz.lab.session import Session
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 from tests.lab.monkey_commands import COMMANDS, Arguments, Command
 from tests.lab.watching import Ledger, Watch, read
 

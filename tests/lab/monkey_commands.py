@@ -7,8 +7,7 @@ from typing import Any
 
 from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
-from snnviz.schedule import Position
-from snnviz.trainer import Trainer, TrainingStopped
+from snnviz.training import Position, Trainer, TrainingStopped
 from tests.lab.watching import Hiccup, read, refused
 
 Arguments = dict[str, Any]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from snnviz.lab import Lab
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer
 from tests.lab.conftest import TIMEOUT, Gate, make_trainer
 
 BUTTONS = ("play", "pause", "step-batch", "step-phase", "step-epoch", "reset", "save", "rollback")

@@ -18,7 +18,7 @@ from snnviz.runs import Trainer as Recorded
 from tests.lab.conftest import TIMEOUT, make_trainer
 from tests.lab.test_lab import find, text, until
 from tests.runs.conftest import DATA, finish, make, tiny_net
-from tests.test_trainer import message_of
+from tests.training.test_trainer import message_of
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from torch import nn
 from snnviz.history import History
 from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
-from snnviz.trainer import StepRecord, Trainer, TrainingStopped
+from snnviz.training import StepRecord, Trainer, TrainingStopped
 
 HICCUP = 1 / 300  # how often a step fails as if the machine had
 

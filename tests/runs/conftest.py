@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snnviz.data import ImageData
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 # Four task steps an epoch, three epochs, rounds that do not end with the epochs.
 PLAN = Schedule(epochs=3, batch_size=16, task_steps=3, switcher_steps=2, task_lr=0.02)

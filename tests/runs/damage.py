@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from snnviz import _files
+from snnviz.files import temporary
 
 
 class Place(NamedTuple):
@@ -204,7 +204,7 @@ def link_in_wait(rng: random.Random, at: Place) -> str:
     """Where the next save writes."""
     name = rng.choice(("config.json", "history/.history.json.tmp", "lock", "events.jsonl"))
     file = at.run / name
-    beside = file.with_name(_files.temporary(file.name)) if name == "config.json" else file
+    beside = file.with_name(temporary(file.name)) if name == "config.json" else file
     beside.unlink(missing_ok=True)
     beside.symlink_to(at.outside / "canary")
     return beside.name

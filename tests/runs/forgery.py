@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load, save
 
-from snnviz import _files
+from snnviz.files import canonical, digest, hashed
 from tests.runs.damage import Place, files, flipped, get, put, spliced
 from tests.runs.hostile import encoded, made_hostile, seen
 
@@ -30,10 +30,10 @@ def pointer(rng: random.Random, at: Place) -> str:
 def sign(file: Path, text: str) -> str:
     """Gives a pointer its checksum, if it is JSON at all."""
     try:
-        digest = _files.digest(_files.canonical(json.loads(text)))
+        proof = digest(canonical(json.loads(text)))
     except (ValueError, RecursionError):
-        digest = "0" * 64
-    file.write_bytes(encoded(text.replace("{", f'{{"sha256": "{digest}", ', 1)))
+        proof = "0" * 64
+    file.write_bytes(encoded(text.replace("{", f'{{"sha256": "{proof}", ', 1)))
     return seen(file)
 
 
@@ -71,7 +71,7 @@ def pointer_numbers(rng: random.Random, at: Place) -> str:
 def forge(at: Place, file: Path, data: bytes) -> str:
     """Other content, under a name that it proves."""
     stem, suffix = file.name.rsplit("-", 1)[0], file.suffix
-    new = file.with_name(_files.hashed(stem, data, suffix))
+    new = file.with_name(hashed(stem, data, suffix))
     file.unlink()
     new.write_bytes(data)
     pointer = at.run / "history" / "history.json"

@@ -26,10 +26,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from snnviz import _files, runs
+from snnviz import files, runs
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
-from snnviz.trainer import TrainingStopped
+from snnviz.training import TrainingStopped
 from tests.runs.conftest import DATA, PLAN
 from tests.runs.damage import Place
 from tests.runs.killing import print_of
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 120  # seconds for one folder, on a machine that does much else
 MOST_MEMORY = 2**32  # what a folder may make the process ask for, on top of what it has
 
-_OURS = (ValueError, _files.Damaged, _files.Newer, FileNotFoundError, NotSaved, PermissionError)
+_OURS = (ValueError, files.Damaged, files.Newer, FileNotFoundError, NotSaved, PermissionError)
 _FORBIDDEN = ("pickle.find_class", "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn")
 _FORBIDDEN += ("socket.connect", "os.fork", "ctypes.dlopen", "marshal.loads")
 # They tell two things apart that do not fit, without blaming a file.
@@ -232,7 +232,7 @@ class Fuzzer:
 def _state_of(trainer: Trainer) -> str:
     found = print_of(trainer)
     found = {k: v for k, v in found.items() if not k.startswith("history/")}
-    return _files.digest(repr(found).encode())
+    return files.digest(repr(found).encode())
 
 
 def _contents(folder: Path) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _contents(folder: Path) -> dict[str, Any]:
             found[str(file)] = "link" if file.is_symlink() else "no file"
         elif file.name != "lock" or folder.name == "outside":
             size = file.stat().st_size
-            found[str(file)] = size if size > 2**26 else _files.digest(file.read_bytes())
+            found[str(file)] = size if size > 2**26 else files.digest(file.read_bytes())
     return found
 
 

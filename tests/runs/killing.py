@@ -30,11 +30,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from snnviz import _files, runs
+from snnviz import files, runs
 from snnviz.history import History
 from snnviz.runs import Trainer
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.folder import EVENTS
+from snnviz.runs.layout import EVENTS
 from tests.runs.conftest import finish, leaves, make, resume
 from tests.runs.stories import STORIES, Mark, Story
 
@@ -92,7 +92,7 @@ def epochs_done(folder: Path) -> int:
 
 def files_of(folder: Path) -> dict[str, str]:
     found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "lock")
-    return {str(p.relative_to(folder)): _files.digest(p.read_bytes()) for p in found}
+    return {str(p.relative_to(folder)): files.digest(p.read_bytes()) for p in found}
 
 
 # --- processes ----------------------------------------------------------------------------------
@@ -135,14 +135,14 @@ def marks_of(out: int) -> Iterator[str]:
 
 def live(story: Story, folder: Path, before: Path | None, mark: Mark) -> None:
     """Begins the run or takes it up, and goes on to its end."""
-    write = _files.write
+    write = files.write
 
     def marked(file: Path, *args: Any, **options: Any) -> None:
         mark(f"writing {_KINDS.get(kind := file.name.partition('-')[0], kind)}")
         write(file, *args, **options)
         mark("between two files")
 
-    _files.write = marked
+    files.write = marked
     begun = (folder / CONFIG).exists()
     trainer = story.take_up(folder) if begun else story.begin(folder, before)
     mark(_READY)

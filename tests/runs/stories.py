@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 from tests.runs.conftest import DATA, PLAN, make, resume, tiny_net
 
 Mark = Callable[[str], None]

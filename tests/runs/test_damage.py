@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from snnviz.history import History
 from snnviz.runs import Trainer
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 from tests.runs.conftest import (
     DATA,
     PLAN,

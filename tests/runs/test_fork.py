@@ -13,7 +13,7 @@ import torch
 from snnviz import runs
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.runs import Trainer, compare
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 from tests.runs.conftest import (
     DATA,
     PLAN,

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from snnviz import _files
+from snnviz import files
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
-from snnviz.trainer import TrainingStopped
+from snnviz.training import TrainingStopped
 from tests.runs.conftest import (
     PLAN,
     assert_same,
@@ -176,7 +176,7 @@ def test_a_full_disk_stops_the_run_with_all_in_memory(
     fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The so-manieth file of an epoch's end cannot be written."""
-    folder, twin, real, count = tmp_path / "a", make(), _files.write, [0]
+    folder, twin, real, count = tmp_path / "a", make(), files.write, [0]
     made = make(folder)
     before = sorted(p.name for p in folder.rglob("*"))
 
@@ -186,7 +186,7 @@ def test_a_full_disk_stops_the_run_with_all_in_memory(
             raise FULL
         real(*args, **options)
 
-    monkeypatch.setattr(_files, "write", write)
+    monkeypatch.setattr(files, "write", write)
     go(made, 3)
     assert message_of(made.step, NotSaved) == unsaved(folder, str(FULL))
     assert (made.position.epoch, made.history.n_epochs) == (1, 1)
@@ -392,14 +392,14 @@ def test_an_epoch_writes_as_much_however_long_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: dict[int, list[int]] = {}
-    real = _files.write
+    real = files.write
     made = make(None, PLAN.replace(epochs=110, batch_size=64, switcher_steps=0))
 
     def write(file: Path, data: bytes, settled: bool = True) -> None:
         written.setdefault(made.history.n_epochs, []).append(len(data))
         real(file, data, settled)
 
-    monkeypatch.setattr(_files, "write", write)
+    monkeypatch.setattr(files, "write", write)
     made.save_to(tmp_path / "a")
     finish(made)
     for epoch in range(1, 111):

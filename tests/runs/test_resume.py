@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from snnviz import _files
-from snnviz.compact import compact
+from snnviz import files
 from snnviz.data import load_data
 from snnviz.history import History
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.runs.folder import Lock
-from snnviz.schedule import Schedule
+from snnviz.runs.lock import Lock
+from snnviz.shrink import compact
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 from tests.runs.conftest import (
     DATA,
     PLAN,
@@ -194,8 +194,8 @@ def test_back_to_an_earlier_epoch_drops_what_came_later(tmp_path: Path) -> None:
         events = back.history.events
         note = events[events.event == "rollback"].iloc[-1]
         assert (note.epoch, note.step, note.detail) == (4, STEPS, "back to the end of epoch 1")
-        files = sorted(p.name[:12] for p in (tmp_path / "a" / "checkpoints").iterdir())
-        assert files == ["epoch-000000", "epoch-000001"]
+        kept = sorted(p.name[:12] for p in (tmp_path / "a" / "checkpoints").iterdir())
+        assert kept == ["epoch-000000", "epoch-000001"]
         assert len(list((tmp_path / "a" / "history").iterdir())) == 4
         assert_same_history(History.load(tmp_path / "a"), back.history)
     with resume(tmp_path / "a") as again:
@@ -446,13 +446,13 @@ def test_the_lock_is_given_back_when_nothing_comes_of_a_resume(tmp_path: Path) -
 
 def test_a_write_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a"
-    _files.write(file, b"old")
+    files.write(file, b"old")
 
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        _files.write(file, b"new")
+        files.write(file, b"new")
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]

@@ -9,11 +9,11 @@ import torch
 
 import snnviz as sv
 from snnviz import rivals
-from snnviz.difficulty import choosing, harder
+from snnviz.data import choosing, harder
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, in_words, make
 from snnviz.sweep.results import COLUMNS
-from snnviz.trainer import TrainingStopped
+from snnviz.training import TrainingStopped
 
 
 def cell_of(study: Study, method: str) -> Cell:

@@ -10,13 +10,13 @@ import torch
 from snnviz import sweep
 from snnviz.data import NAMES, ImageData, load_data
 from snnviz.networks import NETWORKS, network
-from snnviz.schedule import Schedule
 from snnviz.sweep import estimates
 from snnviz.sweep.cell import Cell, Conditions, Row
 from snnviz.sweep.cell import failed as sweep_failed
 from snnviz.sweep.estimates import Estimates, Told, amount, macs
 from snnviz.sweep.results import COLUMNS
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 
 STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 
@@ -103,7 +103,7 @@ def test_every_network_has_a_size_and_draws_nothing_for_it(name: str) -> None:
     if name in ("resnet8", "vgg_small"):
         images, labels = torch.zeros(20, 3, 32, 32, dtype=torch.uint8), torch.arange(20) % 10
         data = ImageData.from_tensors((images, labels), (images, labels))
-        from snnviz.tracing import find_switches
+        from snnviz.structure import find_switches
 
         traced = find_switches(network(name, data), torch.zeros(2, 3, 32, 32))
         assert size == traced.size().macs

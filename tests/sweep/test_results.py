@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from snnviz import _files, sweep
+from snnviz import files, sweep
 from snnviz.runs import InUse, NotSaved
 from snnviz.sweep.cell import Row, failed
 from snnviz.sweep.results import COLUMNS, Results
@@ -78,7 +78,7 @@ def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -
         results.add(done(small))
         before = small.results.read_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr(_files, "write", full)
+            patch.setattr(files, "write", full)
             with pytest.raises(NotSaved) as caught:
                 results.add(done(small, 1))
     assert str(caught.value) == (

@@ -10,10 +10,10 @@ import pytest
 from snnviz import rivals
 from snnviz.data import NAMES
 from snnviz.networks import NETWORKS
-from snnviz.schedule import Schedule
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Conditions
 from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
 from tests.sweep.conftest import SMALL, Write
 
 MINIMAL = """

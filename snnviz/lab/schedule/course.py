@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from snnviz.schedule import Phase, Position, Schedule, Stage
+from snnviz.training import Phase, Position, Schedule
+from snnviz.training.schedule import Stage
 
 Kind = Literal[Stage, "task only"]
 Point = tuple[float, float]  # place, learning rate

@@ -8,7 +8,7 @@ from typing import Any
 
 from snnviz.lab.schedule.settings import refusal
 from snnviz.lab.session import Session, Status
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 Changes = dict[str, Any]  # {field: new value}
 Pairs = dict[str, tuple[Any, Any]]  # {field: (old, new)}

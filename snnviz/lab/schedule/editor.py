@@ -26,7 +26,7 @@ from snnviz.lab.schedule.settings import (
 from snnviz.lab.schedule.timeline import Timeline
 from snnviz.lab.session import Session, Status
 from snnviz.lab.session.status import describe_changes
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 STEPS_EVERY = 1.0  # seconds until the timeline follows steps that are all that is new
 NO_HOLDOUT = "The data has no held-out split. Load it with one: load_data(name, holdout=5000)."

@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from snnviz.lab.page.pieces import box, button, put
 from snnviz.lab.schedule import plans
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 
 class ScheduleFiles:

@@ -12,7 +12,7 @@ import numpy as np
 
 from snnviz.history import History
 from snnviz.lab.schedule.course import POINTS, Band, Kind, Lines, Point
-from snnviz.schedule import Phase, Schedule
+from snnviz.training import Phase, Schedule
 
 _PER_EPOCH = 8  # points of a learning rate's line that are kept of an epoch
 _ROUND = {"task_steps", "switcher_steps"}

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snnviz import _files
-from snnviz.schedule import Schedule
+from snnviz import files
+from snnviz.training import Schedule
 
 FORMAT = 1
 
@@ -39,12 +39,12 @@ def decode(data: bytes, name: str) -> Schedule:
             name, f"it has {len(data)} bytes, where at most {_MOST_BYTES} are expected"
         )
     try:
-        content = _files.parse_json(Path(name), data)
-    except _files.Damaged as error:
+        content = files.parse_json(Path(name), data)
+    except files.Damaged as error:
         raise _refuse_file(name, f"it is not a JSON file: {error.why}") from error
     format = content.get("format")
     if isinstance(format, int) and format > FORMAT:
-        raise _files.Newer(f"the file {name!r}", format, FORMAT)
+        raise files.Newer(f"the file {name!r}", format, FORMAT)
     fields: Any = content.get("schedule")
     if not isinstance(fields, dict):
         raise _refuse_file(name, 'it has no object "schedule"')
@@ -71,7 +71,7 @@ def file_for(folder: str | os.PathLike, name: str) -> Path:
 def save(schedule: Schedule, file: Path) -> None:
     """Writes a schedule, whole or not at all, and its folder where there is none."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    _files.write(file, encode(schedule))
+    files.write(file, encode(schedule))
 
 
 def load(file: Path) -> Schedule:
@@ -82,10 +82,10 @@ def load(file: Path) -> Schedule:
         ValueError: it holds no schedule, or one that is not allowed.
     """
     try:
-        data = _files.read(file, _MOST_BYTES)
+        data = files.read(file, _MOST_BYTES)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {str(file)!r}.") from error
-    except _files.Damaged as error:
+    except files.Damaged as error:
         raise _refuse_file(str(file), error.why) from error
     return decode(data, str(file))
 

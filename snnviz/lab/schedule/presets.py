@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 
 @dataclass(frozen=True)

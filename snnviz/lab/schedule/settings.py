@@ -5,7 +5,8 @@ from typing import Any
 
 from snnviz.lab.schedule.field import Field
 from snnviz.lab.session.status import Status
-from snnviz.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA, Schedule
+from snnviz.training import Schedule
+from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
 _COSINE = "cosine: falls to 0 at the end of the planned epochs."
 

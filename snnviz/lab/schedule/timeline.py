@@ -11,7 +11,7 @@ from snnviz.lab.page.scripts import join_script, join_styles
 from snnviz.lab.schedule import course
 from snnviz.lab.schedule.course import Band, Lines
 from snnviz.lab.schedule.past import PastCourse
-from snnviz.schedule import Schedule
+from snnviz.training import Schedule
 
 HERE = Path(__file__).parent
 FIELDS: dict[course.Kind, str] = {

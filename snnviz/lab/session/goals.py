@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from snnviz.schedule import Position, Schedule
+from snnviz.training import Position, Schedule
 
 Unit = Literal["batch", "phase", "epoch"]
 UNITS: tuple[Unit, ...] = ("batch", "phase", "epoch")

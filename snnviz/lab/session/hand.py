@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from snnviz import _pins
 from snnviz.lab.session.neuron import Page, make_page
 from snnviz.lab.session.whatif import Changes, Trial, check_changes, evaluate_changes
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer, pins
 
 FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
 
@@ -59,7 +58,7 @@ class Hand:
         """Forgets and unpins these neurons, or all."""
         groups, left = self._trainer.history.groups, self._tried()
         for group in groups if neurons is None else neurons:
-            chosen = _pins.chosen(groups, group, None if neurons is None else neurons[group])
+            chosen = pins.chosen(groups, group, None if neurons is None else neurons[group])
             self._trainer.unpin(group, chosen)
             left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
         left = {group: some for group, some in left.items() if some}
@@ -73,7 +72,7 @@ class Hand:
         if group is None:
             self._looking = self.page = None
             return
-        _pins.chosen(self._trainer.history.groups, group, index)
+        pins.chosen(self._trainer.history.groups, group, index)
         self._looking = group, index
         self._look()
 

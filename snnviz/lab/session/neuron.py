@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from snnviz.history import History
-from snnviz.switches import SwitchGroup, neuron_weights
-from snnviz.trainer import Trainer
+from snnviz.structure import SwitchGroup, neuron_weights
+from snnviz.training import Trainer
 
 MOST_KERNELS = 64  # pictures of a convolution's weights
 MOST_WEIGHTS = 1024  # of a row that is drawn as cells

@@ -6,8 +6,7 @@ All of it runs in the session's thread, between two steps.
 from typing import Any
 
 from snnviz.lab.session.status import Notice, describe_changes
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 
 
 class PendingChanges:

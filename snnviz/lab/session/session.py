@@ -30,8 +30,7 @@ from snnviz.lab.session.status import (
     describe_finish,
 )
 from snnviz.lab.session.whatif import Changes
-from snnviz.schedule import Phase, Schedule
-from snnviz.trainer import StepRecord, Trainer, TrainingStopped
+from snnviz.training import Phase, Schedule, StepRecord, Trainer, TrainingStopped
 
 CLOSED = "This lab is closed. To open another one, run Lab(trainer) in a cell."
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from snnviz import runs
-from snnviz._probe import copied
 from snnviz.runs.checkpoint import tensors_in
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.structure.probe import copied
+from snnviz.training import Schedule, Trainer
 
 MOST_BYTES = 2**30  # that past states may take in memory
 

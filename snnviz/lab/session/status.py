@@ -9,8 +9,8 @@ import numpy as np
 
 from snnviz.lab.session.neuron import Page
 from snnviz.lab.session.whatif import Trial
-from snnviz.schedule import Phase, Position, Schedule, Stage
-from snnviz.trainer import StepRecord, TrainingStopped
+from snnviz.training import Phase, Position, Schedule, StepRecord, TrainingStopped
+from snnviz.training.schedule import Stage
 
 Activity = Literal["idle", "playing", "stepping", "closed"]
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snnviz import _pins
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer, pins
 
 # {group: {neuron: on}}, or for short {group: neurons that are off}
 Changes = Mapping[str, Mapping[int, bool] | Sequence[int]]
@@ -70,7 +69,7 @@ def check_changes(groups: Mapping[str, int], changes: Changes) -> dict[str, dict
     for group, neurons in changes.items():
         if not isinstance(neurons, Mapping | Sequence) or isinstance(neurons, str):
             raise ValueError(f"{form} {neurons!r} for {group!r}.")
-        chosen = _pins.chosen(groups, group, list(neurons))
+        chosen = pins.chosen(groups, group, list(neurons))
         wanted = neurons if isinstance(neurons, Mapping) else dict.fromkeys(chosen, False)
         found[group] = {i: bool(wanted[i]) for i in chosen}
     return found

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snnviz import _files
+from snnviz import files
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,5 +33,5 @@ def save_table(
     else:
         table.to_parquet(buffer, index=False)
     file.parent.mkdir(parents=True, exist_ok=True)
-    _files.write(file, buffer.getvalue())
+    files.write(file, buffer.getvalue())
     return file

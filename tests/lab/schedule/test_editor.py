@@ -16,8 +16,7 @@ from snnviz.lab.schedule.presets import PRESETS
 from snnviz.lab.schedule.settings import SETTINGS
 from snnviz.lab.session import Session
 from snnviz.networks import network
-from snnviz.schedule import Schedule
-from snnviz.trainer import Trainer
+from snnviz.training import Schedule, Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
 
 OpenSession = Callable[[Trainer], Session]

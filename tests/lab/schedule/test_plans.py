@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnviz.lab.schedule import plans
-from snnviz.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA, Schedule
+from snnviz.training import Schedule
+from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
 counts = st.integers(1, 10**6)
 rates = st.floats(0, 1e6)

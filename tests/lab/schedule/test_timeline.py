@@ -13,7 +13,7 @@ from snnviz.history import History
 from snnviz.lab.schedule.course import POINTS, Band, describe_schedule, plan_bands, plan_rates
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.schedule.timeline import Timeline
-from snnviz.schedule import Phase, Position, Schedule
+from snnviz.training import Phase, Position, Schedule
 
 BATCHES = 10
 

@@ -11,9 +11,9 @@ from snnviz.lab.session import Session, states
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.whatif import check_changes, evaluate_changes
-from snnviz.trainer import Trainer
+from snnviz.training import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.test_trainer import message_of
+from tests.training.test_trainer import message_of
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def groups_of(trainer: Trainer) -> list[str]:
 
 def by_hand(trainer: Trainer, factors: dict[str, torch.Tensor]) -> list[tuple[int, int]]:
     """(images, right) of each class, one image at a time."""
-    from snnviz.switches import scaled_parameters
+    from snnviz.structure import scaled_parameters
 
     data, counts = trainer.data, [[0, 0] for _ in range(trainer.data.n_classes)]
     scaled = scaled_parameters(trainer.network, trainer.switches, factors)

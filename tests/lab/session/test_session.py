@@ -15,7 +15,7 @@ import torch
 from snnviz.lab.session import Session
 from snnviz.lab.session import session as session_module
 from snnviz.lab.session import status as status_module
-from snnviz.trainer import Trainer, TrainingStopped
+from snnviz.training import Trainer, TrainingStopped
 from tests.lab.conftest import TIMEOUT, Gate, make_trainer
 
 Open = Callable[[Trainer], Session]

@@ -4,7 +4,7 @@ import numpy as np
 
 from snnviz.history import History
 from snnviz.lab.session.status import Status
-from snnviz.schedule import Position, Schedule
+from snnviz.training import Position, Schedule
 
 GROUPS = {"conv1": 20, "conv2": 50, "fc1": 300}
 STEPS = 50  # an epoch, every fifth of the switcher

@@ -1,0 +1,18 @@
+"""Images and labels as tensors, in seeded batches; imports only `checks` and `devices`."""
+
+from snnviz.data.batches import BatchOrder
+from snnviz.data.difficulty import choosing, harder
+from snnviz.data.images import ImageData, Source, Split, SplitName
+from snnviz.data.loading import NAMES, load_data
+
+__all__ = [
+    "NAMES",
+    "BatchOrder",
+    "ImageData",
+    "Source",
+    "Split",
+    "SplitName",
+    "choosing",
+    "harder",
+    "load_data",
+]

@@ -1,0 +1,265 @@
+"""Images and labels as tensors on one device, in seeded batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from snnviz.data import checks, pixels, sources
+from snnviz.devices import pick_device
+
+SplitName = Literal["train", "test", "holdout"]
+HOLDOUT_SEED = 0  # fixed: every run holds out the same images
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Images (n, c, h, w), uint8 or float32, and their labels (n,), int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self)} images {_shape(self.images)})"
+
+    def to(self, device: torch.device) -> Split:
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `load_data` was asked for: enough to load the same again."""
+
+    name: str
+    holdout: int | float
+    augment: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageData:
+    """A data set resident on one device. Make one with `load_data` or a `from_…` method.
+
+    `mean` and `std` (c, 1, 1) are those of the training images, in units of 0 to 1 for uint8
+    images and in the images' own units for floating point ones. `augment` says how batches of
+    the training split are augmented: "shift" moves an image by up to 4 pixels (what comes in is
+    0), "flip" mirrors it left to right at random, "shift+flip" does both. `source` says what
+    `load_data` was asked for, and is None for your own data.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    holdout: Split | None
+    classes: tuple[str, ...]
+    mean: Tensor
+    std: Tensor
+    augment: str = "none"
+    source: Source | None = None
+
+    def __post_init__(self) -> None:
+        checks.augment(self.augment)
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.images.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        c, h, w = self.train.images.shape[1:]
+        return c, h, w
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    def __repr__(self) -> str:
+        held = f" + {len(self.holdout)} holdout" if self.holdout else ""
+        counts = f"{len(self.train)} train{held} + {len(self.test)} test images"
+        kind = f"{_shape(self.train.images)}, {self.n_classes} classes, on {self.device}"
+        return f"ImageData({self.name!r}: {counts} {kind})"
+
+    def batch(
+        self,
+        split: SplitName,
+        index: Tensor,
+        generator: torch.Generator | None = None,
+        part: slice = slice(None),
+    ) -> tuple[Tensor, Tensor]:
+        """Normalised float32 images (b, c, h, w) and labels (b,) of the rows `index` (b,).
+
+        Batches of the training split are augmented if `augment` says so and a CPU generator is
+        given. Random numbers are drawn on the CPU, so that all devices see the same images.
+        With `part` only those of the rows come, as they are in the whole batch.
+        Never waits for the device. Raises ValueError for a split that is not there.
+        """
+        rows = self._split(split)
+        if index.ndim != 1 or index.dtype != torch.int64:
+            raise ValueError(
+                f"index must be an int64 tensor of the shape (b,), got {index.dtype} of the shape "
+                f"{tuple(index.shape)}. Use torch.arange, or BatchOrder.next()."
+            )
+        # Index and draws are so small that the copies are staged at once, without a wait.
+        drawn, index = len(index), index[part].to(self.device, non_blocking=True)
+        images = rows.images.index_select(0, index)
+        if generator is not None and split == "train" and self.augment != "none":
+            draws = pixels.draw(drawn, self.augment, generator)[:, part]  # (3, b)
+            images = pixels.augmented(images, draws.to(self.device, non_blocking=True))
+        return self.normalise(images), rows.labels.index_select(0, index)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Raw images (b, c, h, w) of this data's dtype, on its device, as `batch` gives them."""
+        if images.dtype != self.train.images.dtype:
+            raise ValueError(
+                f"images must be {self.train.images.dtype} as in the data, got {images.dtype}. "
+                "Convert them; uint8 0 to 255 is float 0 to 1 times 255."
+            )
+        floats = images.float().div_(255) if images.dtype == torch.uint8 else images
+        return floats.sub(self.mean).div_(self.std)
+
+    def to(self, device: str | torch.device) -> ImageData:
+        """The same data on another device; `meta` gives shapes without data."""
+        device = pick_device(device)
+        return replace(
+            self,
+            train=self.train.to(device),
+            test=self.test.to(device),
+            holdout=None if self.holdout is None else self.holdout.to(device),
+            mean=self.mean.to(device),
+            std=self.std.to(device),
+        )
+
+    def _split(self, split: str) -> Split:
+        if split not in ("train", "test", "holdout"):
+            raise ValueError(
+                f"split must be train, test or holdout, got {split!r}. Choose one of these."
+            )
+        rows = getattr(self, split)
+        if rows is None:
+            raise ValueError(
+                "split must be train or test as nothing is held out, got 'holdout'. "
+                "Make the data with holdout=0.1 to hold out a tenth of the training images."
+            )
+        return rows
+
+    @classmethod
+    def from_tensors(
+        cls,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        holdout: int | float = 0,
+        classes: Sequence[str] | None = None,
+        name: str = "tensors",
+        device: str | torch.device = "auto",
+        augment: str = "none",
+    ) -> ImageData:
+        """Your own data: two pairs of images (n, c, h, w) and labels (n,), tensors or arrays.
+
+        Images are uint8 (0 to 255) or floating point (any range, kept as float32). `holdout`
+        is how many training images are set aside, or their share. Without `classes` the numbers
+        are the names. Raises ValueError for data that cannot be trained on.
+
+        >>> images, labels = torch.zeros(8, 1, 6, 6), torch.arange(8) % 2
+        >>> ImageData.from_tensors((images, labels), (images, labels), holdout=2, device="cpu")
+        ImageData('tensors': 6 train + 2 holdout + 8 test images 1x6x6 float32, 2 classes, on cpu)
+        """
+        device = pick_device(device)
+        checks.augment(augment)
+        images, labels = checks.pair("train", train)
+        test_images, test_labels = checks.pair("test", test)
+        checks.same_kind(images, test_images)
+        names = checks.class_names(labels, test_labels, classes)
+        size = checks.holdout_size(holdout, len(labels))
+        held = None
+        if size:
+            order = torch.randperm(
+                len(labels), generator=torch.Generator().manual_seed(HOLDOUT_SEED)
+            )
+            out, kept = order[:size].sort().values, order[size:].sort().values
+            held = Split(images[out], labels[out])
+            images, labels = images[kept], labels[kept]
+        mean, std = pixels.moments(images)
+        splits = Split(images, labels), Split(test_images, test_labels), held
+        return cls(name, *splits, names, mean, std, augment).to(device)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Any,
+        test: Any,
+        *,
+        holdout: int | float = 0,
+        classes: Sequence[str] | None = None,
+        name: str = "dataset",
+        device: str | torch.device = "auto",
+        augment: str = "none",
+    ) -> ImageData:
+        """Any torchvision-style datasets: len(train), train[i] -> (PIL image or tensor, int).
+
+        Every item is read once, so random transforms are frozen; leave them to `augment`.
+        Without `classes` those of the dataset are taken, if it has any.
+        """
+        pick_device(device)
+        checks.augment(augment)
+        advice = "Resize or convert the images in the dataset's transform."
+        return cls.from_tensors(
+            sources.stack("train", train, advice),
+            sources.stack("test", test, advice),
+            holdout=holdout,
+            classes=getattr(train, "classes", None) if classes is None else classes,
+            name=name,
+            device=device,
+            augment=augment,
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        size: int | tuple[int, int] | None = None,
+        *,
+        holdout: int | float = 0,
+        name: str | None = None,
+        device: str | torch.device = "auto",
+        augment: str = "none",
+    ) -> ImageData:
+        """Images in folder/train/<class>/ and folder/test/<class>/, in the order of their names.
+
+        `size` is (height, width), or one number for both, that images are resized to. Raises
+        FileNotFoundError where images are missing, ValueError for images that do not fit.
+        """
+        pick_device(device)
+        checks.augment(augment)
+        folder, height_width = Path(folder).expanduser(), checks.image_size(size)
+        train = sources.ImageFolder(folder / "train", height_width)
+        test = sources.ImageFolder(folder / "test", height_width)
+        if train.classes != test.classes:
+            raise ValueError(
+                f"folder must have the same classes in train and test, got {train.classes} and "
+                f"{test.classes} in {folder}. Rename or add the folders that are in one only."
+            )
+        advice = "Pass size= to resize all images; save all as grey or all as RGB."
+        return cls.from_tensors(
+            sources.stack("train", train, advice),
+            sources.stack("test", test, advice),
+            holdout=holdout,
+            classes=train.classes,
+            name=folder.resolve().name if name is None else name,
+            device=device,
+            augment=augment,
+        )
+
+
+def _shape(images: Tensor) -> str:
+    c, h, w = images.shape[1:]
+    return f"{c}x{h}x{w} {str(images.dtype).removeprefix('torch.')}"

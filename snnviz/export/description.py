@@ -1,0 +1,287 @@
+"""Writes a network as plain values: its layers, and the calls between them, found by `torch.fx`."""
+
+import copy
+import inspect
+import math
+import numbers
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from snnviz.export.vocabulary import (
+    ATTRIBUTES,
+    CONTAINERS,
+    DTYPES,
+    FLAG,
+    METHODS,
+    PATH,
+    functions,
+    held_by,
+    is_layer,
+)
+
+
+class CannotDescribe(ValueError):
+    """The network holds what no description can name; says what and where."""
+
+
+def describe(network: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The network as values that JSON can hold, and its tensors by name.
+
+    Raises:
+        CannotDescribe: a layer, a call or a value in it has no name here.
+    """
+    network_copy = copy.deepcopy(network)  # a trace leaves constants on the module
+    nodes, constants = _nodes(network_copy, network)
+    for name, value in constants.items():
+        network_copy.register_buffer(name, value, persistent=False)
+    modules, tensors = [], {}
+    names: dict[int, str] = {}  # by identity, so that what is tied stays tied
+    modes = {path: module.training for path, module in _modules(network)}
+    for path, module in _modules(network_copy):
+        modules.append(_module(path, module, modes[path], names, tensors))
+    kinds = {name: _kind(name, tensor, network_copy) for name, tensor in tensors.items()}
+    return {"modules": modules, "tensors": kinds, "nodes": nodes}, tensors
+
+
+def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All modules down to the layers, which are taken whole."""
+    whole: set[str] = set()
+    for path, module in network.named_modules(remove_duplicate=False):
+        if path.rpartition(".")[0] in whole:
+            whole.add(path)
+            continue
+        if path and is_layer(module):
+            whole.add(path)
+        yield path, module
+
+
+def _module(
+    path: str, module: nn.Module, training: bool, names: dict[int, str], tensors: dict[str, Tensor]
+) -> dict[str, Any]:
+    if path and not PATH.fullmatch(path):
+        raise CannotDescribe(f"the layer name {path!r} holds more than letters, digits, _ and -")
+    whole = bool(path) and is_layer(module)
+    if whole and id(module) in names:
+        return {"path": path, "same": names[id(module)]}
+    names.setdefault(id(module), path)
+    for inner in module.modules() if whole else [module]:
+        if inner._forward_hooks or inner._forward_pre_hooks or inner._backward_hooks:
+            raise CannotDescribe(f"{_called(path)} has hooks, which are code")
+    held = {}
+    for name, tensor in held_by(module, recurse=whole):
+        own = f"{path}.{name}".lstrip(".")
+        held[name] = names.setdefault(id(tensor), own)
+        tensors.setdefault(held[name], tensor)
+    kind = type(module).__name__
+    if not whole and (not path or CONTAINERS.get(kind) is not type(module)):
+        kind = "Module"
+    arguments = _arguments(path, module) if whole else {}
+    return {"path": path, "class": kind, "args": arguments, "training": training, "tensors": held}
+
+
+def _arguments(path: str, layer: nn.Module) -> dict[str, Any]:
+    """The constructor's arguments, read from the attributes of the same names."""
+    arguments = {}
+    for name in inspect.signature(type(layer)).parameters:
+        if name in ("device", "dtype") or not hasattr(layer, name):
+            continue
+        value = getattr(layer, name)
+        if name == "bias" and not isinstance(value, bool):
+            value = value is not None
+        arguments[name] = _value(value, {}, f"{name} of {_called(path)}")
+    if isinstance(layer, nn.MultiheadAttention):
+        arguments["bias"] = layer.in_proj_bias is not None
+        arguments["add_bias_kv"] = layer.bias_k is not None
+    return arguments
+
+
+def _kind(name: str, tensor: Tensor, network: nn.Module) -> dict[str, bool]:
+    plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer)
+    if not plain or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise CannotDescribe(f"{name} is no plain tensor with values")
+    if str(tensor.dtype).removeprefix("torch.") not in DTYPES:
+        raise CannotDescribe(f"{name} holds {tensor.dtype}")
+    owner, _, own = name.rpartition(".")
+    return {
+        "parameter": isinstance(tensor, nn.Parameter),
+        "requires_grad": tensor.requires_grad,
+        "persistent": own not in network.get_submodule(owner)._non_persistent_buffers_set,
+        "channels_last": _channels_last(tensor),
+    }
+
+
+def _channels_last(tensor: Tensor) -> bool:
+    """Lies in memory with its channels last. Convolutions choose their arithmetic by it."""
+    if tensor.dim() != 4:
+        return False
+    usual = torch.empty(tensor.shape, device="meta")
+    last = torch.empty_like(usual, memory_format=torch.channels_last)
+    return tensor.stride() == last.stride() != usual.stride()
+
+
+class _Proxy(fx.Proxy):
+    """A value in a trace. Unlike its base, it keeps what is done in place in place."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
+
+
+class _Tracer(fx.Tracer):
+    proxy_buffer_attributes = True  # a buffer is read at each call, and not frozen into the graph
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return is_layer(m)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+
+def _nodes(
+    network: nn.Module, original: nn.Module
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The calls of the forward pass, in order, and the tensors it makes for itself.
+
+    A trace fixes every `self.training`. So there is one in each mode, and where they differ by a
+    flag alone, the flag is written as what it is.
+    """
+    own = {path: module.training for path, module in original.named_modules()}
+    now, _, made = _trace(network)
+    network.train()
+    training, scopes, made_training = _trace(network)
+    network.eval()
+    evaluation, _, made_evaluation = _trace(network)
+    try:
+        if len(training) != len(evaluation):
+            raise _Different
+        nodes = [_either(*both) for both in zip(training, evaluation, scopes, strict=True)]
+        same = made.keys() == made_training.keys() == made_evaluation.keys()
+        if not same or _in_mode(nodes, own) != now:
+            raise _Different
+        for name, value in made.items():
+            if not torch.equal(value, made_training[name]):
+                raise _Different
+            if not torch.equal(value, made_evaluation[name]):
+                raise _Different
+    except _Different:
+        raise CannotDescribe(
+            "its forward pass differs from call to call or from training to evaluation"
+        ) from None
+    return nodes, made
+
+
+class _Different(Exception):
+    pass
+
+
+def _either(training: Any, evaluation: Any, scope: str) -> Any:
+    if isinstance(training, dict) and isinstance(evaluation, dict):
+        if training.keys() == evaluation.keys():
+            return {key: _either(training[key], evaluation[key], scope) for key in training}
+    elif isinstance(training, list) and isinstance(evaluation, list):
+        if len(training) == len(evaluation):
+            both = zip(training, evaluation, strict=True)
+            return [_either(*values, scope) for values in both]
+    elif training is True and evaluation is False:
+        return {FLAG: scope}
+    elif type(training) is type(evaluation) and training == evaluation:
+        return training
+    raise _Different
+
+
+def _in_mode(value: Any, modes: Mapping[str, bool]) -> Any:
+    """The values with each flag at what it is for the modules' modes."""
+    if isinstance(value, list):
+        return [_in_mode(item, modes) for item in value]
+    if isinstance(value, dict):
+        if value.keys() == {FLAG}:
+            return modes[value[FLAG]]
+        return {key: _in_mode(item, modes) for key, item in value.items()}
+    return value
+
+
+def _trace(network: nn.Module) -> tuple[list[dict[str, Any]], list[str], dict[str, Tensor]]:
+    tracer = _Tracer()
+    try:
+        graph = tracer.trace(network)
+    except Exception as error:  # whatever the user's code makes of a value that is not there yet
+        why = str(error).splitlines() or [type(error).__name__]
+        raise CannotDescribe(f"its forward pass cannot be followed ({why[0]})") from error
+    made = {name: v for name, v in vars(network).items() if name.startswith("_tensor_constant")}
+    for name in made:
+        delattr(network, name)
+    scopes = {node: tracer.node_name_to_scope[node.name][0] for node in graph.nodes}
+    number = {node: i for i, node in enumerate(graph.nodes)}
+    known = {name for name, _ in held_by(network, recurse=True)} | set(made)
+    nodes = [_node(node, number, scopes[node], known) for node in graph.nodes]
+    return nodes, list(scopes.values()), made
+
+
+def _node(
+    node: fx.Node, number: Mapping[fx.Node, int], scope: str, known: set[str]
+) -> dict[str, Any]:
+    target = node.target
+    where = _called(scope)
+    if node.op == "call_function":
+        names = {id(function): name for name, function in functions().items()}
+        target = names.get(id(target))
+        attribute = node.args[1] if target == "builtins.getattr" else "shape"
+        if target is None or attribute not in ATTRIBUTES:
+            called = attribute if target else getattr(node.target, "__name__", node.target)
+            raise CannotDescribe(f"{where} calls {called}, which is not in the table of functions")
+    elif node.op == "call_method" and target not in METHODS:
+        raise CannotDescribe(f"{where} calls .{target}(), which is not in the table of functions")
+    elif node.op == "get_attr" and target not in known:
+        raise CannotDescribe(
+            f"{where} reads the tensor {target}, which is no parameter and no buffer"
+        )
+    elif node.op == "placeholder" and str(target).startswith("*"):
+        raise CannotDescribe(f"its forward pass takes {target}")
+    return {
+        "op": node.op,
+        "target": target,
+        "args": [_value(value, number, where) for value in node.args],
+        "kwargs": {key: _value(value, number, where) for key, value in node.kwargs.items()},
+    }
+
+
+def _value(value: Any, number: Mapping[fx.Node, int], where: str) -> Any:
+    """An argument as JSON: lists and plain values as they are, all else as {kind: …}."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": str(float(value))}
+    if isinstance(value, fx.Node):
+        return {"node": number[value]}
+    if isinstance(value, tuple):
+        return {"tuple": [_value(item, number, where) for item in value]}
+    if isinstance(value, list):
+        return [_value(item, number, where) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": [[key, _value(item, number, where)] for key, item in value.items()]}
+    if isinstance(value, slice):
+        parts = (value.start, value.stop, value.step)
+        return {"slice": [_value(item, number, where) for item in parts]}
+    if value is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).removeprefix("torch.")}
+    raise CannotDescribe(f"{where} holds a value of type {type(value).__name__}")
+
+
+def _called(path: str) -> str:
+    return f"layer {path}" if path else "the network itself"

@@ -1,0 +1,196 @@
+"""Builds a network from plain values, as `_describe` wrote them. They are trusted in nothing."""
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from snnviz.export.vocabulary import (
+    ATTRIBUTES,
+    CONTAINERS,
+    DTYPES,
+    FLAG,
+    METHODS,
+    PATH,
+    functions,
+    held_by,
+    is_layer,
+    layers,
+)
+
+
+def build(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
+    """The network of a description, which is trusted in nothing.
+
+    Raises:
+        ValueError, KeyError, TypeError, …: it is no description of these tensors.
+    """
+    kinds = description["tensors"]
+    if set(kinds) != set(tensors):
+        raise ValueError("the tensors described are not those in the file of weights")
+    ready = {name: _tensor(tensors[name], kind) for name, kind in kinds.items()}
+    made: dict[str, nn.Module] = {}
+    used: set[str] = set()
+    for entry in description["modules"]:
+        _add(entry, made, ready, kinds, used)
+    if used != set(ready):
+        raise ValueError(f"no layer holds the tensor {min(set(ready) - used)}")
+    root = made[""]
+    graph = _graph(description["nodes"], made, root)
+    modes = {path: module.training for path, module in made.items()}
+    network = fx.GraphModule(root, graph)
+    _take_all(network, root)
+    for path, training in modes.items():
+        module = network.get_submodule(path)
+        if type(module) in layers().values():
+            module.train(training)
+        else:
+            module.training = training
+    return network
+
+
+def _tensor(tensor: Tensor, kind: Mapping[str, bool]) -> Tensor:
+    if kind["channels_last"]:
+        tensor = torch.empty_like(tensor, memory_format=torch.channels_last).copy_(tensor)
+    if kind["parameter"]:
+        return nn.Parameter(tensor, requires_grad=bool(kind["requires_grad"]))
+    return tensor.requires_grad_(bool(kind["requires_grad"]))
+
+
+def _add(
+    entry: Mapping[str, Any],
+    made: dict[str, nn.Module],
+    tensors: Mapping[str, Tensor],
+    kinds: Mapping[str, Mapping[str, bool]],
+    used: set[str],
+) -> None:
+    path = entry["path"]
+    if path in made or bool(made) != bool(path) or (path and not PATH.fullmatch(path)):
+        raise ValueError(f"{path!r} is no name for a layer here")
+    if "same" in entry:
+        module = made[entry["same"]]
+        if not is_layer(module):  # else a module could hold itself, or grow with every level
+            raise ValueError(f"{path} is the same as something that is no layer")
+    elif entry["class"] in CONTAINERS:
+        module = CONTAINERS[entry["class"]]()
+        for name, tensor in entry["tensors"].items():
+            if kinds[tensor]["parameter"]:
+                module.register_parameter(name, tensors[tensor])  # pyright: ignore[reportArgumentType]
+            else:
+                persistent = bool(kinds[tensor]["persistent"])
+                module.register_buffer(name, tensors[tensor], persistent=persistent)
+    else:
+        module = _layer(path, entry, tensors)
+    if "same" not in entry:
+        module.training = bool(entry["training"])
+        used.update(entry["tensors"].values())
+    made[path] = module
+    if path:
+        parent, _, name = path.rpartition(".")
+        made[parent].add_module(name, module)
+
+
+def _layer(path: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    if entry["class"] not in layers():
+        raise ValueError(f"{entry['class']!r} is not in the table of layers")
+    cls = layers()[entry["class"]]
+    arguments = {name: _plain(value) for name, value in entry["args"].items()}
+    if {"device", "dtype"} & set(arguments):
+        raise ValueError("a layer has no device and no dtype of its own")
+    with torch.device("meta"):  # sizes only: nothing is allocated, whatever size is asked for
+        module = cls(**arguments)
+    wanted = dict(held_by(module, recurse=True))
+    if set(wanted) != set(entry["tensors"]):
+        raise ValueError(f"layer {path} does not hold what {cls.__name__} holds")
+    for name, empty in wanted.items():
+        tensor = tensors[entry["tensors"][name]]
+        if tensor.shape != empty.shape:
+            raise ValueError(
+                f"{path}.{name} should have the shape {tuple(empty.shape)}, "
+                f"and has {tuple(tensor.shape)}"
+            )
+        if isinstance(empty, nn.Parameter) != isinstance(tensor, nn.Parameter):
+            raise ValueError(f"{path}.{name} is a parameter in one place only")
+        owner, _, own = name.rpartition(".")
+        setattr(module.get_submodule(owner), own, tensor)
+    return module
+
+
+def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> fx.Graph:
+    graph = fx.Graph()
+    done: list[fx.Node] = []
+    tensors = dict(held_by(root, recurse=True))
+    for entry in nodes:
+        op, name, args, kwargs = (entry[key] for key in ("op", "target", "args", "kwargs"))
+        known = {
+            "call_function": name in functions(),
+            "call_method": name in METHODS,
+            "call_module": name in made and is_layer(made[name]),
+            "get_attr": name in tensors,
+            "placeholder": _is_word(name),
+            "output": name == "output",
+        }
+        if not known.get(op) or not all(map(_is_word, kwargs)):
+            raise ValueError(f"{op} of {name!r} is no call that may be made")
+        if name == "builtins.getattr" and (len(args) != 2 or args[1] not in ATTRIBUTES or kwargs):
+            raise ValueError(f"the attribute {args[1:]} may not be read")
+        target = functions()[name] if op == "call_function" else name
+        args = tuple(_plain(value, graph, done, made) for value in args)
+        kwargs = {key: _plain(value, graph, done, made) for key, value in kwargs.items()}
+        done.append(graph.create_node(op, target, args, kwargs))
+    if not done or done[-1].op != "output" or [node.op for node in done].count("output") != 1:
+        raise ValueError("its last call must be its output")
+    graph.lint()
+    return graph
+
+
+def _is_word(name: Any) -> bool:
+    """May stand in Python code as a name. `torch.fx` writes code, so nothing else gets there."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _plain(
+    value: Any,
+    graph: fx.Graph | None = None,
+    done: list[fx.Node] | None = None,
+    made: Mapping[str, nn.Module] | None = None,
+) -> Any:
+    """The argument that `_value` wrote."""
+    if isinstance(value, list):
+        return [_plain(item, graph, done, made) for item in value]
+    if not isinstance(value, dict):
+        return value
+    [(kind, held)] = value.items()
+    if kind == "tuple":
+        return tuple(_plain(item, graph, done, made) for item in held)
+    if kind == "dict":
+        return {str(key): _plain(item, graph, done, made) for key, item in held}
+    if kind == "slice":
+        start, stop, step = (_plain(item, graph, done, made) for item in held)
+        return slice(start, stop, step)
+    if kind == "float" and held in ("inf", "-inf", "nan"):
+        return float(held)
+    if kind == "ellipsis":
+        return ...
+    if kind == "dtype" and held in DTYPES:
+        return getattr(torch, held)
+    if kind == "node" and done is not None and type(held) is int and 0 <= held < len(done):
+        return done[held]
+    if kind == FLAG and graph is not None and made is not None and held in made:
+        return graph.create_node("get_attr", f"{held}.training".lstrip("."))
+    raise ValueError(f"{value!r} is no value that may be passed")
+
+
+def _take_all(network: fx.GraphModule, root: nn.Module) -> None:
+    """Gives the network all that the root holds, in its order, not just what its graph names."""
+    for name in [*network._modules, *network._parameters, *network._buffers]:
+        delattr(network, name)
+    for name, child in root._modules.items():
+        network.add_module(name, child)
+    for name, parameter in root.named_parameters(recurse=False, remove_duplicate=False):
+        network.register_parameter(name, parameter)
+    for name, buffer in root.named_buffers(recurse=False, remove_duplicate=False):
+        persistent = name not in root._non_persistent_buffers_set
+        network.register_buffer(name, buffer, persistent=persistent)

@@ -1,0 +1,160 @@
+"""Saves a network so that it needs no code to come back, and exports it for other programs.
+
+A saved network is a folder: `network.json` names its layers and calls, `weights.safetensors` holds
+its tensors. Neither is a pickle, and nothing in them is run.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnviz.export.description import CannotDescribe, describe
+from snnviz.export.rebuild import build
+from snnviz.export.vocabulary import as_saved
+from snnviz.files import exchanged
+from snnviz.structure.probe import copied
+
+FORMAT = 1
+
+_DESCRIPTION, _WEIGHTS = "network.json", "weights.safetensors"
+
+
+def save_compact(
+    network: nn.Module, path: str | os.PathLike, example: Tensor | None = None
+) -> Path:
+    """Writes `network.json` and `weights.safetensors` into a folder, whole or not at all.
+
+    Kept are the modes (training or evaluation), dtypes, `requires_grad`, and what is tied. What was
+    saved there before is replaced; anything else in the folder is an error.
+
+    Args:
+        network: as `compact` gives it, or any other that `torch.fx` can trace.
+        path: the folder.
+        example: images (n, channels, height, width); if given, the network is read back and must
+            give the same outputs for them, bit for bit.
+
+    Raises:
+        ValueError: the network cannot be described; says what stands in the way.
+        FileExistsError: the folder holds other files.
+
+    Source: the graph is that of torch.fx (Reed et al. 2022).
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(path)
+    try:
+        description, tensors = describe(network)
+    except CannotDescribe as error:
+        raise _unwritable(str(error)) from error
+    with exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
+        save_file(as_saved(tensors.items()), new / _WEIGHTS)
+        content = {"format": FORMAT, "weights": _sha256(new / _WEIGHTS), **description}
+        (new / _DESCRIPTION).write_text(_json(content), encoding="utf-8")
+        try:
+            loaded = load_compact(new)
+        except ValueError as error:
+            raise _unwritable(f"it would not come back the same: {error.__cause__}") from error
+        if example is not None and not _same(network, loaded, example):
+            raise _unwritable("read back, it gives other outputs for the example")
+    return folder
+
+
+def load_compact(path: str | os.PathLike) -> nn.Module:
+    """Rebuilds a network that `save_compact` wrote, on the CPU. No code in the files is run.
+
+    Returns:
+        A `torch.fx.GraphModule`: an ordinary module, with the names that the layers had, which can
+        be trained, compacted, saved and exported, and needs nothing of snnviz. A deep copy of it
+        keeps only what the forward pass uses. Save it with `save_compact`: a pickle of a
+        GraphModule would fix its functional dropout at on or off.
+
+    Raises:
+        FileNotFoundError: the folder, or a file in it, is missing.
+        ValueError: a file is damaged or from a newer version, or asks for what no description may.
+    """
+    from safetensors.torch import load
+
+    folder = Path(path)
+    for name in (_DESCRIPTION, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"folder {str(folder)!r} holds no saved network: {name} is missing. "
+                "Give a folder that save_compact has written."
+            )
+    with _reading(folder / _DESCRIPTION):
+        content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        newer, weights = int(content["format"]) > FORMAT, content["weights"]
+        if not newer and content.pop("sha256") != hashlib.sha256(_bytes(content)).hexdigest():
+            raise ValueError("its checksum does not fit")
+    if newer:
+        raise ValueError(
+            f"the file {str(folder / _DESCRIPTION)!r} has format {content['format']}, and this "
+            f"version of snnviz reads up to {FORMAT}; install a newer snnviz."
+        )
+    with _reading(folder / _WEIGHTS):
+        data = (folder / _WEIGHTS).read_bytes()
+        if hashlib.sha256(data).hexdigest() != weights:
+            raise ValueError("its checksum does not fit")
+        tensors = load(data)
+    with _reading(folder / _DESCRIPTION):
+        return build(content, tensors)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a damaged file makes a reader say
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        if type(error) is KeyError and why.count(" ") == 0:
+            why = f"{error.args[0]} is missing"
+        raise ValueError(
+            f"the file {str(file)!r} is damaged or not from snnviz ({why}); "
+            "load another copy of it."
+        ) from error
+
+
+def _unwritable(why: str) -> ValueError:
+    return ValueError(
+        f"network cannot be saved without its code: {why}. Use export(network, path, example) for "
+        "a file that runs, or save network.state_dict() and keep the code that builds the network."
+    )
+
+
+def _json(content: dict[str, Any]) -> str:
+    """A line for each layer, tensor and call, so that people can read it; with a checksum."""
+    checked = {**content, "sha256": hashlib.sha256(_bytes(content)).hexdigest()}
+    parts = []
+    for key, value in checked.items():
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(f"  {json.dumps(item)}" for item in value) + "\n ]"
+        elif isinstance(value, dict):
+            lines = (f"  {json.dumps(name)}: {json.dumps(item)}" for name, item in value.items())
+            text = "{\n" + ",\n".join(lines) + "\n }"
+        else:
+            text = json.dumps(value)
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _bytes(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@torch.no_grad()
+def _same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
+    here = copied(network).cpu().eval()
+    images = example.cpu()
+    return torch.equal(here(images), copied(loaded).eval()(images))

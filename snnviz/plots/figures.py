@@ -1,0 +1,162 @@
+"""Figures as files for a paper: exact width, embedded fonts, the same bytes for the same data."""
+
+import io
+import math
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from snnviz.plots.paper import DOUBLE, SINGLE
+
+WIDTHS = {"single": SINGLE, "double": DOUBLE}  # inches
+MAX_WIDTH = 50  # inches; more is a slip (millimetres, points)
+DPI = 600  # of PNG files, and of the heatmaps and faint lines inside PDF and SVG files
+
+# Dates left out, so that the same data gives the same bytes.
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {},
+}
+_PARAMS: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
+    "svg.fonttype": "none",  # text stays text: it can be edited, searched and read aloud
+    "svg.hashsalt": "snnviz",  # otherwise a random one
+    "savefig.bbox": None,  # "tight" would change the width
+}
+_RENDERING = threading.Lock()
+
+
+def save(
+    figure: Figure | Axes,
+    name: str,
+    formats: Sequence[str] = ("pdf", "svg", "png"),
+    width: Literal["single", "double"] | float = "single",
+    folder: str | os.PathLike[str] = "figures",
+) -> list[Path]:
+    """Writes a figure at exactly this width, its height in proportion, and returns the paths.
+
+    Letters keep their size in points. Nothing is written if the figure cannot be drawn, each file
+    is written whole or not at all, and the figure itself keeps its size. PDF files embed their
+    fonts; in SVG files text stays text, in DejaVu Sans or, where that is missing, the reader's
+    own sans-serif.
+
+    Args:
+        figure: a figure, or any Axes of it.
+        name: the files' name without an ending.
+        formats: any of "pdf", "svg", "png".
+        width: "single" (3.4 inches), "double" (7.0 inches) or a number of inches.
+        folder: where the files go; made if it is missing.
+
+    Raises:
+        TypeError: `figure` is neither a figure nor Axes.
+        ValueError: a name that is a path, an unknown format, a width that is none.
+    """
+    figure = _whole_figure(figure)
+    name, formats, inches = _checked_name(name), _checked_formats(formats), _checked_width(width)
+    with _RENDERING, _size(figure, inches), _params():
+        contents = {kind: _render(figure, kind) for kind in formats}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(folder / f"{name}.{kind}", content) for kind, content in contents.items()]
+
+
+def _render(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+@contextmanager
+def _size(figure: Figure, inches: float) -> Iterator[None]:
+    before = figure.get_size_inches()
+    # forward=False: a window that shows the figure keeps its size.
+    figure.set_size_inches(inches, before[1] * inches / before[0], forward=False)
+    try:
+        yield
+    finally:
+        figure.set_size_inches(*before, forward=False)
+
+
+@contextmanager
+def _params() -> Iterator[None]:
+    """Puts `_PARAMS` in force, for the writers of PDF and SVG files read them nowhere else.
+
+    They are global, hence the lock around this. Only these keys are touched and put back:
+    `matplotlib.rc_context` would also undo what another thread sets meanwhile. None of them
+    matters for the making of a figure.
+    """
+    before = {key: matplotlib.rcParams[key] for key in _PARAMS}
+    matplotlib.rcParams.update(_PARAMS)
+    try:
+        yield
+    finally:
+        matplotlib.rcParams.update(before)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """The content goes into a file beside it, which then takes the name in one step."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _whole_figure(figure: Any) -> Figure:
+    whole = figure.get_figure(root=True) if isinstance(figure, Axes) else figure
+    if not isinstance(whole, Figure):
+        raise TypeError(
+            f"figure must be a matplotlib Figure or Axes, got {type(figure).__name__}. "
+            "Give what a function of snnviz.plots returned."
+        )
+    return whole
+
+
+def _checked_name(name: str) -> str:
+    plain = isinstance(name, str) and name.strip() == name and name.isprintable() and name != ""
+    if not plain or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        raise ValueError(
+            f"name must be a plain file name such as 'switch_map', got {name!r}. "
+            "To save in another place, give folder=."
+        )
+    stem, dot, ending = name.rpartition(".")
+    if dot and ending.lower() in _METADATA:
+        raise ValueError(
+            f"name must come without an ending, got {name!r}. "
+            f"Use name={stem!r}, formats=({ending.lower()!r},)."
+        )
+    return name
+
+
+def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    kinds = (formats,) if isinstance(formats, str) else tuple(formats)
+    bad = [kind for kind in kinds if kind not in _METADATA]
+    if bad or not kinds:
+        raise ValueError(
+            f"formats must be some of 'pdf', 'svg', 'png', got {(bad[0] if bad else kinds)!r}. "
+            "For another format, use matplotlib's own figure.savefig."
+        )
+    return tuple(dict.fromkeys(kinds))
+
+
+def _checked_width(width: str | float) -> float:
+    inches = WIDTHS.get(width, math.nan) if isinstance(width, str) else width
+    number = isinstance(inches, Real) and not isinstance(inches, bool)
+    if not number or not 0 < inches <= MAX_WIDTH:  # NaN fails both comparisons
+        raise ValueError(
+            f"width must be 'single', 'double' or a number of inches above 0 and up to "
+            f"{MAX_WIDTH}, got {width!r}. Journals give the widths of their columns."
+        )
+    return float(inches)

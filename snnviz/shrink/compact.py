@@ -1,0 +1,203 @@
+"""From a network with factors to a smaller one with the same outputs.
+
+Folding multiplies the factors into the parameters, by the very scaling that training uses. Then the
+neurons that are off are taken out, with a branch that has none left, and the outputs are compared
+on real images: a network that differs is never handed out.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnviz.shrink.branches import without_branches
+from snnviz.shrink.comparing import compare_outputs
+from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
+from snnviz.shrink.narrow import keep_one, remove
+from snnviz.shrink.report import CompactReport
+from snnviz.structure import Switches, find_switches, scaled_parameters
+from snnviz.structure.probe import check_arguments, copied, running
+from snnviz.training import Trainer
+
+TOLERANCE = 1e-4  # of the largest class score
+_CHECKED_IMAGES = 256
+
+
+def compact(
+    source: Trainer | nn.Module,
+    factors: Mapping[str, Tensor] | None = None,
+    example: Tensor | None = None,
+    *,
+    switches: Switches | None = None,
+    tolerance: float = TOLERANCE,
+    latency: bool = True,
+) -> tuple[nn.Module, CompactReport]:
+    """Folds the factors in, takes out the neurons that are off, and checks the outputs.
+
+    Args:
+        source: a trainer, with the factors in force, or a network with `factors` and `example`.
+        factors: {group: (neurons,)}; a trainer's own if left out.
+        example: normalised images (n, channels, height, width) to compare outputs on; test images
+            of the trainer's data if left out.
+        switches: what `find_switches` gave for the network, if it is at hand.
+        tolerance: greatest difference allowed, as a share of the largest output.
+        latency: measure how much faster the result is; takes a few seconds.
+
+    Returns:
+        An ordinary module, in the modes of the source, and a report. The source is left as it was.
+        Where a group is wholly off and its branch could be taken out, it is no longer of the
+        source's class but a `torch.fx.GraphModule` of the same layers, as `load_compact` gives.
+
+    Raises:
+        ValueError: an argument is missing or does not fit.
+        OutputsDiffer: the outputs differ by more than `tolerance`; says where that begins.
+
+    Source: removal by the dependency graphs of Fang et al. 2023 (DepGraph), in Torch-Pruning.
+    """
+    if isinstance(source, Trainer):
+        network, switches = source.network, source.switches
+        factors = source.factors if factors is None else factors
+        if example is None:
+            n = min(_CHECKED_IMAGES, len(source.data.test))
+            example = source.data.batch("test", torch.arange(n))[0]
+    elif isinstance(source, nn.Module):
+        network = source
+    else:
+        raise ValueError(
+            f"source must be a Trainer or a torch.nn.Module, got {type(source).__name__}. "
+            "Use compact(trainer), or compact(network, factors, example)."
+        )
+    if factors is None or example is None:
+        missing = "factors" if factors is None else "example"
+        raise ValueError(
+            f"{missing} must be given with a network: compact(network, factors, example). "
+            "With a trainer, compact(trainer) is enough."
+        )
+    check_arguments(network, example)
+    switches = find_switches(network, example) if switches is None else switches
+    _check_switches(switches, network)
+    factors = _checked_factors(factors, switches, example)
+    expected = _gated(network, switches, factors, example)
+    folded = _folded(network, switches, factors)
+    small = copy.deepcopy(folded)
+    off = switches.removable({name: s.cpu().numpy() for name, s in factors.items()})
+    wholly, parts = keep_one(switches, off)
+    remove(small, switches, off)
+    removed, kept = {}, {}
+    if wholly and _runs(small, example):
+        small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
+    difference = compare_outputs(expected, switches, folded, small, off, example, tolerance)
+    report = CompactReport(
+        widths=_widths(folded, small),
+        before=switches.size(),
+        after=size_of(small, example),
+        bytes_before=bytes_of(folded),
+        bytes_after=bytes_of(small),
+        latency=latency_ratios(folded, small, example) if latency else {},
+        difference=difference,
+        images=len(example),
+        removed=removed,
+        kept=kept | dict.fromkeys(parts, "its outputs are joined with those of other layers"),
+    )
+    return _in_modes_of(network, small), report
+
+
+def _check_switches(switches: Switches, network: nn.Module) -> None:
+    modules: dict[str, Any] = dict(network.named_modules())
+    for layer in switches.layers:
+        weight = getattr(modules.get(layer.name), "weight", None)
+        if weight is None or len(weight) != layer.units:
+            raise ValueError(
+                "switches must be those of this network, and are of one with a layer "
+                f"{layer.name!r} of {layer.units} neurons. Leave them out, or find them again "
+                "with find_switches(network, example)."
+            )
+
+
+@torch.no_grad()
+def _gated(
+    network: nn.Module, switches: Switches, factors: Mapping[str, Tensor], example: Tensor
+) -> Tensor:
+    """The outputs that the smaller network must give."""
+    with _evaluated(network), running(network, example):
+        parameters = scaled_parameters(network, switches, factors)
+        return torch.func.functional_call(network, parameters, (example,))
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    """Within, the network is in evaluation mode; after it, each module is in its own again."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _in_modes_of(network: nn.Module, small: nn.Module) -> nn.Module:
+    modes = {name: module.training for name, module in network.named_modules()}
+    for name, module in small.named_modules():
+        module.training = modes.get(name, network.training)
+    return small
+
+
+def _runs(network: nn.Module, example: Tensor) -> bool:
+    """If not, `compare_outputs` says so."""
+    try:
+        with torch.no_grad():
+            network(example[:1])
+    except RuntimeError:
+        return False
+    return True
+
+
+def _checked_factors(
+    factors: Mapping[str, Tensor], switches: Switches, example: Tensor
+) -> dict[str, Tensor]:
+    wanted = {name: group.neurons for name, group in switches.groups.items()}
+    given = list(factors) if isinstance(factors, Mapping) else [type(factors).__name__]
+    if set(given) != set(wanted):
+        raise ValueError(
+            f"factors must be given for the groups {', '.join(wanted)}, "
+            f"got {', '.join(map(str, given)) or 'none'}."
+        )
+    checked = {}
+    for name, neurons in wanted.items():
+        values = torch.as_tensor(factors[name]).detach()
+        if values.shape != (neurons,):
+            raise ValueError(
+                f"factors[{name!r}] must have the shape ({neurons},), got {tuple(values.shape)}."
+            )
+        if not bool((torch.isfinite(values) & (values >= 0)).all()):
+            raise ValueError(
+                f"factors[{name!r}] must be finite and at least 0, got values from "
+                f"{float(values.min()):g} to {float(values.max()):g}."
+            )
+        checked[name] = values.to(example)
+    return checked
+
+
+def _folded(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> nn.Module:
+    """A copy with the factors in its parameters."""
+    folded = copied(network).eval()
+    scaled = scaled_parameters(folded, switches, factors, constant=True)
+    for name, parameter in folded.named_parameters():
+        parameter.data.copy_(scaled[name])
+    return folded
+
+
+def _widths(before: nn.Module, after: nn.Module) -> dict[str, tuple[int, int]]:
+    sizes = dict(after.named_parameters())
+    widths = {}
+    for name, parameter in before.named_parameters():
+        layer = name.rpartition(".")[0]
+        if name.endswith("weight"):
+            width = len(sizes[name]) if name in sizes else 0
+            if width != len(parameter):
+                widths[layer] = (len(parameter), width)
+    return widths

@@ -1,0 +1,24 @@
+"""Finds the neurons that can be switched, and applies factors; imports no other folder.
+
+`graph.py` brings Torch-Pruning, which takes a second to import: it is imported where it is used.
+"""
+
+from snnviz.structure.groups import Factors, LayerCost, Member, Size, Switches, SwitchGroup
+from snnviz.structure.scaling import scaled_parameters
+from snnviz.structure.tracing import describe, find_switches
+from snnviz.structure.weights import NeuronWeights, neuron_weights, outgoing_lengths
+
+__all__ = [
+    "Factors",
+    "LayerCost",
+    "Member",
+    "NeuronWeights",
+    "Size",
+    "SwitchGroup",
+    "Switches",
+    "describe",
+    "find_switches",
+    "neuron_weights",
+    "outgoing_lengths",
+    "scaled_parameters",
+]

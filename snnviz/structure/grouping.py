@@ -1,0 +1,177 @@
+"""From channels that were traced together to a switch group, or to why they cannot be one."""
+
+from collections import Counter
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from snnviz.structure.groups import Member, SwitchGroup
+from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights
+
+if TYPE_CHECKING:
+    from snnviz.structure.graph import Graph, Item
+
+_PASSED = ("ElementWiseOp", "ReshapeOp", "ConcatOp")  # operations that a factor goes through
+
+
+def switch_group(
+    items: list["Item"],
+    graph: "Graph",
+    names: dict[Any, str],
+    shared: set[Tensor],
+    order: dict[str, int],
+    taken: Container[str],
+) -> SwitchGroup | str:
+    """The switch group, or why its neurons cannot be switched."""
+    ties = _Ties(len(items[0].module.weight))
+    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, MIXING)), "")
+    parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
+    for item in items:
+        module, reading = item.module, item.reading
+        kind = _kind(module)
+        if module in graph.unclear and not mixed_by:
+            return f"{kind} moves their places in a way that cannot be followed"
+        if kind in _PASSED:
+            continue
+        if module is graph.images:
+            return "they are tied to the channels of the images"
+        if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
+            return f"{names[module]} computes its weights from other parameters"
+        if isinstance(module, WRITERS):
+            parts["readers" if reading else "writers"].setdefault(module, item)
+            channels = _inputs(module) if reading else len(module.weight)
+            if max(item.channels) >= channels:
+                return f"what lies before {names[module]} changes how many there are"
+            if not _in_equal_parts(item, channels):
+                return f"{kind} takes them in parts, together with others"
+            ties.tie(item, channels // _parts(module))
+        elif isinstance(module, (*NORMS, *MIXING)):
+            if module.weight is None or module.weight.ndim > 1:
+                return f"{kind} has no scale and shift to fold a factor into"
+            if max(item.channels) >= len(module.weight):
+                return f"what lies before {names[module]} changes how many there are"
+            parts["norms"].setdefault(module, item)
+        elif kind == "PReLU":
+            if module.num_parameters == 1:
+                continue
+            parts["others"].setdefault(module, item)
+        elif kind == "OutputOp":
+            return "these are the network's outputs"
+        elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
+            continue  # the factors act in the norms behind it, and nothing is taken out
+        else:
+            return f"{kind} mixes or ties its neurons"
+        if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
+            return f"{kind} shares its parameters with another layer"
+    if not parts["readers"]:
+        return "these are the network's outputs"
+    neuron_of, neurons = ties.neurons()
+
+    def member(module: Any, item: "Item") -> Member:
+        channels, first = np.unique(item.channels, return_index=True)
+        return Member(names[module], channels, neuron_of[item.roots[first]])
+
+    def members(part: str) -> list[Member]:
+        found = [member(module, item) for module, item in parts[part].items()]
+        return sorted(found, key=lambda m: order[m.layer])
+
+    behind = {
+        norm: _writer_before(norm, graph.module2node, parts["writers"]) for norm in parts["norms"]
+    }
+    norm_of = {names[writer]: names[norm] for norm, writer in behind.items() if writer}
+    free = {names[norm] for norm, writer in behind.items() if writer is None}
+    writers, norms = members("writers"), members("norms")
+    # A norm that does not stand right behind a writer would undo a factor before it: there the
+    # factor acts in that norm itself, and in every other one that reads the neurons.
+    if free:
+        scaled = [m for m in norms if m.layer in free]
+    else:
+        scaled = [m for m in norms if m.layer in norm_of.values()]
+        scaled += [m for m in writers if m.layer not in norm_of]
+    readers = members("readers")
+    return SwitchGroup(
+        name=next(m.layer for m in writers if m.layer not in taken),
+        neurons=neurons,
+        writers=tuple(m.layer for m in writers),
+        norms=tuple(norm_of.get(m.layer) for m in writers),
+        readers=tuple(m.layer for m in readers),
+        scaled=tuple(m.layer for m in sorted(scaled, key=lambda m: order[m.layer])),
+        written_as=tuple(writers),
+        read_as=tuple(readers),
+        scaled_as=tuple(sorted(scaled, key=lambda m: order[m.layer])),
+        carried_as=(*norms, *members("others")),
+        mixed_by=mixed_by,
+    )
+
+
+def _kind(module: Any) -> str:
+    return type(module).__name__.strip("_")
+
+
+def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:
+    """The layers whose outputs they are, where no group tells."""
+    return [
+        names[item.module]
+        for item in items
+        if not item.reading and item.module in names and isinstance(item.module, WRITERS)
+    ]
+
+
+class _Ties:
+    """Channels of the root layer that are one neuron.
+
+    Those that meet in one channel of another layer are, and those at the same place of all parts of
+    a grouped convolution, for its parts must stay of one size.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._parent = np.arange(channels)
+
+    def tie(self, item: "Item", part: int) -> None:
+        """Ties the channels that stand at the same place of parts of this size."""
+        places, roots = item.channels % part, item.roots
+        alone, counts = np.unique(places, return_counts=True)
+        for place in alone[counts > 1]:
+            first, *rest = np.unique(self._parent[roots[places == place]])
+            for other in rest:
+                self._parent[self._parent == other] = first
+
+    def neurons(self) -> tuple[np.ndarray, int]:
+        """For each channel its neuron, and how many there are."""
+        firsts, neuron_of = np.unique(self._parent, return_inverse=True)
+        return neuron_of, len(firsts)
+
+
+def _parts(module: Any) -> int:
+    """Into how many parts a convolution's channels fall; a depthwise one is as if it had none."""
+    groups = getattr(module, "groups", 1)
+    return 1 if groups == _inputs(module) == module.weight.shape[0] else groups
+
+
+def _in_equal_parts(item: "Item", channels: int) -> bool:
+    """Whether a grouped convolution can lose the same places of all its parts."""
+    module = item.module
+    if _parts(module) == 1:
+        return True
+    uneven = module.groups in (module.in_channels, module.out_channels)
+    return not uneven and len(np.unique(item.channels)) == channels
+
+
+def _inputs(module: Any) -> int:
+    return module.weight.shape[1] * getattr(module, "groups", 1)
+
+
+def _writer_before(norm: Any, nodes: dict[Any, Any], writers: dict[Any, Any]) -> Any:
+    """The writer that the norm stands right behind, if all that it gives goes through the norm."""
+    inputs = nodes[norm].inputs
+    if len(inputs) == 1 and inputs[0].module in writers and len(inputs[0].outputs) == 1:
+        return inputs[0].module
+    return None
+
+
+def shared_parameters(probe: nn.Module) -> set[Tensor]:
+    """Parameters that several layers hold: a factor for one of them would act in the others too."""
+    owners = Counter(p for module in probe.modules() for p in module.parameters(recurse=False))
+    return {parameter for parameter, count in owners.items() if count > 1}

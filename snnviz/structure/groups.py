@@ -1,0 +1,183 @@
+"""Switch groups: neurons with one factor each, and how factors act on a network.
+
+A factor multiplies its neuron's pre-activation, after the norm where there is one. That is the
+same as multiplying parameters: the norm's scale and shift, or the layer's weight and bias. So the
+task network runs with `torch.func.functional_call(network, scaled_parameters(...), (images,))`;
+the user's module is never edited. Which neurons form a group is found out in `tracing.py`.
+
+In training some factors multiply the weights by which their neurons are read instead, where that
+is the same function of all parameters and factors, and so has the same gradients (`moves.py`).
+Only at a factor of exactly 0 a ReLU that had it before it gives it no slope, and one that has it
+behind it may give one; all activations of the switcher have none there.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Factors = Mapping[str, Tensor]
+Place = slice | Tensor  # where a layer's factors lie in the vector of all factors
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """Channels (or units) of one layer that are neurons of a group."""
+
+    layer: str
+    channels: np.ndarray  # (k,) of the layer
+    neurons: np.ndarray  # (k,) of the group
+
+    def covers(self, channels: int) -> bool:
+        """Whether these are all of a layer's channels, and the neurons in their order."""
+        return self._in_order and len(self.channels) == channels
+
+    @cached_property
+    def _in_order(self) -> bool:
+        whole = np.arange(len(self.channels))
+        return np.array_equal(self.channels, whole) and np.array_equal(self.neurons, whole)
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchGroup:
+    """Neurons with one factor each, which live or die together wherever they appear.
+
+    Attributes:
+        name: the name of the (first) layer that writes the neurons.
+        neurons: how many.
+        writers: layers whose output units or channels are these neurons.
+        norms: for each writer the norm right behind it, or None.
+        readers: layers that take the neurons as input.
+        scaled: layers whose parameters the factors multiply: norms, or writers without one.
+        mixed_by: kind of a norm that mixes the neurons, which can be weighted then and not be taken
+            out; "" if there is no such norm.
+    """
+
+    name: str
+    neurons: int
+    writers: tuple[str, ...]
+    norms: tuple[str | None, ...]
+    readers: tuple[str, ...]
+    scaled: tuple[str, ...]
+    written_as: tuple[Member, ...] = field(repr=False)
+    read_as: tuple[Member, ...] = field(repr=False)
+    scaled_as: tuple[Member, ...] = field(repr=False)
+    carried_as: tuple[Member, ...] = field(repr=False)  # norms and the like, scaled or not
+    mixed_by: str = ""
+    moved: Literal["", "switcher", "both"] = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCost:
+    """What one layer costs, and which neurons decide about it."""
+
+    name: str
+    units: int  # output units or channels
+    inputs: int  # input units or channels that each of them reads; 0 for a norm
+    reads_in: int  # grouped convolution: each input is read in one of so many parts
+    per_connection: int  # weights for each pair of input and output: the kernel's size
+    per_unit: int  # parameters for each output besides: a bias, a norm's scale and shift
+    positions: int  # places of the image at which the weights are used
+    written: tuple[tuple[str, np.ndarray], ...]  # groups, and for each output the neuron
+    read: tuple[tuple[str, np.ndarray], ...]  # groups, and for each input the neuron
+
+
+class Size(NamedTuple):
+    """What is left of a network when the neurons that are off are taken away."""
+
+    parameters: int
+    macs: int  # multiply-accumulate operations of convolutions and linear layers, one image
+
+
+@dataclass(frozen=True, eq=False)
+class Switches:
+    """All that can be switched in a network.
+
+    Attributes:
+        groups: {name: group}, in the order of the network's layers.
+        left_alone: {layer: why its neurons are not switched}.
+        layers: what each layer costs.
+        parameters: of the whole network.
+    """
+
+    groups: dict[str, SwitchGroup]
+    left_alone: dict[str, str]
+    layers: tuple[LayerCost, ...] = field(repr=False)
+    parameters: int
+
+    def size(self, factors: Mapping[str, np.ndarray] | None = None) -> Size:
+        """Parameters and MACs of the network without its off neurons; None: of the whole."""
+        off = self.removable(factors or {})
+        parameters, macs = self.parameters, 0
+        for layer in self.layers:
+            units = layer.units - _count(off, layer.written)
+            inputs = layer.inputs - _count(off, layer.read) // layer.reads_in
+            weights = units * inputs * layer.per_connection
+            whole = layer.units * (layer.inputs * layer.per_connection + layer.per_unit)
+            parameters += weights + units * layer.per_unit - whole
+            macs += weights * layer.positions
+        return Size(parameters, macs)
+
+    def removable(self, factors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{group: (neurons,) bool}: those that are off and can be taken out."""
+        return {
+            name: (np.asarray(values) == 0) & (not self.groups[name].mixed_by)
+            for name, values in factors.items()
+        }
+
+    @cached_property
+    def _places(self) -> dict[str, "_Places"]:
+        """Where the factors act in a step of each phase, and outside of training ("")."""
+        moved = {
+            "": set(),
+            "task": {name for name, g in self.groups.items() if g.moved == "both"},
+            "switcher": {name for name, g in self.groups.items() if g.moved},
+        }
+        return {phase: self._places_with(names) for phase, names in moved.items()}
+
+    def _places_with(self, moved: Container[str]) -> "_Places":
+        units = {layer.name: layer.units for layer in self.layers}
+        inputs = {layer.name: layer.inputs for layer in self.layers}
+        places, first = _Places({}, {}), 1  # behind a 1
+        for group in self.groups.values():
+            if group.name in moved:
+                for member in group.read_as:
+                    _put(places.inputs, member, inputs[member.layer], first)
+            else:
+                for member in group.scaled_as:
+                    _put(places.outputs, member, units[member.layer], first)
+            first += group.neurons
+        return places
+
+    def to(self, device: torch.device) -> "Switches":
+        """Keeps what `scaled_parameters` looks up on the device, so that no step waits for it."""
+        for side in (side for places in self._places.values() for side in places):
+            for name, place in side.items():
+                if isinstance(place, Tensor):
+                    side[name] = place.to(device)
+        return self
+
+
+class _Places(NamedTuple):
+    """By layer, where the factors of its channels lie in the vector of all factors, behind a 1."""
+
+    outputs: dict[str, Place]
+    inputs: dict[str, Place]
+
+
+def _put(places: dict[str, Place], member: Member, channels: int, first: int) -> None:
+    """Notes a layer's channels whose factors begin at `first`."""
+    if member.covers(channels):
+        places[member.layer] = slice(first, first + channels)
+        return
+    place = places.setdefault(member.layer, torch.zeros(channels, dtype=torch.int64))
+    assert isinstance(place, Tensor)
+    place[torch.from_numpy(member.channels)] = torch.from_numpy(first + member.neurons)
+
+
+def _count(off: Mapping[str, np.ndarray], places: Iterable[tuple[str, np.ndarray]]) -> int:
+    return sum(int(off[group][neurons].sum()) for group, neurons in places if group in off)

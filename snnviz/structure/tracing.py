@@ -1,0 +1,186 @@
+"""Finds the switch groups of any network: traces it, and proves that off means off.
+
+Which channels must live or die together comes from Torch-Pruning's dependency graph. Whether a
+factor of 0 then really keeps a neuron from its readers is found out by running a copy of the
+network, with all its parameters drawn at random, and looking at what the readers get.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snnviz.structure.costs import with_costs
+from snnviz.structure.grouping import shared_parameters, switch_group, writers_among
+from snnviz.structure.groups import Switches, SwitchGroup
+from snnviz.structure.leaks import without_leaks
+from snnviz.structure.moves import with_moves
+from snnviz.structure.probe import WRITERS, check_arguments, copied, positions_used, running
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from snnviz.structure.graph import Graph, Item
+
+_PROBE_IMAGES = 2
+
+
+def find_switches(
+    network: nn.Module,
+    example: Tensor,
+    exclude: Sequence[str] = (),
+    weighted: Sequence[str] = (),
+) -> Switches:
+    """Finds the switch groups of a network by tracing it on example images.
+
+    Args:
+        network: from images to class scores. It is copied, and left as it was.
+        example: normalised images (n, channels, height, width); two are enough.
+        exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
+        weighted: patterns of layer names whose neurons get factors though a norm mixes them, so
+            that `compact` folds the factors in and takes none of them out.
+
+    Raises:
+        ValueError: the example is no tensor of images, or the network does not run on it, cannot
+            be traced, or has no neurons that can be switched.
+
+    Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
+    """
+    check_arguments(network, example)
+    example = example[:_PROBE_IMAGES]
+    # Frozen parameters would cut the trace short, so the copy asks for every gradient.
+    probe = copied(network).requires_grad_(True).eval()
+    positions = _run(probe, example)
+    _check_flow(probe, example)
+    traced, graph = _traced(probe, example)
+    names = {module: name for name, module in probe.named_modules()}
+    order = {name: i for i, name in enumerate(names.values())}
+    shared = shared_parameters(probe)
+    left_alone: dict[str, str] = {}
+    groups: dict[str, SwitchGroup] = {}
+    for items in traced:
+        found = switch_group(items, graph, names, shared, order, groups)
+        if isinstance(found, str):
+            left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
+        elif _matches(found, exclude):
+            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
+        elif found.mixed_by and not _matches(found, weighted):
+            left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+        else:
+            groups[found.name] = found
+    groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
+    groups, leaking = without_leaks(probe, example, groups, positions)
+    left_alone |= leaking
+    left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
+    if not groups:
+        listed = "; ".join(f"{layer}: {why}" for layer, why in left_alone.items())
+        raise ValueError(
+            "network has no neurons that can be switched"
+            f" ({listed or 'it has no linear or convolution layer'})."
+            " A network needs at least one hidden linear or convolution layer."
+        )
+    groups = with_moves(probe, example, groups, positions, shared)
+    return with_costs(probe, groups, left_alone, positions)
+
+
+def describe(
+    network: nn.Module,
+    example: Tensor,
+    exclude: Sequence[str] = (),
+    show: bool = True,
+    weighted: Sequence[str] = (),
+) -> "DataFrame":
+    """What the switcher will control: a row for each group, and for each layer left alone why.
+
+    Columns: group, neurons, writers, scaled, readers, parameters and macs (of one neuron), note.
+    """
+    import pandas as pd
+
+    switches = find_switches(network, example, exclude, weighted)
+    whole, rows = switches.size(), []
+    for group in switches.groups.values():
+        factors = np.ones(group.neurons)
+        factors[0] = 0
+        without = switches.size({group.name: factors})
+        rows.append(
+            {
+                "group": group.name,
+                "neurons": group.neurons,
+                "writers": ", ".join(group.writers),
+                "scaled": ", ".join(group.scaled),
+                "readers": ", ".join(group.readers),
+                "parameters": whole.parameters - without.parameters,
+                "macs": whole.macs - without.macs,
+                "note": _weighted_only(group) if group.mixed_by else "",
+            }
+        )
+    for layer, why in switches.left_alone.items():
+        rows.append({"group": layer, "neurons": 0, "parameters": 0, "macs": 0, "note": why})
+    table = pd.DataFrame(rows).fillna("")
+    if show:
+        print(table.to_string(index=False, max_colwidth=40))
+    return table
+
+
+def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(w, pattern) for w in group.writers for pattern in patterns)
+
+
+def _weighted_only(group: SwitchGroup) -> str:
+    return f"weighted only: {group.mixed_by} mixes its neurons, so none could be taken out"
+
+
+# Running and tracing a copy ----------------------------------------------------------------------
+
+
+def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
+    """Runs the copy once; how many places of an image each layer's weights are used at."""
+    with running(probe, example), positions_used(probe) as positions, torch.no_grad():
+        scores = probe(example)
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(example):
+        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(
+            f"network must return class scores of shape ({len(example)}, classes) "
+            f"for {len(example)} images, got {came}."
+        )
+    return positions
+
+
+def _check_flow(probe: nn.Module, example: Tensor) -> None:
+    """A network that decides by its data cannot do so on tensors that have none."""
+    from torch._subclasses.fake_tensor import (
+        DataDependentOutputException,
+        DynamicOutputShapeException,
+        FakeTensorMode,
+    )
+
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+            probe(mode.from_tensor(example))
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise ValueError(
+            "network cannot be traced, for its way depends on the data "
+            f"({error}). Layers that are chosen by the data are not supported."
+        ) from error
+    except Exception:
+        return  # something that such tensors cannot do; the trace itself will tell
+
+
+def _traced(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
+    """The groups as they were traced, and the graph."""
+    from snnviz.structure.graph import (
+        Graph,
+    )  # here, for a script that trains nothing should not wait for it
+
+    try:
+        graph = Graph(probe, example)
+        return list(graph.groups(WRITERS)), graph
+    except Exception as error:
+        raise ValueError(
+            "network cannot be traced, so its switch groups are not known "
+            f"({type(error).__name__}: {error}). Networks whose layers are chosen by the data are "
+            "not supported."
+        ) from error

@@ -1,0 +1,19 @@
+"""The network that reads weights and gives each neuron a factor; imports only `structure`."""
+
+from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
+from snnviz.switcher.config import READS, SwitcherConfig
+from snnviz.switcher.free import FreeFactors
+from snnviz.switcher.hashing import MOST_INPUTS
+from snnviz.switcher.switcher import Switcher
+
+__all__ = [
+    "ACTIVATIONS",
+    "MOST_INPUTS",
+    "READS",
+    "FreeFactors",
+    "Switcher",
+    "SwitcherConfig",
+    "hard_sigmoid",
+    "relu",
+    "unit_mean",
+]

@@ -1,0 +1,38 @@
+"""Free factors: the switcher's stand-in that reads nothing. Each neuron has a score of its own.
+
+What a switcher gains over it, it gains by reading weights.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from snnviz.structure import NeuronWeights
+from snnviz.switcher.activations import ACTIVATIONS
+from snnviz.switcher.config import SwitcherConfig
+
+
+class FreeFactors(nn.Module):
+    """Gives every neuron a factor, whatever its weights are.
+
+    Args:
+        neurons: {group: number of neurons}.
+        config: activation and gain are as in a switcher's.
+    """
+
+    def __init__(self, neurons: Mapping[str, int], config: SwitcherConfig) -> None:
+        super().__init__()
+        self.config, self.groups = config, tuple(neurons)
+        self.scores = nn.ParameterList(torch.zeros(n) for n in neurons.values())
+
+    def read(self, weights: Mapping[str, NeuronWeights]) -> None:
+        """Nothing is read."""
+
+    def factors(self, readings: None = None) -> dict[str, Tensor]:
+        """{group: factors (neurons,)}; all of them 1 at the start."""
+        activation, config = ACTIVATIONS[self.config.activation], self.config
+        return {
+            name: activation(scores * config.gain_of(len(scores)))
+            for name, scores in zip(self.groups, self.scores, strict=True)
+        }

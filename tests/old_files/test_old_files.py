@@ -1,0 +1,85 @@
+"""A run, a saved network and a sweep's rows, written by an earlier version, still load.
+
+Where numbers are read from a file they are compared exactly; what is computed may differ in its
+last bits from machine to machine.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snnviz import sweep
+from snnviz.export import load_compact
+from snnviz.history import History
+from snnviz.runs import Trainer, table
+from snnviz.sweep import Study
+from tests.runs.conftest import tiny_data, tiny_net
+
+HERE = Path(__file__).parent
+FIRST = [1.0041457414627075, 0.9293319582939148, 0.9445591568946838]
+FIRST += [1.0562245845794678, 1.0961676836013794, 0.9695705771446228]
+SECOND = [1.0030673742294312, 0.9842585325241089, 1.0195322036743164, 0.993141770362854]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of the run: two epochs, then a pin and three steps of the third."""
+    return shutil.copytree(HERE / "run", tmp_path / "run")
+
+
+def test_a_history_loads(run: Path) -> None:
+    history = History.load(run)
+    assert history.groups == {"0": 6, "4": 4}
+    assert history.epochs["step"].to_list() == [4, 10]
+    assert history.epochs["parameters"].to_list() == [377, 377]
+    assert history.epochs["macs"].to_list() == [17360, 17360]
+    assert history.steps["phase"].to_list() == 7 * ["task"] + 2 * ["switcher"] + 3 * ["task"] + [
+        "switcher"
+    ]
+    assert history.steps["accuracy"].to_list()[:4] == [0.125, 0.25, 0.25, 0.1875]
+    assert history.note_rows() == [(3, 10, "pin", "0", 1, "1 off")]
+    assert history.factors_at(1)["0"].tolist() == [1.0] * 6
+    assert history.factors_at(2)["0"].tolist() == FIRST
+    assert history.factors_at(2)["4"].tolist() == SECOND
+
+
+def test_a_run_is_revisited(run: Path) -> None:
+    trainer = Trainer.at(run, 2, network=tiny_net(), data=tiny_data())
+    assert (trainer.position.step, trainer.position.epoch) == (10, 2)
+    np.testing.assert_allclose(trainer.factors["0"], [FIRST[0], 0, *FIRST[2:]], atol=1e-6)
+    np.testing.assert_allclose(trainer.factors["4"], SECOND, atol=1e-6)
+    assert trainer.evaluate().accuracy == pytest.approx(0.1875, abs=1 / 32)
+    assert trainer.evaluate().loss == pytest.approx(1.6271271, abs=1e-5)
+
+
+def test_a_run_is_resumed(run: Path) -> None:
+    trainer = Trainer.resume(run, network=tiny_net(), data=tiny_data())
+    assert (trainer.position.step, trainer.position.epoch) == (13, 2)
+    assert trainer.pins == {"0": {1: 0.0}}
+    history = trainer.run(progress=False)
+    trainer.close()
+    assert history.epochs["step"].to_list() == [4, 10, 16]
+    assert history.epochs["parameters"].to_list() == [377, 377, 329]
+    assert history.epochs["test_loss"].to_list()[-1] == pytest.approx(1.626338, abs=1e-3)
+    assert table(run.parent)["epochs"].to_list() == [3]
+
+
+def test_a_saved_network_loads() -> None:
+    network = load_compact(HERE / "network")
+    image = torch.linspace(-1, 1, 64).view(1, 1, 8, 8)
+    scores = [-0.04236457, -0.17988813, -0.08780584, -0.21054056, 0.18080555]
+    np.testing.assert_allclose(network(image).detach()[0], scores, atol=1e-6)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 137
+
+
+def test_the_rows_of_a_sweep_load(tmp_path: Path) -> None:
+    rows = sweep.read(HERE / "sweep.parquet")
+    assert rows["status"].to_list() == ["done"] * len(rows)
+    assert set(rows["key"]) == set(Study.read(HERE / "study.toml").cells())
+    results = shutil.copy(HERE / "sweep.parquet", tmp_path / "sweep.parquet")
+    study = Study.read(HERE / "study.toml")
+    done = sweep.run(study, workers=0, results=results, progress=False)
+    assert (done.before, done.done, done.failed) == (4, 0, 0)
