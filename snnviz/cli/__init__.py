@@ -1,7 +1,6 @@
 """The command line: `snnviz train`, `resume`, `show` and the others; imports every folder."""
 
 import os
-import re
 import shlex
 import signal
 import sys
@@ -19,6 +18,7 @@ from snnviz.cli import notebook, reading, sweeping, training
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, WRONG_USAGE, Answer
 from snnviz.cli.options import RunOptions, WrongUsage, asked, from_file, given, group_of, whole
 from snnviz.runs import InUse, NotSaved
+from snnviz.runs.advice import AdvisesCalls
 from snnviz.shrink import OutputsDiffer
 from snnviz.training import Schedule, TrainingStopped
 
@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except _MENDABLE as error:
-        return _failed(FAILED, str(error))
+        return _failed(FAILED, _as_commands(error))
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":
             raise
@@ -268,7 +268,7 @@ def _failed(code: int, text: str) -> int:
     """One line on stderr; after the traceback, if SNNVIZ_TRACEBACK is set."""
     if os.environ.get("SNNVIZ_TRACEBACK"):
         traceback.print_exc()
-    print(f"snnviz: {_as_commands(' '.join(text.split()))}", file=sys.stderr, flush=True)
+    print(f"snnviz: {' '.join(text.split())}", file=sys.stderr, flush=True)
     return code
 
 
@@ -277,16 +277,14 @@ def _help(words: list[str]) -> str:
     return shlex.join(["snnviz", *known, "--help"])
 
 
-def _as_commands(text: str) -> str:
-    """Advice to call a method of `Trainer` on a folder, as the command that does the same."""
-
-    def command(found: re.Match) -> str:
-        how, folder, epoch = found.groups()
-        words = f"snnviz {how} {shlex.quote(folder)}"
-        return f"{words} --epoch {epoch}" if epoch and epoch.isdigit() else words
-
-    pattern = r"Trainer\.(resume|fork)\('([^']+)'(?:, epoch=([0-9]+|\.\.\.))?\)"
-    return re.sub(pattern, command, text)
+def _as_commands(error: Exception) -> str:
+    """An error's text, in which calls that it advises are commands that do the same."""
+    text = str(error)
+    for call in error.calls if isinstance(error, AdvisesCalls) else ():
+        words = ["snnviz", call.how, str(call.folder)]
+        epoch = ["--epoch", str(call.epoch)] if isinstance(call.epoch, int) else []
+        text = text.replace(str(call), shlex.join([*words, *epoch]))
+    return text
 
 
 @contextmanager
