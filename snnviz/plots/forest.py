@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from snnviz import checks
-from snnviz.evidence.rows import cells, varied
+from snnviz.evidence.rows import cells, varying_columns
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
 from snnviz.plots.paper import DARK, paper_axes, write
 
@@ -102,7 +102,7 @@ def _check(table: DataFrame) -> None:
 
 def _lines(table: DataFrame, who: str, order: list[str]) -> Iterator[Line]:
     """From the top: (method, its row), and before each of several settings (its name, None)."""
-    for setting, part in cells(table, varied(table)):
+    for setting, part in cells(table, varying_columns(table)):
         if setting:
             yield setting_in_words(setting), None
         rows = part.sort_values(who, key=lambda names: names.map(order.index), kind="stable")

@@ -11,7 +11,7 @@ from matplotlib.transforms import offset_copy
 
 from snnviz import checks
 from snnviz.evidence.overlaps import ALL
-from snnviz.evidence.rows import varied
+from snnviz.evidence.rows import varying_columns
 from snnviz.plots.methods import in_words, method_looks
 from snnviz.plots.paper import DARK, OFF, paper_axes, write
 
@@ -76,7 +76,7 @@ def _checked(table: DataFrame, group: str) -> DataFrame:
     if missing := [name for name in NEEDED if name not in table.columns]:
         some = ", ".join(map(repr, missing))
         raise ValueError(f"table must have overlaps, got no column {some}. {advice}")
-    if several := varied(table):
+    if several := varying_columns(table):
         raise ValueError(
             f"table must be of one setting, got several values of {', '.join(several)}. "
             f"Select one first: table[table[{several[0]!r}] == {table[several[0]].tolist()[0]!r}]."

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from snnviz.evidence.pairs import interval
-from snnviz.evidence.rows import CELL, checked, done, measured, of, varied
+from snnviz.evidence.rows import CELL, check_rows, finished_runs, measure, runs_of, varying_columns
 from snnviz.evidence.trends import dose_groups, with_response
 from snnviz.plots.curves import limits_around, run_look
 from snnviz.plots.ends import End, label_ends
@@ -65,7 +65,7 @@ def accuracy_vs_size(
     if size not in SIZES:
         raise ValueError(f"size must be 'parameters' or 'macs', got {size!r}.")
     columns = [*CELL, "method", "kind", "seed", size, f"{size}_before", "test_accuracy"]
-    rows = _one_setting(done(checked(rows, columns)))
+    rows = _one_setting(finished_runs(check_rows(rows, columns)))
     points = _points(rows, size)
     looks = method_looks(zip(points["method"], points["kind"], strict=True))
     axes = paper_axes(ax, height=max(2.3, 0.7 + 0.135 * len(looks)))
@@ -73,10 +73,10 @@ def accuracy_vs_size(
     axes.set_ylabel("test accuracy, %")
     ends = []
     for method, look in looks.items():
-        runs = of(points, method)
+        runs = runs_of(points, method)
         draw = _draw_band if runs["kind"].iloc[0] == "dense" else _draw_sizes
         ends.append(End(draw(axes, runs, method, look), in_words(method), DARK, look))
-    shown = points if within is None else _points(done(checked(within, columns)), size)
+    shown = points if within is None else _points(finished_runs(check_rows(within, columns)), size)
     axes.set_xlim(*_around(shown["_x"].to_numpy()))
     axes.set_ylim(*limits_around([shown["_y"].to_numpy()], 100))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
@@ -85,7 +85,7 @@ def accuracy_vs_size(
 
 
 def _one_setting(rows: DataFrame) -> DataFrame:
-    if several := varied(rows):
+    if several := varying_columns(rows):
         raise ValueError(
             f"rows must be of one setting, got several values of {', '.join(several)}. "
             f"Select one first: rows[rows[{several[0]!r}] == {rows[several[0]].tolist()[0]!r}]."
@@ -95,7 +95,7 @@ def _one_setting(rows: DataFrame) -> DataFrame:
 
 def _points(rows: DataFrame, size: str) -> DataFrame:
     """The runs that have an accuracy, with _x and _y in %."""
-    x, y = 100 * measured(rows, f"{size}_left", "size"), 100 * rows["test_accuracy"]
+    x, y = 100 * measure(rows, f"{size}_left", "size"), 100 * rows["test_accuracy"]
     return cast("DataFrame", rows.assign(_x=x, _y=y)[np.isfinite(y.to_numpy(float))])
 
 
