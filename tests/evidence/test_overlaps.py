@@ -122,5 +122,5 @@ def test_no_pair_is_refused():
         "rows must contain two runs of one setting, with the same seed or of the same method, "
         "got none. Run more methods or seeds."
     )
-    with pytest.raises(ValueError, match="must hold one run of each method and seed"):
+    with pytest.raises(ValueError, match="must contain one run per method and seed"):
         evidence.overlap(study(run("switched", 0, sets=A), run("switched", 0, sets=B)))
