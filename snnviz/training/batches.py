@@ -26,9 +26,17 @@ class Batches:
     Two orders, so that the task network sees the same batches with and without a switcher.
     """
 
-    def __init__(self, data: ImageData, schedule: Schedule, seed: int, at: Position) -> None:
+    def __init__(
+        self,
+        data: ImageData,
+        schedule: Schedule,
+        seed: int,
+        at: Position,
+        images_format: torch.memory_format,
+    ) -> None:
         size = schedule.batch_size
         self._data, self._switcher_split = data, schedule.switcher_data
+        self._images_format = images_format
         self.task_order = BatchOrder(len(data.train), size, 2 * seed)
         drawn = at.epoch * self.per_epoch + at.batch
         self.task_order.load_state_dict({**self.task_order.state_dict(), "drawn": drawn})
@@ -49,7 +57,8 @@ class Batches:
         index, generator = order.next()
         part, weight = distributed.share(len(index))
         images, labels = self._data.batch(split, index, generator, part)  # type: ignore[arg-type]
-        return Batch(images.contiguous(memory_format=torch.channels_last), labels, weight)
+        images = images.contiguous(memory_format=self._images_format)
+        return Batch(images, labels, weight)
 
     @contextmanager
     def repeated_on_error(self) -> Iterator[None]:

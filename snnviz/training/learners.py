@@ -40,6 +40,7 @@ class Learners:
         seed: of the switcher's weights.
         device: where both live.
         precision: "float32" or "bfloat16" (autocast of the task network).
+        images_format: how images lie in memory; see `snnviz.memory_format`.
         gates: makes a module that takes the switcher's place and learns in the task network's
             steps; it has `factors()`, {group: (neurons,)}, and `config`. `snnviz.rivals` use it.
         shrinkage: makes a function that adds to the gradients before each update of the task
@@ -55,11 +56,13 @@ class Learners:
         seed: int,
         device: torch.device,
         precision: str,
+        images_format: torch.memory_format = torch.contiguous_format,
         *,
         gates: "Callable[[Learners], nn.Module] | None" = None,
         shrinkage: "Callable[[Learners], Shrink] | None" = None,
     ) -> None:
         self.network, self.device, self.precision = network, device, precision
+        self.images_format = images_format
         self.switches = switches
         self.groups = tuple(switches.groups.values())
         made: Any = gates(self) if gates else self._make_switcher(config or SwitcherConfig(), seed)
@@ -175,7 +178,7 @@ class Learners:
                 if self._scaled is None:
                     self._scaled = scaled_parameters(self.network, self.switches, self.factors)
                 scaled = self._scaled
-            images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+            images = images.to(self.device).contiguous(memory_format=self.images_format)
             with self.autocast():
                 return functional_call(self.network, scaled, (images,)).float()
         finally:

@@ -8,7 +8,7 @@ from torch import nn
 
 from snnviz.data import ImageData
 from snnviz.devices import pick_device, pick_precision
-from snnviz.structure import Switches, find_switches
+from snnviz.structure import Switches, find_switches, memory_format
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
 from snnviz.training.learners import Learners
@@ -46,9 +46,18 @@ def make_parts(network: nn.Module, data: ImageData, config: TrainingConfig) -> P
         weighted=tuple(config.weighted),
     )
     switches, data = switches.to(device), data.to(device)
-    network = network.to(device).to(memory_format=torch.channels_last)
-    plan, seed = config.schedule, config.seed
-    learners = config.learners(network, switches, config.switcher, plan, seed, device, precision)
+    network = network.to(device)
+    images_format = memory_format.prepare(network, example.to(device))
+    learners = config.learners(
+        network,
+        switches,
+        config.switcher,
+        config.schedule,
+        config.seed,
+        device,
+        precision,
+        images_format,
+    )
     all_on = {g.name: torch.ones(g.neurons, device=device) for g in switches.groups.values()}
     checks.check_scores(learners.logits(example.to(device), all_on), data.n_classes)
     return Parts(config, device, precision, data, switches, learners)

@@ -107,7 +107,8 @@ class AlternatingTrainer:
     """Trains a task network and its switcher, one step at a time.
 
     Args:
-        network: from images to class scores; trained in place.
+        network: from images to class scores; trained in place. Its kernels become channels_last,
+            which is faster, unless that is unsafe or the network does not run in it.
         data: training and test images.
         config: how.
         recorder: is told what happens, and keeps it; None: nobody is.
@@ -387,7 +388,8 @@ class AlternatingTrainer:
         self.learners.renew_optimizers(schedule)
 
     def _make_batches(self) -> Batches:
-        return Batches(self.data, self.schedule, self.seed, self.position)
+        images_format = self.learners.images_format
+        return Batches(self.data, self.schedule, self.seed, self.position, images_format)
 
     def _join_processes(self) -> None:
         """Before their first step, several processes see whether they hold the same."""
