@@ -1,4 +1,4 @@
-"""The method itself, and three controls that ask whether it helps to read the weights."""
+"""The method itself, and three controls that test whether reading the weights helps."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ def switched(start: Start) -> AlternatingTrainer:
 
 
 def shuffled(start: Start) -> AlternatingTrainer:
-    """The switcher reads another neuron's weights: which one's is drawn once for each neuron."""
+    """The switcher reads the weights of another neuron, drawn once for each neuron."""
     return _reading(start, "shuffled")
 
 
@@ -24,7 +24,7 @@ def random_features(start: Start) -> AlternatingTrainer:
 
 
 def free(start: Start, lr: float = 1.0) -> AlternatingTrainer:
-    """No switcher: each neuron has a score of its own, learned `lr` times as fast as a switcher."""
+    """No switcher: each neuron has its own score, with `lr` times the switcher's learning rate."""
     times = check_setting("lr", lr, 0.0)
     plain = replace(start.switcher, reads="nothing", outgoing=False, attention=False)
     schedule = start.schedule.replace(switcher_lr=times * start.schedule.switcher_lr)

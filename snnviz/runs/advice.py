@@ -1,72 +1,67 @@
-"""Calls that errors advise, as values: the command line tells the same as a command."""
+"""Errors that advise a call of `Trainer`; the command line names its own command in its place."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import EllipsisType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from snnviz import files
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call of `Trainer.resume` or `Trainer.fork`.
+class Call(NamedTuple):
+    """A call of `Trainer.resume` or `Trainer.fork` on a run.
 
     Attributes:
-        epoch: None: none is given; ...: the user is to choose one.
+        method: which of the two.
+        folder: of the run.
+        epoch: None to leave it out; ... where the reader is to choose one.
     """
 
-    how: Literal["resume", "fork"]
+    method: Literal["resume", "fork"]
     folder: Path
     epoch: int | EllipsisType | None = None
 
     def __str__(self) -> str:
-        epoch = (
-            "" if self.epoch is None else f", epoch={'...' if self.epoch is ... else self.epoch}"
-        )
-        return f"Trainer.{self.how}({str(self.folder)!r}{epoch})"
+        epoch = "..." if self.epoch is ... else self.epoch
+        more = "" if epoch is None else f", epoch={epoch}"
+        return f"Trainer.{self.method}({str(self.folder)!r}{more})"
 
 
-class AdvisesCalls(Exception):
-    """An error whose text holds `calls`, word for word."""
+class Advised(Exception):
+    """An error whose message contains calls.
 
-    calls: tuple[Call, ...] = ()
+    Args:
+        parts: the message, in order: text and calls.
+    """
 
+    def __init__(self, *parts: str | Call) -> None:
+        super().__init__("".join(map(str, parts)))
+        self.parts = parts
 
-class FolderTaken(FileExistsError, AdvisesCalls):
-    """A run cannot begin in a folder, for there is something in it."""
-
-    def __init__(self, folder: Path, what: str) -> None:
-        resume, fork = Call("resume", folder), Call("fork", folder, ...)
-        super().__init__(
-            f"folder {str(folder)!r} {what}. Go on with it: {resume}; branch off from it: {fork}; "
-            "or give the name of a new folder."
-        )
-        self.calls = resume, fork
+    def write_calls(self, write: Callable[[Call], str]) -> str:
+        """The message, with its calls written in another way."""
+        return "".join(write(part) if isinstance(part, Call) else part for part in self.parts)
 
 
-class NoSuchEpoch(ValueError, AdvisesCalls):
-    """A run has not come to this epoch."""
-
-    def __init__(self, folder: Path, epoch: object, ended: int) -> None:
-        there = f"0 (the start) to {ended}" if ended else "0 (the start), for none has ended yet"
-        resume = Call("resume", folder)
-        super().__init__(
-            f"epoch must be one that the run in {str(folder)!r} has, {there}, got {epoch!r}. "
-            f"To train more of them, go on with the run: {resume}."
-        )
-        self.calls = (resume,)
+class NoSuchEpoch(Advised, ValueError):
+    """The run has not trained that many epochs."""
 
 
-class DamagedLater(files.Damaged, AdvisesCalls):
-    """A file of a run is damaged, and an epoch before it is whole."""
+class FolderTaken(Advised, FileExistsError):
+    """A run cannot begin in a folder that holds something else."""
 
-    def __init__(self, file: Path, why: str, folder: Path, epoch: int) -> None:
-        resume = Call("resume", folder, epoch)
-        super().__init__(
-            file,
-            why,
-            "restore it from a copy, or go on from the newest good one before it: "
-            f"{resume}, which drops what came later.",
-        )
-        self.calls = (resume,)
+
+class DamagedLater(Advised, files.Damaged):
+    """A file of a run is damaged, and an earlier checkpoint is good.
+
+    Args:
+        damaged: the file.
+        good: resumes the run from the newest good checkpoint before it.
+    """
+
+    def __init__(self, damaged: files.Damaged, good: Call) -> None:
+        before = "restore it from a copy, or go on from the newest good one before it: "
+        after = ", which drops what came later."
+        files.Damaged.__init__(self, damaged.file, damaged.why, f"{before}{good}{after}")
+        start = str(files.Damaged(damaged.file, damaged.why, before))
+        self.parts = (start, good, after)
