@@ -156,7 +156,7 @@ def read(part: Segment, least: int, most: int, root: Path) -> Columns:
         table.validate(full=True)
         return {name: _column(table[name], name in texts) for name in wanted}
     except (OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
-        raise files.Damaged(part.file, files._first_line(error)) from error
+        raise files.Damaged(part.file, files.first_line(error)) from error
 
 
 def _check_size(kind: Kind, said: Any, size: int) -> None:
