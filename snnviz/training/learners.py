@@ -22,8 +22,8 @@ from snnviz.structure import (
     scaled_parameters,
 )
 from snnviz.switcher import FreeFactors, Switcher, SwitcherConfig
+from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
-from snnviz.training.records import count_neurons_on
 from snnviz.training.schedule import Phase, Schedule
 
 Shrink = Callable[[], None]
