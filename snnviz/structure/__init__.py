@@ -3,19 +3,10 @@
 `graph.py` brings Torch-Pruning, which takes a second to import: it is imported where it is used.
 """
 
-from snnviz.structure.groups import (
-    Factors,
-    LayerCost,
-    Member,
-    NeuronWeights,
-    Size,
-    Switches,
-    SwitchGroup,
-    neuron_weights,
-    outgoing_lengths,
-    scaled_parameters,
-)
+from snnviz.structure.groups import Factors, LayerCost, Member, Size, Switches, SwitchGroup
+from snnviz.structure.scaling import scaled_parameters
 from snnviz.structure.tracing import describe, find_switches
+from snnviz.structure.weights import NeuronWeights, neuron_weights, outgoing_lengths
 
 __all__ = [
     "Factors",

@@ -13,15 +13,15 @@ behind it may give one; all activations of the switcher have none there.
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Factors = Mapping[str, Tensor]
-_Place = slice | Tensor  # where a layer's factors lie in the vector of all factors
+Place = slice | Tensor  # where a layer's factors lie in the vector of all factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +165,11 @@ class Switches:
 class _Places(NamedTuple):
     """By layer, where the factors of its channels lie in the vector of all factors, behind a 1."""
 
-    outputs: dict[str, _Place]
-    inputs: dict[str, _Place]
+    outputs: dict[str, Place]
+    inputs: dict[str, Place]
 
 
-def _put(places: dict[str, _Place], member: Member, channels: int, first: int) -> None:
+def _put(places: dict[str, Place], member: Member, channels: int, first: int) -> None:
     """Notes a layer's channels whose factors begin at `first`."""
     if member.covers(channels):
         places[member.layer] = slice(first, first + channels)
@@ -177,120 +177,6 @@ def _put(places: dict[str, _Place], member: Member, channels: int, first: int) -
     place = places.setdefault(member.layer, torch.zeros(channels, dtype=torch.int64))
     assert isinstance(place, Tensor)
     place[torch.from_numpy(member.channels)] = torch.from_numpy(first + member.neurons)
-
-
-def scaled_parameters(
-    network: nn.Module,
-    switches: Switches,
-    factors: Factors,
-    constant: bool = False,
-    phase: Literal["", "task", "switcher"] = "",
-) -> dict[str, Tensor]:
-    """The network's parameters with the factors multiplied in: {name: tensor}.
-
-    Names that are left out keep the network's own parameter when the result is given to
-    `torch.func.functional_call`. A gradient with respect to the factors flows through it.
-
-    Args:
-        network: the task network.
-        switches: its switch groups.
-        factors: {group name: (neurons,)}.
-        constant: take the network's parameters as constants, and name all of them.
-        phase: of a training step, for which factors are moved to the readers where that is less
-            work (see `SwitchGroup.moved`). Without one, an off neuron is itself exactly 0.
-    """
-    scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
-    vectors = [factors[name] for name in switches.groups]
-    every = torch.cat([torch.ones_like(vectors[0][:1]), *vectors])  # (1 + all neurons,)
-    outputs, inputs = switches._places[phase]
-    for layer in outputs | inputs:
-        out = _taken(every, outputs[layer]) if layer in outputs else None
-        for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
-            factor = None if out is None else out.view(-1, *(1,) * (parameter.ndim - 1))
-            if layer in inputs and name == "weight":
-                read = _taken(every, inputs[layer]).view(1, -1, *(1,) * (parameter.ndim - 2))
-                factor = read if factor is None else factor * read
-            if factor is not None:
-                value = parameter.detach() if constant else parameter
-                scaled[f"{layer}.{name}"] = value * factor
-    return scaled
-
-
-def _taken(every: Tensor, place: _Place) -> Tensor:
-    return every[place] if isinstance(place, slice) else every.index_select(0, place)
-
-
-class NeuronWeights(NamedTuple):
-    """What the switcher reads of a group."""
-
-    incoming: Tensor  # (neurons, fan_in): weights into each neuron, of all writers
-    scale: Tensor  # (neurons,): the norm's scale, or 1
-    shift: Tensor  # (neurons,): the norm's shift, or the bias, or 0
-
-
-def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
-    """The weights of a group's neurons, attached to the network's parameters."""
-    incoming, scales, shifts = [], [], []
-    for member, norm in zip(group.written_as, group.norms, strict=True):
-        layer: Any = network.get_submodule(member.layer)
-        last: Any = network.get_submodule(norm) if norm else layer
-        # In this order the weights of a channels_last convolution need not be copied.
-        rows = layer.weight.movedim(1, -1).flatten(1)  # (channels, fan_in)
-        ones = rows.new_ones(len(rows))
-        scale = last.weight if norm else ones  # (channels,)
-        shift = last.bias if last.bias is not None else 0 * ones
-        if not member.covers(group.neurons) or len(rows) != group.neurons:
-            rows, scale, shift = _by_neuron(member, group.neurons, rows, scale, shift)
-        incoming.append(rows)  # (neurons, fan_in)
-        scales.append(scale)
-        shifts.append(shift)
-    if len(incoming) == 1:
-        return NeuronWeights(incoming[0], scales[0], shifts[0])
-    return NeuronWeights(
-        torch.cat(incoming, 1), torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
-    )
-
-
-def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
-    """(neurons,): length of all weights by which other layers read each neuron, attached."""
-    squares: list[Tensor] = []
-    for member in group.read_as:
-        layer: Any = network.get_submodule(member.layer)
-        weight = layer.weight
-        if weight.ndim < 2:
-            continue  # a norm that reads: its scale is no connection
-        parts = getattr(layer, "groups", 1)
-        split = weight.reshape(parts, -1, *weight.shape[1:]).movedim(2, 1)  # (parts, in, out, …)
-        channels = split.flatten(2).square().sum(2).flatten()  # (inputs,)
-        index = torch.from_numpy(member.neurons).to(weight.device)
-        chosen = channels[torch.from_numpy(member.channels).to(weight.device)]
-        squares.append(chosen.new_zeros(group.neurons).index_add(0, index, chosen))
-    if not squares:
-        return next(network.parameters()).new_ones(group.neurons)
-    # A root's slope at 0 is infinite.
-    return torch.stack(squares).sum(0).clamp_min(1e-30).sqrt()
-
-
-def _by_neuron(
-    member: Member, neurons: int, rows: Tensor, scale: Tensor, shift: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sorts channels by neuron: those of one neuron stand side by side, 0 where there is none."""
-    index = torch.from_numpy(_channels_by_neuron(member, neurons, len(rows))).to(rows.device)
-    parts = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[index].flatten(1)
-    padded = torch.cat([torch.stack([scale, shift], 1), rows.new_zeros(1, 2)])[index].mean(1)
-    return parts, padded[:, 0], padded[:, 1]
-
-
-@lru_cache(maxsize=1024)
-def _channels_by_neuron(member: Member, neurons: int, channels: int) -> np.ndarray:
-    """(neurons, most channels of one): its channels, and `channels` where it has fewer."""
-    most = int(np.bincount(member.neurons, minlength=neurons).max())
-    place = np.full((neurons, most), channels)
-    filled = np.zeros(neurons, dtype=int)
-    for channel, neuron in zip(member.channels, member.neurons, strict=True):
-        place[neuron, filled[neuron]] = channel
-        filled[neuron] += 1
-    return place
 
 
 def _count(off: Mapping[str, np.ndarray], places: Iterable[tuple[str, np.ndarray]]) -> int:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz.structure.costs import with_costs
-from snnviz.structure.groups import Member, SwitchGroup, scaled_parameters
+from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.probe import NORMS
+from snnviz.structure.scaling import scaled_parameters
 
 
 def without_leaks(

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz.structure.costs import with_costs
-from snnviz.structure.groups import SwitchGroup, scaled_parameters
+from snnviz.structure.groups import SwitchGroup
 from snnviz.structure.leaks import drawn_at_random
+from snnviz.structure.scaling import scaled_parameters
 
 _DECADES = 3  # factors go up and down so far, for what saturates does not do so near 1
 _CLOSE = 1e-3  # of the greatest value; what a factor does not go through differs by far more

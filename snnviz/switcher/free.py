@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure import NeuronWeights
-from snnviz.switcher.switcher import ACTIVATIONS, SwitcherConfig
+from snnviz.switcher.activations import ACTIVATIONS
+from snnviz.switcher.config import SwitcherConfig
 
 
 class FreeFactors(nn.Module):

@@ -15,8 +15,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from snnviz import distributed
-from snnviz.structure import Switches, neuron_weights, outgoing_lengths, scaled_parameters
-from snnviz.switcher import FreeFactors, Switcher, SwitcherConfig
+from snnviz.structure import NeuronWeights, Switches, neuron_weights, scaled_parameters
+from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
 from snnviz.training.schedule import Phase, Schedule
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -198,16 +198,18 @@ class Learners:
     def _make_switcher(self, config: SwitcherConfig, seed: int) -> Any:
         if config.reads == "nothing":
             return FreeFactors({g.name: g.neurons for g in self.groups}, config)
-        fan_in = {g.name: neuron_weights(self.network, g).incoming.shape[1] for g in self.groups}
-        return Switcher(fan_in, config, seed, {g.name: g.neurons for g in self.groups})
+        if config.reads == "weights":
+            fan_in = {name: w.incoming.shape[1] for name, w in self._weights().items()}
+            return DirectionReader(fan_in, config, seed)
+        return Switcher(config, seed)
+
+    def _weights(self) -> dict[str, NeuronWeights]:
+        return {g.name: neuron_weights(self.network, g) for g in self.groups}
 
     def _read(self) -> Any:
         """What the switcher reads."""
-        config, net = self.switcher.config, self.network
-        if config.reads == "nothing":
-            return None
-        lengths = {g.name: outgoing_lengths(net, g) for g in self.groups if config.outgoing}
-        return self.switcher.read({g.name: neuron_weights(net, g) for g in self.groups}, lengths)
+        nothing = self.switcher.config.reads == "nothing"
+        return None if nothing else self.switcher.read(self._weights())
 
     def _constant_readings(self) -> Any:
         """Read once while the task network stays as it is: for a phase, and the factors after."""

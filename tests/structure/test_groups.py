@@ -165,9 +165,10 @@ def test_neuron_weights_against_the_reference(name: str) -> None:
     switches = find_switches(network, example(shape))
     theirs = reference.neuron_weights(network, LAYERS[name])
     for group in switches.groups.values():
-        for ours, other in zip(neuron_weights(network, group), theirs[group.name], strict=True):
-            torch.testing.assert_close(ours, other)
-            assert ours.shape[0] == group.neurons
+        found, wanted = neuron_weights(network, group), theirs[group.name]
+        for part in ("incoming", "scale", "shift", "outgoing"):
+            torch.testing.assert_close(getattr(found, part), getattr(wanted, part))
+            assert len(getattr(found, part)) == group.neurons
 
 
 # --- size ----------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""Where each group's neurons stand among those of all groups."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Layout:
+    """Where each group's neurons stand among those of all groups, as matrices.
+
+    Means within groups and their way back to the neurons are then products: one operation for all
+    groups, and the same result at every run on every device.
+    """
+
+    def __init__(self, counts: tuple[int, ...], like: Tensor) -> None:
+        self.counts, self._kind = counts, (like.device, like.dtype, type(like))
+        group = np.repeat(np.arange(len(counts)), counts)  # (N,)
+        sizes, ranks = np.array(counts)[:, None], np.arange(1, max(counts) + 1)
+        first = np.cumsum(counts)[:, None] - sizes
+        padded = np.where(ranks <= sizes, first + ranks - 1, len(group))
+        members = (group[:, None] == np.arange(len(counts))).astype(np.float32)
+        self.padded = torch.from_numpy(padded).to(like.device)  # (groups, most): or one past all
+        self.members = torch.from_numpy(members).to(like)  # (N, groups): 1 where a neuron belongs
+        self.sums = self.members.T.contiguous()  # (groups, N)
+        self.sizes = torch.from_numpy(sizes).to(like)  # (groups, 1)
+        self.ranks = torch.from_numpy(ranks).to(like)  # (most,)
+
+    def fits(self, counts: tuple[int, ...], like: Tensor) -> bool:
+        return self.counts == counts and self._kind == (like.device, like.dtype, type(like))
+
+    def means(self, x: Tensor) -> Tensor:
+        """(N, k) -> (groups, k)"""
+        return self.sums @ x / self.sizes
+
+    def centred(self, x: Tensor) -> Tensor:
+        """(N, k), each less its group's mean."""
+        return x - self.members @ self.means(x)
