@@ -85,9 +85,8 @@ def open_grid(browser: Browser, ratio: float) -> Page:
     page = context.new_page()
     lab = ROOT / "snnviz" / "lab"
     script = (lab / "neurons" / "grid.js").read_text(encoding="utf-8")
-    page.set_content(
-        f"<style>{(lab / 'neurons' / 'grid.css').read_text(encoding='utf-8')}</style><div id=grid></div>"
-    )
+    style = (lab / "neurons" / "grid.css").read_text(encoding="utf-8")
+    page.set_content(f"<style>{style}</style><div id=grid></div>")
     groups = json.dumps([list(item) for item in GROUPS.items()])
     widget = script.replace("export default", "const widget =")
     page.add_script_tag(content=f"{{{widget}\n{PAGE.replace('GROUPS', groups)}}}")

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import snnviz as sv
-from snnviz.training.learners import measured
+from snnviz.training.meter import measured
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 DATA = Path(__file__).parents[1] / "data"

@@ -18,7 +18,7 @@ from torch import nn
 
 from snnviz import distributed
 from snnviz.data import ImageData
-from snnviz.data.images import pick_device
+from snnviz.devices import pick_device
 from snnviz.history import History
 from snnviz.runs import Trainer, folder
 from snnviz.runs.config import RunConfig

@@ -1,12 +1,14 @@
 """The house: what the project promises about itself rather than about networks."""
 
 import ast
+import graphlib
 import itertools
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,58 @@ def test_imports_lead_up() -> None:
             if not inside and (other not in ORDER or ORDER.index(other) >= ORDER.index(own)):
                 wrong.append(f"{file.relative_to(ROOT)} imports {other}")
     assert not wrong
+
+
+def test_the_top_is_short_and_has_no_private_module() -> None:
+    entries = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 24
+    private = [path for path in PACKAGE.rglob("_*.py") if not path.name.startswith("__")]
+    assert private == []
+
+
+def _modules(folder: Path) -> dict[str, Path]:
+    """{dotted name: file} of a folder's modules; a folder is its `__init__.py`."""
+    found = {}
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = file
+    return found
+
+
+def _imports_among(source: str, modules: Iterable[str]) -> set[str]:
+    """Those of `modules` that a source imports when it runs; types alone do not count."""
+    tree, found = ast.parse(source), set()
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                found.add(inside if inside in modules else node.module)
+    return found & set(modules)
+
+
+FOLDERS = sorted(file.parent for file in PACKAGE.rglob("__init__.py") if file.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(PACKAGE)))
+def test_no_folder_imports_in_a_circle(folder: Path) -> None:
+    modules = _modules(folder)
+    graph = {
+        name: _imports_among(file.read_text(encoding="utf-8"), modules)
+        for name, file in modules.items()
+    }
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # a circle raises CycleError
+    assert set(order) == set(modules)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(PACKAGE)))
+def test_the_first_line_says_what_a_folder_is_and_imports(folder: Path) -> None:
+    first = (folder / "__init__.py").read_text(encoding="utf-8").split("\n")[0]
+    assert re.fullmatch(r'"""[A-Z].+; (imports|may import) .+\.("""|)', first), first
 
 
 def test_at_most_twelve_names() -> None:

@@ -15,11 +15,11 @@ from torch import nn
 
 from snnviz import distributed, rivals
 from snnviz.data import ImageData
+from snnviz.devices import random_state
 from snnviz.networks import network
 from snnviz.runs import Trainer
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
-from snnviz.training.learners import random_state
 from tests.reference import tiny_data
 from tests.runs.conftest import tiny_net
 

@@ -1,4 +1,4 @@
-"""The command line: `snnviz train`, `resume`, `fork`, `show`, `compact` and the others."""
+"""The command line: `snnviz train`, `resume`, `show` and the others; imports every folder."""
 
 import os
 import re

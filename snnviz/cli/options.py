@@ -22,7 +22,8 @@ from snnviz.data import NAMES
 from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import RunConfig, plain_name
+from snnviz.runs.config import RunConfig
+from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 

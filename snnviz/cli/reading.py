@@ -9,7 +9,8 @@ from snnviz.cli import sources
 from snnviz.cli.answers import Answer, rows
 from snnviz.runs import Trainer, table
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.folder import Past, at_ends, is_held, past
+from snnviz.runs.lock import is_held
+from snnviz.runs.past import Past, at_ends, past
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -21,7 +21,7 @@ from snnviz.cli.sources import OwnImages
 from snnviz.networks import network
 from snnviz.runs import NotSaved, Trainer
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.folder import pointer_of
+from snnviz.runs.past import pointer_of
 from snnviz.training import Schedule, TrainingStopped
 
 _AGREE_EVERY = 16  # steps after which several processes agree whether to stop

@@ -1,7 +1,9 @@
 """Images and labels as tensors, in seeded batches; imports only `checks` and `devices`."""
 
+from snnviz.data.batches import BatchOrder
 from snnviz.data.difficulty import choosing, harder
-from snnviz.data.images import NAMES, BatchOrder, ImageData, Source, Split, SplitName, load_data
+from snnviz.data.images import ImageData, Source, Split, SplitName
+from snnviz.data.loading import NAMES, load_data
 
 __all__ = [
     "NAMES",

@@ -8,15 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from snnviz import distributed
-from snnviz.checks import whole
 from snnviz.data import checks, pixels, sources
+from snnviz.devices import pick_device
 
-NAMES = ("fashion-mnist", *sources.TORCHVISION)
 SplitName = Literal["train", "test", "holdout"]
 HOLDOUT_SEED = 0  # fixed: every run holds out the same images
 
@@ -261,113 +258,6 @@ class ImageData:
             device=device,
             augment=augment,
         )
-
-
-def load_data(
-    name: str,
-    device: str | torch.device = "auto",
-    holdout: int | float = 0,
-    *,
-    augment: str = "none",
-    folder: str | os.PathLike[str] | None = None,
-) -> ImageData:
-    """A known data set: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn.
-
-    Fashion-MNIST comes with the project. The others are downloaded once, through torchvision,
-    into a folder of that name. Both are looked for in `folder`, else in $SNNVIZ_DATA, else in the
-    checkout's data/, else in ./data. `holdout` is how many training images are set aside, or
-    their share. Raises FileNotFoundError with the files expected, ValueError for damaged ones.
-    """
-    if name not in NAMES:
-        raise ValueError(
-            f"name must be one of {', '.join(NAMES)}, got {name!r}. "
-            "For other data use ImageData.from_tensors, from_dataset or from_folder."
-        )
-    pick_device(device)
-    checks.augment(augment)
-    place = sources.data_folder(folder)
-    if name == "fashion-mnist":
-        train, test = sources.fashion_mnist(place)
-        make, classes = ImageData.from_tensors, sources.FASHION_CLASSES
-    else:
-        train, test, classes = sources.torchvision_sets(name, place)
-        make = ImageData.from_dataset
-    made = make(
-        train, test, holdout=holdout, classes=classes, name=name, device=device, augment=augment
-    )
-    return replace(made, source=Source(name, holdout, augment))
-
-
-def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name, with its number; "auto" is cuda, else mps, else cpu.
-
-    Under torchrun "cuda" is the process's own GPU, and "auto" is never mps.
-
-    Raises ValueError for a device that this machine does not have.
-    """
-    if device == "auto":
-        mps = "mps" if torch.backends.mps.is_available() and not distributed.several() else "cpu"
-        device = "cuda" if torch.cuda.is_available() else mps
-    if str(device) == "cuda":
-        device = distributed.own_gpu()
-    try:
-        return torch.empty(0, device=torch.device(device)).device
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        here += ["mps"] if torch.backends.mps.is_available() else []
-        raise ValueError(
-            f"device must be auto or one that this machine has ({', '.join(here)}), "
-            f'got {str(device)!r}. Use device="auto" to take the fastest.'
-        ) from error
-
-
-class BatchOrder:
-    """Endless seeded shuffling of n rows; all its state is a counter.
-
-    Batch k of pass e is rows k*b to (k+1)*b of a permutation drawn from (seed, e); the last
-    n % b rows wait for other passes. Fewer rows than batch_size make batches of n.
-
-    >>> order = BatchOrder(n=10, batch_size=4, seed=0)
-    >>> order.batches_per_epoch, len(order.next()[0]), order.state_dict()
-    (2, 4, {'seed': 0, 'drawn': 1})
-    """
-
-    def __init__(self, n: int, batch_size: int, seed: int = 0) -> None:
-        for argument, value, least in (("n", n, 1), ("batch_size", batch_size, 1)):
-            whole(argument, value, least)
-        self.n, self.batch_size = n, min(batch_size, n)
-        self.load_state_dict({"seed": seed, "drawn": 0})
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return self.n // self.batch_size
-
-    def next(self) -> tuple[Tensor, torch.Generator]:
-        """The next batch's rows (b,), int64 on the CPU, and a generator to augment it with."""
-        epoch, k = divmod(self.drawn, self.batches_per_epoch)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = torch.randperm(self.n, generator=_generator(self.seed, 0, epoch))  # (n,)
-        rows = self._order[k * self.batch_size : (k + 1) * self.batch_size]
-        generator = _generator(self.seed, 1, self.drawn)
-        self.drawn += 1
-        return rows, generator
-
-    def state_dict(self) -> dict[str, int]:
-        return {"seed": self.seed, "drawn": self.drawn}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where `state_dict` was taken; n and batch_size must be what they were."""
-        for key in ("seed", "drawn"):
-            whole(key, state.get(key), 0)
-        self.seed, self.drawn = state["seed"], state["drawn"]
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
-
-
-def _generator(seed: int, use: int, number: int) -> torch.Generator:
-    """A CPU generator of its own for each number; hashed, as nearby seeds must not be alike."""
-    state = np.random.SeedSequence((seed, use, number)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
 
 
 def _shape(images: Tensor) -> str:

@@ -1,4 +1,6 @@
-"""What the runs of a study say, in numbers: rows of `snnviz.sweep.read` in, tables out.
+"""What the runs of a study say, in numbers; imports only `checks`.
+
+Rows of `snnviz.sweep.read` go in, tables come out.
 
 Every function takes a DataFrame with a row a run. Failed runs are left out and counted, a run that
 stands in several studies counts once, and what too few runs cannot tell is NaN. `claims`

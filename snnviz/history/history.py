@@ -6,7 +6,7 @@ them in files that any program can read.
 
 import operator
 import os
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnviz import files
-from snnviz.history import rows, tables
+from snnviz.history import store, tables
 from snnviz.history.pointer import NAME as POINTER
 from snnviz.history.pointer import Note, Pointer
 from snnviz.history.rows import EPOCH_COLUMNS, STEP_COLUMNS
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 EVENT_COLUMNS = ("epoch", "step", "event", "group", "neuron", "detail")
-MERGED = 50  # epochs that are written into one file together, once there are so many
 
 
 class History:
@@ -263,15 +262,10 @@ class History:
             Damaged: a file is not what was written.
             Newer: the folder is from a newer version.
         """
-        for left in reversed(range(_PATIENCE)):
-            pointer = Pointer.read(folder)
-            try:
-                return cls._read(folder, pointer, epochs), pointer
-            except (FileNotFoundError, files.Damaged):
-                # A run that is under way may have put other files in their place meanwhile.
-                if not left or Pointer.read(folder) == pointer:
-                    raise
-        raise AssertionError("never reached")
+        stored, pointer = store.read(folder, epochs)
+        history = cls(pointer.groups)
+        history._steps, history._epochs, history._notes = stored
+        return history, pointer
 
     def frozen(self) -> "History":
         """A copy that does not grow while it is written: the trainer may add meanwhile."""
@@ -289,33 +283,15 @@ class History:
 
         Full runs of 50 epochs share a file. The names are settled.
         """
-        made, fits = [], sum(self.groups.values()) * MERGED <= tables.MOST_ROWS
-        while first <= last:
-            end = min(last, (first - 1) // MERGED * MERGED + MERGED) if fits else first
-            made += [self.write_table(kind, folder, first, end) for kind in tables.KINDS]
-            first = end + 1
-        total, start = len(self._steps), self._first_step(self.n_epochs + 1)
-        if start < total:
-            unfinished = rows.step_columns(self._steps[start:])
-            made.append(tables.written("unfinished", start + 1, total, unfinished, folder))
-        files.settle(folder)
-        return made
+        return store.write_tables(self._stored, self.groups, folder, first, last)
 
     def write_table(self, kind: tables.Kind, folder: Path, first: int, last: int) -> tables.Segment:
         """Writes one kind of epochs `first` to `last` into one file."""
-        part = self._epochs[first - 1 : last]
-        if kind == "factors":
-            columns = rows.factor_columns(self.groups, first, [values for _, values in part])
-        elif kind == "epochs":
-            columns = rows.epoch_columns([row for row, _ in part])
-        else:
-            steps = self._steps[self._first_step(first) : self._first_step(last + 1)]
-            columns = rows.step_columns(steps)
-        return tables.written(kind, first, last, columns, folder)
+        return store.write_table(self._stored, self.groups, kind, folder, first, last)
 
-    def _first_step(self, epoch: int) -> int:
-        """The index of the first step of an epoch."""
-        return bisect_left(self._steps, epoch, key=lambda row: row[1])
+    @property
+    def _stored(self) -> store.Stored:
+        return store.Stored(self._steps, self._epochs, self._notes)
 
     def _stacked(self, epochs: Sequence[tuple[tuple, dict[str, np.ndarray]]]) -> dict:
         """{group: (epochs, neurons)}"""
@@ -326,41 +302,6 @@ class History:
             else np.zeros((0, n), np.float32)
             for group, n in self.groups.items()
         }
-
-    @classmethod
-    def _read(cls, folder: Path, pointer: Pointer, epochs: int | None) -> "History":
-        history, found = cls(pointer.groups), tables.found_in(folder)
-        n = pointer.epochs if epochs is None else min(epochs, pointer.epochs)
-        for part in tables.chosen(found, "epochs", n, folder):
-            history._epochs += [(row, {}) for row in rows.epochs_of(part, folder)]
-        for part in tables.chosen(found, "factors", n, folder):
-            ends = rows.factors_of(part, history.groups, folder)
-            for (_, values), end in zip(history._epochs[part.first - 1 :], ends, strict=False):
-                values.update(end)
-        del history._epochs[n:]
-        for part in tables.chosen(found, "steps", n, folder):
-            history._steps += rows.steps_of(part, pointer.steps - len(history._steps), folder)
-        history._notes = list(pointer.notes)
-        del history._steps[history._first_step(n + 1) :]
-        if epochs is not None:
-            return history
-        done = len(history._steps)
-        if done < pointer.steps:
-            ends = {(p.first, p.last): p for p in found if p.kind == "unfinished"}
-            if (rest := ends.get((done + 1, pointer.steps))) is None:
-                raise files.Damaged(folder, f"the steps from {done + 1} on are missing")
-            history._steps += rows.steps_of(rest, pointer.steps - done, folder)
-        if len(history._steps) != pointer.steps:
-            raise files.Damaged(folder, f"it has {len(history._steps)} steps, not {pointer.steps}")
-        return history
-
-
-def last_epoch(folder: Path) -> dict[str, Any] | None:
-    """The epoch columns of the last epoch in a folder, without reading the others; None: none."""
-    n = Pointer.read(folder).epochs
-    parts = tables.chosen(tables.found_in(folder), "epochs", n, folder)
-    last = [row for part in parts[-1:] for row in rows.epochs_of(part, folder)]
-    return dict(zip(EPOCH_COLUMNS, last[n - parts[-1].first], strict=True)) if last else None
 
 
 def _is_ours(name: str) -> bool:
@@ -373,7 +314,6 @@ def _frame(rows: Sequence[tuple], columns: Sequence[str]) -> "DataFrame":
     return pd.DataFrame.from_records(list(rows), columns=list(columns))
 
 
-_PATIENCE = 5  # times that a folder is read anew because its writer was quicker
 _EPOCH_TYPES: dict[str, Callable[[Any], int | float]] = {
     name: operator.index if kind == "int64" else float
     for name, kind in tables.COLUMNS["epochs"].items()

@@ -1,4 +1,4 @@
-"""The lab: a trainer run by hand in a notebook."""
+"""The lab: a trainer run by hand in a notebook; imports every folder but `cli`."""
 
 try:
     import ipywidgets as _ipywidgets

@@ -1,4 +1,7 @@
-"""Task networks by name. Any other `torch.nn.Module` from images to class scores serves as well."""
+"""Task networks by name; imports only `data`.
+
+Any other `torch.nn.Module` from images to class scores serves as well.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,6 @@
-"""One function a figure: a `History`, or the rows of a study, in, matplotlib `Axes` out.
+"""One function a figure; imports only `checks`, `history` and `evidence`.
+
+A `History`, or the rows of a study, go in, matplotlib `Axes` come out.
 
 With `ax=None` a function draws into a figure of its own at the width of a paper's column, so that
 what is seen is what is printed. That figure is not one of pyplot's: it may be made in any thread,

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from snnviz.structure import Factors, scaled_parameters
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Learners, Schedule
-from snnviz.training.learners import measured, neurons_on, trainable, update
+from snnviz.training.meter import measured, neurons_on
+from snnviz.training.optimizers import trainable, update
 
 
 class JointLearners(Learners):

@@ -1,7 +1,8 @@
-"""Runs that survive: kept in a folder, resumed, revisited, forked and compared."""
+"""Runs kept in folders: resumed, revisited, forked, compared; imports `training` and before."""
 
 from snnviz.runs.compare import compare, table
-from snnviz.runs.folder import InUse, NotSaved
+from snnviz.runs.layout import NotSaved
+from snnviz.runs.lock import InUse
 from snnviz.runs.trainer import Trainer
 
 __all__ = ["InUse", "NotSaved", "Trainer", "compare", "table"]

@@ -12,7 +12,9 @@ from snnviz.history.pointer import NAME as POINTER
 from snnviz.history.pointer import Pointer
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.config import RunConfig
-from snnviz.runs.folder import HISTORY, is_held, past, pointer_of
+from snnviz.runs.layout import HISTORY
+from snnviz.runs.lock import is_held
+from snnviz.runs.past import past, pointer_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,24 +1,20 @@
 """`config.json`: all that a run is made from, and where it was made."""
 
-import hashlib
 import json
 import math
-import os
-import platform
-import re
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snnviz import checks, files
 from snnviz.data import NAMES, ImageData, Source, load_data
 from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
+from snnviz.runs.fields import one_of, patterns, plain_name, table, text, texts, whole
+from snnviz.runs.fingerprints import differing, images_of, now, surroundings, tensors_of
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule, Trainer
 
@@ -126,7 +122,7 @@ class RunConfig:
             )
         content = files.parse_json(file, files.read(file, _MOST_BYTES, folder))
         try:
-            format = _whole(content.pop("format"), 1)
+            format = whole(content.pop("format"), 1)
             if format > FORMAT:
                 raise files.Newer(f"the file {str(file)!r}", format, FORMAT)
             return cls(**_checked(content))
@@ -159,7 +155,7 @@ class RunConfig:
                     f"{error} Or pass data=load_data({self.data.name!r}, folder=...)."
                 ) from error
         checks.kind_of("data", given, ImageData, "a snnviz.ImageData", how)
-        for name, (mine, its) in _differing(self.images, images_of(given)).items():
+        for name, (mine, its) in differing(self.images, images_of(given)).items():
             raise ValueError(
                 f"data is not that of this run: its {name} is {its}, and the run's is {mine}. {how}"
             )
@@ -173,7 +169,7 @@ class RunConfig:
                 raise ValueError(f"this run was made with a network of your own. {how}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
         checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
-        for name, (mine, its) in _differing(self.tensors, tensors_of(given)).items():
+        for name, (mine, its) in differing(self.tensors, tensors_of(given)).items():
             raise ValueError(
                 f"network is not that of this run: its tensor {name!r} is {its}, "
                 f"and the run's is {mine}. {how}"
@@ -198,73 +194,6 @@ class RunConfig:
         )
 
 
-# --- fingerprints -----------------------------------------------------------------------------
-
-
-def tensors_of(module: nn.Module) -> dict[str, str]:
-    """{name: dtype and shape} of a module's state."""
-    return {name: _shape(tensor) for name, tensor in module.state_dict().items()}
-
-
-def images_of(data: ImageData) -> dict[str, str]:
-    """What makes data the same: counts, shapes, classes, augmentation, and hashes of each split."""
-    found = {"augment": data.augment, "number of classes": str(data.n_classes)}
-    for name in ("train", "test", "holdout"):
-        split = getattr(data, name)
-        if split is None:
-            found[f"{name} split"] = "none"
-            continue
-        found[f"{name} split"] = f"{_shape(split.images)}, {_hash(split.images, split.labels)}"
-    return found
-
-
-def surroundings(device: torch.device) -> dict[str, str | int]:
-    """Versions, device and threads."""
-    kind = device.type
-    if kind == "cuda":
-        kind += f" ({torch.cuda.get_device_name(device)})"
-    packages = {name: _version(name) for name in ("snnviz", "torch", "torchvision", "numpy")}
-    return {
-        **packages,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": kind,
-        "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
-        "process": os.getpid(),
-    }
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _shape(tensor: Tensor) -> str:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return f"{dtype} {'x'.join(map(str, tensor.shape))}".rstrip()
-
-
-def _hash(*tensors: Tensor) -> str:
-    found = hashlib.sha256()
-    for tensor in tensors:
-        array: Any = tensor.cpu().contiguous().numpy()
-        found.update(memoryview(array).cast("B"))
-    return found.hexdigest()[:16]
-
-
-def _differing(mine: dict[str, str], its: dict[str, str]) -> dict[str, tuple[str, str]]:
-    names = dict.fromkeys([*mine, *its])
-    pairs = {name: (mine.get(name, "missing"), its.get(name, "missing")) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
 # --- checks of what was read ------------------------------------------------------------------
 
 
@@ -274,28 +203,28 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"it has no field {others[0][:40]!r}; it has {', '.join(known)}")
     source, made, parent = content["data"], content["network"], content["parent"]
     return {
-        "schedule": Schedule().replace(**_table(content, "schedule")),
-        "switcher": SwitcherConfig(**_table(content, "switcher")),
-        "seed": _whole(content["seed"], 0),
-        "precision": _one_of("precision", content["precision"], ("float32", "bfloat16")),
-        "exclude": _patterns(content, "exclude"),
+        "schedule": Schedule().replace(**table(content, "schedule")),
+        "switcher": SwitcherConfig(**table(content, "switcher")),
+        "seed": whole(content["seed"], 0),
+        "precision": one_of("precision", content["precision"], ("float32", "bfloat16")),
+        "exclude": patterns(content, "exclude"),
         # Runs of before this could be asked for have none.
-        "weighted": _patterns({"weighted": []} | content, "weighted"),
-        "keep_every": _whole(content["keep_every"], 1),
-        "network": None if made is None else _recipe(_table(content, "network")),
-        "tensors": _texts(content, "tensors"),
-        "data": None if source is None else _source(_table(content, "data")),
-        "images": _texts(content, "images"),
-        "made_with": _surroundings(_table(content, "made_with")),
-        "parent": None if parent is None else _parent(_table(content, "parent")),
-        "created": _text("created", content["created"]),
+        "weighted": patterns({"weighted": []} | content, "weighted"),
+        "keep_every": whole(content["keep_every"], 1),
+        "network": None if made is None else _recipe(table(content, "network")),
+        "tensors": texts(content, "tensors"),
+        "data": None if source is None else _source(table(content, "data")),
+        "images": texts(content, "images"),
+        "made_with": _surroundings(table(content, "made_with")),
+        "parent": None if parent is None else _parent(table(content, "parent")),
+        "created": text("created", content["created"]),
     }
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:
-    name = _one_of("network.name", values["name"], NETWORKS)
+    name = one_of("network.name", values["name"], NETWORKS)
     check_width(name, values["width"])
-    return Recipe(name, _whole(values["seed"], 0), float(values["width"]))
+    return Recipe(name, whole(values["seed"], 0), float(values["width"]))
 
 
 def _source(values: dict[str, Any]) -> Source:
@@ -303,12 +232,12 @@ def _source(values: dict[str, Any]) -> Source:
     number = isinstance(holdout, int | float) and not isinstance(holdout, bool)
     if not number or not 0 <= holdout < math.inf:
         raise ValueError(f"data.holdout must be a number of at least 0, got {holdout!r}")
-    name = _one_of("data.name", values["name"], NAMES)
-    return Source(name, holdout, _one_of("data.augment", values["augment"], AUGMENTS))
+    name = one_of("data.name", values["name"], NAMES)
+    return Source(name, holdout, one_of("data.augment", values["augment"], AUGMENTS))
 
 
 def _parent(values: dict[str, Any]) -> Parent:
-    return Parent(plain_name("parent.run", values["run"]), _whole(values["epoch"], 0))
+    return Parent(plain_name("parent.run", values["run"]), whole(values["epoch"], 0))
 
 
 def _surroundings(values: dict[str, Any]) -> dict[str, str | int]:
@@ -316,58 +245,3 @@ def _surroundings(values: dict[str, Any]) -> dict[str, str | int]:
         if not isinstance(values[name], str | int):
             raise ValueError(f"made_with.{name} must be text or a number, got {values[name]!r}")
     return values
-
-
-def plain_name(argument: str, value: Any) -> str:
-    """A name of a folder beside another: no path.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    plain = isinstance(value, str) and re.fullmatch(r"[^/\\:\x00-\x1f]{1,200}", value)
-    if not plain or value != value.strip() or value.startswith(".") or value.endswith("."):
-        raise ValueError(
-            f"{argument} must be the plain name of a folder, without / and not beginning or "
-            f"ending with a dot, got {value!r}."
-        )
-    return value
-
-
-def _table(content: dict[str, Any], name: str) -> dict[str, Any]:
-    if not isinstance(content[name], dict):
-        raise ValueError(f"{name} must be an object, got {str(content[name])[:40]!r}")
-    return content[name]
-
-
-def _list(content: dict[str, Any], name: str) -> list[Any]:
-    if not isinstance(content[name], list):
-        raise ValueError(f"{name} must be a list, got {str(content[name])[:40]!r}")
-    return content[name]
-
-
-def _patterns(content: dict[str, Any], name: str) -> tuple[str, ...]:
-    return tuple(_text(name, pattern) for pattern in _list(content, name))
-
-
-def _texts(content: dict[str, Any], name: str) -> dict[str, str]:
-    table = _table(content, name)
-    return {key: _text(f"{name}.{key}", value) for key, value in table.items()}
-
-
-def _text(argument: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{argument} must be text, got {str(value)[:40]!r}")
-    return value
-
-
-def _one_of(argument: str, value: Any, allowed: Any) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(f"{argument} must be one of {names}, got {str(value)[:40]!r}")
-    return value
-
-
-def _whole(value: Any, least: int) -> int:
-    if type(value) is not int or not least <= value < 2**63:
-        raise ValueError(f"a whole number of at least {least} is expected, got {str(value)[:40]!r}")
-    return value

@@ -13,7 +13,7 @@ from snnviz.data import ImageData
 from snnviz.history import tables
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
-from snnviz.runs.folder import Past, at_ends, past
+from snnviz.runs.past import Past, at_ends, past
 from snnviz.training import Trainer
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker

@@ -11,12 +11,14 @@ from typing import Any
 
 from snnviz import files
 from snnviz.history import History, tables
-from snnviz.history.history import MERGED
 from snnviz.history.pointer import NAME as POINTER
 from snnviz.history.pointer import Pointer
+from snnviz.history.store import MERGED
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
-from snnviz.runs.folder import CHECKPOINTS, HISTORY, Lock, append, at_ends, belongs, best_epoch
+from snnviz.runs.layout import CHECKPOINTS, HISTORY, append
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends, belongs, best_epoch
 
 
 class Record:

@@ -16,19 +16,13 @@ from snnviz.history import tables
 from snnviz.runs import reading
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import Parent, RunConfig, now, plain_name, surroundings
-from snnviz.runs.folder import (
-    Lock,
-    append,
-    at_ends,
-    check_new,
-    free_name,
-    has_begun,
-    make_new,
-    pointer_of,
-    saving,
-    unmake,
-)
+from snnviz.runs.config import Parent, RunConfig
+from snnviz.runs.fields import plain_name
+from snnviz.runs.fingerprints import now, surroundings
+from snnviz.runs.folder import check_new, free_name, has_begun, make_new, unmake
+from snnviz.runs.layout import append, saving
+from snnviz.runs.lock import Lock
+from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.record import Record
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule, StepRecord, TrainingStopped

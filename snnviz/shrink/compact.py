@@ -8,82 +8,22 @@ on real images: a network that differs is never handed out.
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from snnviz.shrink.branches import without_branches
+from snnviz.shrink.comparing import compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
-from snnviz.shrink.narrow import keep_one, remove, staying
-from snnviz.structure import Size, Switches, find_switches, scaled_parameters
+from snnviz.shrink.narrow import keep_one, remove
+from snnviz.shrink.report import CompactReport
+from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.structure.probe import check_arguments, copied, running
 from snnviz.training import Trainer
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
-
-
-class OutputsDiffer(RuntimeError):
-    """The smaller network would not give what the larger one gives."""
-
-
-@dataclass(frozen=True)
-class CompactReport:
-    """What compacting did.
-
-    Attributes:
-        widths: {layer: (units or channels before, after)}, of layers that were made narrower, or
-            taken out (0 after).
-        before, after: parameters and MACs.
-        bytes_before, bytes_after: on disk, of the file of tensors that `save_compact` writes.
-        latency: {batch size: time of the smaller network / time of the larger}, measured.
-        difference: greatest output difference, as a share of the largest output.
-        images: how many images that was measured on.
-        removed: {group that is wholly off: layers that were taken out with it}.
-        kept: {group, or layer that writes a part of one, that is wholly off: why one zeroed neuron
-            of it was kept}.
-    """
-
-    widths: dict[str, tuple[int, int]]
-    before: Size
-    after: Size
-    bytes_before: int
-    bytes_after: int
-    latency: dict[int, float]
-    difference: float
-    images: int
-    removed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
-
-    def frame(self) -> "DataFrame":
-        """A row for each layer that was made narrower: layer, before, after."""
-        import pandas as pd
-
-        rows = [(name, *widths) for name, widths in self.widths.items()]
-        return pd.DataFrame(rows, columns=["layer", "before", "after"])
-
-    def __str__(self) -> str:
-        lines = [
-            f"parameters {self.before.parameters:,} → {self.after.parameters:,}"
-            f" ({self.after.parameters / self.before.parameters:.1%})",
-            f"MACs       {self.before.macs:,} → {self.after.macs:,}"
-            f" ({self.after.macs / max(self.before.macs, 1):.1%})",
-            f"size       {self.bytes_before:,} → {self.bytes_after:,} bytes on disk",
-            f"difference {self.difference:.1e} of the largest output, on {self.images} images",
-        ]
-        lines += [f"latency    {r:.2f} of before, batch {b}" for b, r in self.latency.items()]
-        for name, layers in self.removed.items():
-            gone = f"taken out: {', '.join(layers)}" if layers else "gone with the branch it was in"
-            lines.append(f"{name} is wholly off, {gone}")
-        for name, why in self.kept.items():
-            lines.append(f"{name} is wholly off, one zeroed neuron of it was kept: {why}")
-        return "\n".join(lines)
 
 
 def compact(
@@ -149,7 +89,7 @@ def compact(
     removed, kept = {}, {}
     if wholly and _runs(small, example):
         small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
-    difference = _compare(expected, switches, folded, small, off, example, tolerance)
+    difference = compare_outputs(expected, switches, folded, small, off, example, tolerance)
     report = CompactReport(
         widths=_widths(folded, small),
         before=switches.size(),
@@ -207,7 +147,7 @@ def _in_modes_of(network: nn.Module, small: nn.Module) -> nn.Module:
 
 
 def _runs(network: nn.Module, example: Tensor) -> bool:
-    """If not, `_compare` says so."""
+    """If not, `compare_outputs` says so."""
     try:
         with torch.no_grad():
             network(example[:1])
@@ -249,74 +189,6 @@ def _folded(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor
     for name, parameter in folded.named_parameters():
         parameter.data.copy_(scaled[name])
     return folded
-
-
-@torch.no_grad()
-def _compare(
-    expected: Tensor,
-    switches: Switches,
-    folded: nn.Module,
-    small: nn.Module,
-    off: Mapping[str, np.ndarray],
-    example: Tensor,
-    tolerance: float,
-) -> float:
-    scale = float(expected.abs().max())
-    try:
-        difference = float((small(example) - expected).abs().max()) / max(scale, 1e-30)
-    except RuntimeError as error:
-        raise OutputsDiffer(
-            f"The smaller network does not run ({error}). Exclude the layers concerned "
-            "with find_switches(network, example, exclude=[…])."
-        ) from error
-    if not difference <= tolerance:
-        raise OutputsDiffer(
-            f"The smaller network's outputs would differ by {difference:.1e} of the largest "
-            f"output, and {tolerance:g} is allowed. The difference begins at "
-            f"{_first_difference(folded, small, switches, off, example, tolerance)}."
-        )
-    return difference
-
-
-def _first_difference(
-    folded: nn.Module,
-    small: nn.Module,
-    switches: Switches,
-    off: Mapping[str, np.ndarray],
-    example: Tensor,
-    tolerance: float,
-) -> str:
-    """The first layer whose remaining channels differ."""
-    before, after = _outputs(folded, example), _outputs(small, example)
-    rows, _ = staying(switches, off)
-    for name, expected in before.items():
-        came = after.get(name)  # None: taken out
-        dim = -1 if isinstance(folded.get_submodule(name), nn.Linear) else 1
-        if name in rows:
-            stay = torch.from_numpy(np.flatnonzero(rows[name]))
-            expected = expected.index_select(dim, stay.to(expected.device))
-        if came is None or came.shape != expected.shape:
-            continue
-        if float((came - expected).abs().max()) > tolerance * float(expected.abs().max()):
-            return f"layer {name}"
-    return "the network's end"
-
-
-def _outputs(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    handles = [
-        module.register_forward_hook(
-            lambda _, __, output, name=name: found.setdefault(name, output)
-        )
-        for name, module in network.named_modules()
-        if name and not list(module.children()) and list(module.parameters(recurse=False))
-    ]
-    try:
-        network(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
 
 
 def _widths(before: nn.Module, after: nn.Module) -> dict[str, tuple[int, int]]:

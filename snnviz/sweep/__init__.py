@@ -1,4 +1,4 @@
-"""Sweeps: grids of runs on Ray, into one Parquet file, a row a run.
+"""Sweeps: many runs on Ray, a row a run in one Parquet file; imports `rivals` and before.
 
 from snnviz import sweep
 

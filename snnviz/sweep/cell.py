@@ -15,11 +15,10 @@ import numpy as np
 import torch
 
 from snnviz import files, rivals
-from snnviz.data import ImageData, load_data
-from snnviz.data.difficulty import choosing, harder
+from snnviz.data import ImageData, choosing, harder, load_data
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.networks import network
-from snnviz.runs.config import now, surroundings
+from snnviz.runs.fingerprints import now, surroundings
 from snnviz.structure import Switches, find_switches
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule, Trainer, TrainingStopped

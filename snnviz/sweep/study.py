@@ -13,6 +13,7 @@ from typing import Any
 from snnviz import files
 from snnviz.data import NAMES
 from snnviz.data.checks import AUGMENTS
+from snnviz.devices import PRECISIONS
 from snnviz.networks import NETWORKS, check_width
 from snnviz.sweep import fields
 from snnviz.sweep.cell import AXES, Cell, Conditions
@@ -20,7 +21,6 @@ from snnviz.sweep.fields import Table
 from snnviz.sweep.methods import Method, read_methods
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
-from snnviz.training.learners import PRECISIONS
 
 SWITCHED = "switched"  # the method whose runs are references
 

@@ -5,8 +5,8 @@ in a switcher step the task network is constant and the switcher moves.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from snnviz import distributed
 from snnviz.structure import NeuronWeights, Switches, neuron_weights, scaled_parameters
 from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
+from snnviz.training.meter import measured, neurons_on
+from snnviz.training.optimizers import adjusted, make_optimizer, trainable, update
 from snnviz.training.schedule import Phase, Schedule
-
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Learners:
@@ -165,10 +165,10 @@ class Learners:
 
     def renew_optimizers(self, schedule: Schedule) -> None:
         """Takes the optimizers' settings from the schedule, and new optimizers where it says so."""
-        task = _optimizer(schedule, "task", trainable(self.network))
-        switcher = _optimizer(schedule, "switcher", trainable(self.switcher))
-        self.task_optimizer = _adjusted(getattr(self, "task_optimizer", None), task)
-        self.switcher_optimizer = _adjusted(getattr(self, "switcher_optimizer", None), switcher)
+        task = make_optimizer(schedule, "task", trainable(self.network))
+        switcher = make_optimizer(schedule, "switcher", trainable(self.switcher))
+        self.task_optimizer = adjusted(getattr(self, "task_optimizer", None), task)
+        self.switcher_optimizer = adjusted(getattr(self, "switcher_optimizer", None), switcher)
 
     def state_dict(self) -> dict[str, Any]:
         """Both networks, both optimizers and the factors in force; a copy."""
@@ -240,87 +240,7 @@ class Learners:
         return torch.autocast(self.device.type, torch.bfloat16)
 
 
-def pick_precision(precision: str, device: torch.device) -> str:
-    """ "float32" or "bfloat16": what "auto" means on this device."""
-    if precision not in PRECISIONS:
-        allowed = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {allowed}, got {precision!r}.")
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":  # AMX multiplies bfloat16 in hardware; without it float32 is faster
-        fast = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    else:
-        fast = False
-    return "bfloat16" if fast else "float32"
-
-
-@contextmanager
-def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random state is ours within, seeded by the step, and the user's again after.
-
-    Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
-    anywhere. Of several processes each draws for itself.
-    """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        # The ranks' seeds lie far apart in 32 bits, for the CPU's generator looks at no more.
-        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
-        yield
-
-
 class _InForce(NamedTuple):
     free: dict[str, Tensor]  # the switcher's own
     factors: dict[str, Tensor]  # with the pins
     on: Tensor  # (groups,)
-
-
-def _optimizer(
-    schedule: Schedule, phase: Phase, parameters: list[nn.Parameter]
-) -> torch.optim.Optimizer:
-    plan = schedule
-    if phase == "task":
-        kind, lr, momentum = plan.task_optimizer, plan.task_lr, plan.task_momentum
-        decay = plan.task_weight_decay
-    else:
-        kind, lr, momentum = plan.switcher_optimizer, plan.switcher_lr, plan.switcher_momentum
-        decay = 0.0
-    # One kernel for all parameters instead of several each. Only real devices have it.
-    fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
-    if kind == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum, weight_decay=decay, fused=fused)
-    return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=fused)
-
-
-def _adjusted(
-    old: torch.optim.Optimizer | None, new: torch.optim.Optimizer
-) -> torch.optim.Optimizer:
-    """The old optimizer, momentum and all, with new settings; the new one if of another kind."""
-    if type(old) is not type(new):
-        return new
-    assert old is not None
-    for group, settings in zip(old.param_groups, new.param_groups, strict=True):
-        group.update({name: value for name, value in settings.items() if name != "params"})
-    return old
-
-
-def update(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-
-
-def trainable(network: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-def neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
-    """(groups,): counted on the device, where NaN counts as off."""
-    return torch.stack([(s > 0).sum() for s in factors.values()])
-
-
-def measured(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
-    """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
-    accuracy = (scores.detach().argmax(1) == labels).float().mean()
-    return torch.cat([torch.stack([loss.detach(), accuracy]), on])

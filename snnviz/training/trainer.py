@@ -8,8 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,64 +16,19 @@ from torch.nn import functional as F
 
 from snnviz import checks, distributed
 from snnviz.data import BatchOrder, ImageData, SplitName
-from snnviz.data.images import pick_device
+from snnviz.devices import pick_device, pick_precision, random_state
 from snnviz.history import History
 from snnviz.structure import Switches, find_switches
-from snnviz.structure.probe import check_network, copied
+from snnviz.structure.probe import copied
 from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import pins
-from snnviz.training.learners import Learners, pick_precision, random_state
+from snnviz.training.checks import check_images, check_kinds, check_schedule, check_scores
+from snnviz.training.learners import Learners
+from snnviz.training.records import Evaluation, Running, StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule
 
 _EVALUATION_BATCH = 1000
 _READ_EVERY = 32  # steps without a round's end after which results are read all the same
-
-
-class TrainingStopped(RuntimeError):
-    """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
-
-    `problem` is what happened and what to try, without the way back.
-    """
-
-    problem = ""
-
-
-class Evaluation(NamedTuple):
-    """Mean loss and share of images classified rightly (0 to 1)."""
-
-    loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step leaves behind. `loss` and `accuracy` wait for the device when read."""
-
-    step: int  # counted from 1
-    epoch: int  # the epoch it belongs to, from 1
-    phase: Phase
-    lr: float
-    measured: Tensor  # loss, accuracy, then the number of neurons on in each group
-
-    @property
-    def loss(self) -> float:
-        """Mean task loss of the batch, before the step's update."""
-        return float(self.measured[0])
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the batch classified rightly (0 to 1), before the step's update."""
-        return float(self.measured[1])
-
-
-@dataclass
-class _Running:
-    """Sums over the task steps of the epoch that is under way."""
-
-    loss: float = 0.0
-    accuracy: float = 0.0
-    steps: int = 0
-    seconds: float = 0.0
 
 
 class Trainer:
@@ -113,9 +67,9 @@ class Trainer:
         weighted: Sequence[str] = (),
         learners: type[Learners] = Learners,
     ) -> None:
-        _check_kinds(network, data, switcher)
+        check_kinds(network, data, switcher)
         checks.whole("seed", seed, 0)
-        self._schedule = _checked(schedule or Schedule(), data)
+        self._schedule = check_schedule(schedule or Schedule(), data)
         self.seed, self.exclude, self.weighted = seed, tuple(exclude), tuple(weighted)
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
@@ -128,12 +82,12 @@ class Trainer:
         self.learners = learners(
             network, self.switches, switcher, self.schedule, seed, self.device, self.precision
         )
-        self._check_scores(example.to(self.device))
+        check_scores(self.learners, self.data, example.to(self.device))
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
         self.position = Position()
         self._task_order, self._switcher_order = self._orders()
         self._unread: list[StepRecord] = []
-        self._running = _Running()
+        self._running = Running()
         self._stopped: TrainingStopped | None = None
         self._initial = self._epoch_end = self.state_dict()
 
@@ -238,7 +192,7 @@ class Trainer:
         Raises:
             ValueError: it may not: it ends before this epoch, or needs data that is not there.
         """
-        _checked(schedule, self.data)
+        check_schedule(schedule, self.data)
         epoch = self.position.epoch
         if self._schedule.epochs != schedule.epochs < max(epoch, 1):
             raise ValueError(
@@ -325,7 +279,7 @@ class Trainer:
         Raises:
             ValueError: they are of another shape, or not normalised.
         """
-        self._check_images(images)
+        check_images(images, self.data)
         return self.learners.logits(images)
 
     def evaluate(self, split: SplitName = "test") -> Evaluation:
@@ -461,43 +415,10 @@ class Trainer:
         self._schedule, at = schedule, self.position
         self.position = Position(at.step, at.epoch, at.batch)
         if "batch_size" in changes:  # the epoch begins anew, for its batches are others
-            self.position, self._running = Position(at.step, at.epoch), _Running()
+            self.position, self._running = Position(at.step, at.epoch), Running()
         if changes.keys() & {"batch_size", "switcher_data"}:
             self._task_order, self._switcher_order = self._orders()
         self.learners.renew_optimizers(schedule)
-
-    def _check_scores(self, example: Tensor) -> None:
-        groups = self.switches.groups.values()
-        all_on = {g.name: torch.ones(g.neurons, device=self.device) for g in groups}
-        scores = self.learners.logits(example, all_on).shape[1]
-        classes = self.data.n_classes
-        if scores < classes:
-            raise ValueError(
-                f"network gives {scores} class scores, and the data has {classes} classes. "
-                "Make its last layer as wide as there are classes."
-            )
-
-    def _check_images(self, images: Any) -> None:
-        """Looks at kind and shape alone, and so waits for no device."""
-        shape = ", ".join(map(str, self.data.shape))
-        if not isinstance(images, Tensor):
-            got = type(images).__name__
-        elif images.shape[1:] != self.data.shape:
-            got = f"the shape {tuple(images.shape)}"
-        elif not images.is_floating_point():
-            got = f"values of {images.dtype}"
-        else:
-            return
-        one = isinstance(images, Tensor) and images.shape == self.data.shape
-        advice = (
-            "For one image alone: images[None]."
-            if one
-            else ("Some test images will do: trainer.data.batch('test', torch.arange(8))[0].")
-        )
-        raise ValueError(
-            f"images must be a tensor of normalised images (n, {shape}), as floats, got {got}. "
-            f"{advice}"
-        )
 
     # Within a step ----------------------------------------------------------------------------
 
@@ -613,7 +534,7 @@ class Trainer:
             macs=size.macs,
             seconds=epoch.seconds,
         )
-        self._running = _Running()
+        self._running = Running()
         self._epoch_end = self.state_dict()
         self._epoch_ended()
 
@@ -634,25 +555,3 @@ class Trainer:
 
 
 _SPLITS = ("train", "test", "holdout")
-
-
-def _check_kinds(network: Any, data: Any, switcher: Any) -> None:
-    advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
-    checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
-    check_network(network)  # before it is moved
-    advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
-    checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
-    if switcher is not None:
-        advice = "Make one with SwitcherConfig(...)."
-        checks.kind_of("switcher", switcher, SwitcherConfig, "a snnviz.SwitcherConfig", advice)
-
-
-def _checked(schedule: Schedule, data: ImageData) -> Schedule:
-    advice = "Make one with Schedule(...) or trainer.schedule.replace(...)."
-    checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
-    if schedule.switcher_data == "holdout" and data.holdout is None:
-        raise ValueError(
-            "schedule.switcher_data is 'holdout', but the data has no held-out split. "
-            "Load it with one: load_data(name, holdout=5000)."
-        )
-    return schedule

@@ -5,8 +5,7 @@ import re
 import pytest
 import torch
 
-from snnviz.data import ImageData
-from snnviz.data.difficulty import choosing, harder
+from snnviz.data import ImageData, choosing, harder
 
 
 def data(holdout: int = 0, floats: bool = False) -> ImageData:

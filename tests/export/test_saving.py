@@ -732,7 +732,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path: Path) -> None:
 
 def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "snnviz.export.saving.find_spec", lambda name: None if name != "onnx" else True
+        "snnviz.export.formats.find_spec", lambda name: None if name != "onnx" else True
     )
     with pytest.raises(ImportError) as raised:
         export(nn.Linear(4, 4), tmp_path / "net.onnx", torch.ones(2, 4))

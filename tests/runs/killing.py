@@ -34,7 +34,7 @@ from snnviz import files, runs
 from snnviz.history import History
 from snnviz.runs import Trainer
 from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.folder import EVENTS
+from snnviz.runs.layout import EVENTS
 from tests.runs.conftest import finish, leaves, make, resume
 from tests.runs.stories import STORIES, Mark, Story
 

@@ -20,7 +20,7 @@ from snnviz.data import load_data
 from snnviz.history import History
 from snnviz.networks import network
 from snnviz.runs import Trainer
-from snnviz.runs.folder import Lock
+from snnviz.runs.lock import Lock
 from snnviz.shrink import compact
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule

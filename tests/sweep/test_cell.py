@@ -9,7 +9,7 @@ import torch
 
 import snnviz as sv
 from snnviz import rivals
-from snnviz.data.difficulty import choosing, harder
+from snnviz.data import choosing, harder
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, in_words, make
 from snnviz.sweep.results import COLUMNS

@@ -12,11 +12,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from snnviz.devices import pick_precision, random_state
 from snnviz.networks import network
 from snnviz.structure import find_switches, scaled_parameters
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Learners, Schedule
-from snnviz.training.learners import pick_precision, random_state
 from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
 

@@ -1,0 +1,49 @@
+"""`load_data`: data sets by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import torch
+
+from snnviz.data import checks, sources
+from snnviz.data.images import ImageData, Source
+from snnviz.devices import pick_device
+
+NAMES = ("fashion-mnist", *sources.TORCHVISION)
+
+
+def load_data(
+    name: str,
+    device: str | torch.device = "auto",
+    holdout: int | float = 0,
+    *,
+    augment: str = "none",
+    folder: str | os.PathLike[str] | None = None,
+) -> ImageData:
+    """A known data set: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn.
+
+    Fashion-MNIST comes with the project. The others are downloaded once, through torchvision,
+    into a folder of that name. Both are looked for in `folder`, else in $SNNVIZ_DATA, else in the
+    checkout's data/, else in ./data. `holdout` is how many training images are set aside, or
+    their share. Raises FileNotFoundError with the files expected, ValueError for damaged ones.
+    """
+    if name not in NAMES:
+        raise ValueError(
+            f"name must be one of {', '.join(NAMES)}, got {name!r}. "
+            "For other data use ImageData.from_tensors, from_dataset or from_folder."
+        )
+    pick_device(device)
+    checks.augment(augment)
+    place = sources.data_folder(folder)
+    if name == "fashion-mnist":
+        train, test = sources.fashion_mnist(place)
+        make, classes = ImageData.from_tensors, sources.FASHION_CLASSES
+    else:
+        train, test, classes = sources.torchvision_sets(name, place)
+        make = ImageData.from_dataset
+    made = make(
+        train, test, holdout=holdout, classes=classes, name=name, device=device, augment=augment
+    )
+    return replace(made, source=Source(name, holdout, augment))

@@ -1,0 +1,137 @@
+"""Networks as files for other programs: PT2 and ONNX."""
+
+import os
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from snnviz.structure.probe import copied
+
+TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
+
+
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None = None) -> float:
+    """Writes a network for other programs, and proves it by running the file.
+
+    The path's ending says how: `.pt2` for `torch.export.load`, `.onnx` for ONNX (which needs the
+    extra `onnx`). What is written computes as in evaluation, on the CPU, for any number of images.
+
+    Args:
+        network: from images to class scores; left as it is.
+        path: the file; one that is there already is replaced once the new one has been proved.
+        example: normalised images (n, channels, height, width).
+
+    Returns:
+        Greatest difference between the outputs of the file and of the network, as a share of the
+        largest output: for the example, and for one image.
+
+    Raises:
+        ValueError: a wrong ending, no example, a network that cannot be exported, or a file that
+            gives other outputs than the network.
+        ImportError: the extra `onnx` is not installed.
+    """
+    path = Path(path)
+    ways = {".pt2": (_write_pt2, _run_pt2), ".onnx": (_write_onnx, _run_onnx)}
+    if path.suffix not in ways:
+        raise ValueError(
+            f"path must end in .pt2 (for torch.export) or .onnx, got {str(path)!r}. "
+            "To load the network again with snnviz, use save_compact(network, path)."
+        )
+    if not isinstance(example, Tensor) or example.ndim < 2 or len(example) == 0:
+        got = tuple(example.shape) if isinstance(example, Tensor) else example
+        raise ValueError(
+            "example must be a tensor of normalised images (n, channels, height, width), "
+            f"got {got!r}. Some test images will do: data.batch('test', torch.arange(8))[0]."
+        )
+    if path.suffix == ".onnx":
+        _need_onnx()
+    write, run = ways[path.suffix]
+    network = copied(network).cpu().eval()
+    example = example.detach().cpu()
+    expected = _scores(network, example)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
+        file = Path(beside) / path.name
+        try:
+            # With one image only, the number of images would be fixed at 1.
+            write(network, example if len(example) > 1 else torch.cat([example, example]), file)
+            outputs = [run(file, example), run(file, example[:1])]
+        except Exception as error:  # the exporters raise dozens of kinds
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"network cannot be exported to {path.name} ({why}). save_compact(network, path) "
+                "may still write it."
+            ) from error
+        difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"the outputs of {path.name} would differ by {difference:.1e} of the largest "
+                f"output, and {TOLERANCE:g} is allowed; nothing was written. "
+                "save_compact(network, path) keeps the outputs bit for bit."
+            )
+        os.replace(file, path)
+    return difference
+
+
+@torch.no_grad()
+def _scores(network: nn.Module, images: Tensor) -> Tensor:
+    try:
+        return network(images)
+    except Exception as error:
+        raise ValueError(
+            f"network does not run on example, of shape {tuple(images.shape)} ({error}). "
+            "Give normalised images as the network takes them."
+        ) from error
+
+
+def _difference(came: Tensor, expected: Tensor) -> float:
+    if came.shape != expected.shape:
+        return float("inf")
+    scale = max(float(expected.abs().max()), 1e-30)
+    return float((came - expected).abs().max()) / scale
+
+
+def _write_pt2(network: nn.Module, example: Tensor, file: Path) -> None:
+    images = {0: torch.export.Dim.DYNAMIC}
+    torch.export.save(torch.export.export(network, (example,), dynamic_shapes=(images,)), file)
+
+
+def _run_pt2(file: Path, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.export.load(file).module()(images)
+
+
+def _need_onnx() -> None:
+    missing = [name for name in _ONNX if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"export to .onnx needs {', '.join(missing)}. Install it: pip install 'snnviz[onnx]'"
+        )
+
+
+def _write_onnx(network: nn.Module, example: Tensor, file: Path) -> None:
+    torch.onnx.export(
+        network,
+        (example,),
+        file,
+        input_names=["images"],
+        output_names=["scores"],
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _run_onnx(file: Path, images: Tensor) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    [scores] = session.run(None, {"images": images.numpy()})
+    return torch.from_numpy(scores)
