@@ -27,7 +27,7 @@ from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 
-YOUR_OWN = "one of your own"  # no network and no data has that name
+YOUR_OWN = "one of your own"  # no network, no data and no switcher has that name
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class RunOptions:
             last and the best.
         name: of the run; made of network and data if left out.
         folder: where runs are kept; this one goes into FOLDER/NAME.
+        learned: file of a switcher that has learned, on any network, to begin with; it says how it
+            is built. With --schedule.switcher-lr 0 it is held: it reads, and learns nothing.
         schedule: which phase when, and how fast.
         switcher: how the switcher is built.
     """
@@ -79,6 +81,7 @@ class RunOptions:
     keep_every: int = 1
     name: str | None = None
     folder: str = "runs"
+    learned: str | None = dataclasses.field(default=None, metadata={"option": "--switcher"})
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
     switcher: SwitcherConfig = dataclasses.field(default_factory=SwitcherConfig)
 
@@ -94,6 +97,11 @@ class RunOptions:
                 )
         if self.name is not None:
             checked_name(self.name)
+        if self.learned == YOUR_OWN:
+            raise ValueError(
+                "learned must be given here, for the run of this config began with a switcher that "
+                "had learned. Name its file: --switcher FILE."
+            )
         for option in ("device", "precision", "folder"):
             _check(option, getattr(self, option), str, "text")
         for option in ("seed", "keep_every"):
@@ -144,7 +152,11 @@ def asked(kind: type, defaults: bool = True) -> Any:
             annotation = Annotated[inner, Parameter(group=group_of(field.name))]
             made.append((field.name, annotation, dataclasses.field(default=inner())))
         else:
-            parameter = Parameter(converter=_converter(hint), show_default=_shown(field, defaults))
+            parameter = Parameter(
+                name=field.metadata.get("option"),
+                converter=_converter(hint),
+                show_default=_shown(field, defaults),
+            )
             made.append((field.name, Annotated[hint | None, parameter], None))
     # Of this module: cyclopts takes the classes of Python's own modules for plain values.
     # Lines of the help that were broken for the source are whole again.
@@ -205,7 +217,7 @@ def _filled(name: str, kind: Any, parts: list[Any]) -> Any:
 def _shown(field: dataclasses.Field, defaults: bool) -> str | bool:
     if not defaults or field.default in (None, (), dataclasses.MISSING):
         return False
-    return str(field.default)
+    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
 
 
 def _converter(hint: Any) -> Any:
@@ -281,6 +293,8 @@ def _of_run(file: Path) -> dict[str, Any]:
     recipe, data = config.network, config.data
     options["network"] = recipe.name if recipe else YOUR_OWN
     options["width"] = recipe.width if recipe else 1.0
+    if config.learned:
+        options["learned"] = YOUR_OWN
     if recipe and recipe.seed != config.seed:
         options["network_seed"] = recipe.seed
     if data:

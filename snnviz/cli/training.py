@@ -16,12 +16,13 @@ from tqdm import tqdm
 from snnviz import distributed
 from snnviz.cli import sources
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, Answer
-from snnviz.cli.options import RunOptions, checked_name, filled
+from snnviz.cli.options import RunOptions, WrongUsage, checked_name, filled
 from snnviz.cli.sources import OwnImages
 from snnviz.networks import network
 from snnviz.runs import NotSaved, Trainer
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.past import pointer_of
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import Schedule, TrainingStopped
 
 _AGREE_EVERY = 16  # steps after which several processes agree whether to stop
@@ -34,12 +35,13 @@ def train(*layers: dict[str, Any]) -> Answer | int:
     _check_new(folder)
     data, own = sources.load(asked.data, asked.size, asked.holdout, asked.augment, asked.device)
     seed = asked.seed if asked.network_seed is None else asked.network_seed
+    switcher = _switcher(asked)
     with _keeping(folder):
         trainer = Trainer(
             network(asked.network, data, seed, asked.width),
             data,
             asked.schedule,
-            asked.switcher,
+            switcher,
             asked.seed,
             asked.device,
             asked.precision,
@@ -49,6 +51,18 @@ def train(*layers: dict[str, Any]) -> Answer | int:
             keep_every=asked.keep_every,
         )
     return _finish(trainer, own)
+
+
+def _switcher(asked: RunOptions) -> SwitcherConfig | Switcher:
+    if asked.learned is None:
+        return asked.switcher
+    learned = Switcher.load(asked.learned)
+    if asked.switcher not in (SwitcherConfig(), learned.config):
+        raise WrongUsage(
+            f"the switcher in {asked.learned!r} is built as its file says, and the options "
+            "--switcher.… say something else. Leave them out."
+        )
+    return learned
 
 
 def resume(run: Path, epoch: int | None, data: str | None, device: str | None) -> Answer | int:

@@ -26,7 +26,9 @@ def images_of(data: ImageData) -> dict[str, str]:
         if split is None:
             found[f"{name} split"] = "none"
             continue
-        found[f"{name} split"] = f"{_shape(split.images)}, {_hash(split.images, split.labels)}"
+        found[f"{name} split"] = (
+            f"{_shape(split.images)}, {hash_tensors(split.images, split.labels)}"
+        )
     return found
 
 
@@ -63,7 +65,7 @@ def _shape(tensor: Tensor) -> str:
     return f"{dtype} {'x'.join(map(str, tensor.shape))}".rstrip()
 
 
-def _hash(*tensors: Tensor) -> str:
+def hash_tensors(*tensors: Tensor) -> str:
     found = hashlib.sha256()
     for tensor in tensors:
         array: Any = tensor.cpu().contiguous().numpy()

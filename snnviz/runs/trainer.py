@@ -24,7 +24,7 @@ from snnviz.runs.layout import append, saving
 from snnviz.runs.lock import Lock
 from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.record import Record
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import Schedule, StepRecord, TrainingStopped
 from snnviz.training import trainer as base
 
@@ -40,7 +40,9 @@ class Trainer(base.Trainer):
         network: from images to class scores; trained in place.
         data: training and test images.
         schedule: which phase when, and how fast; the default is `Schedule()`.
-        switcher: how the switcher is built; the default is `SwitcherConfig()`.
+        switcher: how the switcher is built; the default is `SwitcherConfig()`. Or a `Switcher` that
+            has learned, on any network: a copy of it takes part from the first switcher phase on,
+            and learns further, or is held (`schedule.switcher_lr` of 0).
         seed: of data order, augmentation, dropout and the switcher's weights.
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
@@ -67,7 +69,7 @@ class Trainer(base.Trainer):
         network: nn.Module,
         data: ImageData,
         schedule: Schedule | None = None,
-        switcher: SwitcherConfig | None = None,
+        switcher: SwitcherConfig | Switcher | None = None,
         seed: int = 0,
         device: str | torch.device = "auto",
         precision: str = "auto",

@@ -60,7 +60,7 @@ class Switcher(nn.Module):
         # A score of 0 for every neuron is a factor of 1 for every neuron.
         for parameter in self.layers[-1].parameters():
             nn.init.zeros_(parameter)
-        self._kept_layout: Layout | None = None
+        self._kept: tuple[Layout, Tensor] | None = None
 
     def forward(self, weights: Mapping[str, NeuronWeights]) -> dict[str, Tensor]:
         """{group: the weights of its neurons} -> {group: factors (neurons,)}."""
@@ -77,7 +77,7 @@ class Switcher(nn.Module):
         if self.config.reads != "descriptors":
             read = [self._instead(i, values) for i, values in enumerate(read)]
         values = torch.cat(read)  # (neurons of all groups, descriptors)
-        layout = self._layout(tuple(map(len, read)), values)
+        layout, _ = self._layout(tuple(map(len, read)), values)
         centred = layout.centred(values)
         # The slope of a root at 0 is infinite.
         variance = layout.means(centred.square()).clamp_min(1e-30)
@@ -87,8 +87,8 @@ class Switcher(nn.Module):
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from what `read` gave."""
         layout = readings.layout
-        z = self.layers(readings.values).squeeze(1)  # (neurons of all groups,)
-        z = z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
+        _, gains = self._layout(layout.counts, readings.values)
+        z = self.layers(readings.values).squeeze(1) * gains  # (neurons of all groups,)
         factors = factors_of(z, self.config.activation, layout)
         return dict(zip(readings.groups, factors, strict=True))
 
@@ -161,7 +161,10 @@ class Switcher(nn.Module):
             return values.index_select(0, order.to(values.device))
         return torch.randn(values.shape, generator=generator).to(values)
 
-    def _layout(self, counts: tuple[int, ...], like: Tensor) -> Layout:
-        if self._kept_layout is None or not self._kept_layout.fits(counts, like):
-            self._kept_layout = Layout(counts, like)
-        return self._kept_layout
+    def _layout(self, counts: tuple[int, ...], like: Tensor) -> tuple[Layout, Tensor]:
+        """Where each group's neurons are, and the gain of each neuron (neurons of all groups,)."""
+        if self._kept is None or not self._kept[0].fits(counts, like):
+            layout = Layout(counts, like)
+            gains = like.new_tensor([self.config.gain_of(n) for n in counts])
+            self._kept = layout, layout.members.mv(gains)
+        return self._kept

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from snnviz import checks
 from snnviz.data import ImageData
 from snnviz.structure.probe import check_network
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training.learners import Learners
 from snnviz.training.schedule import Schedule
 
@@ -20,8 +20,9 @@ def check_kinds(network: Any, data: Any, switcher: Any) -> None:
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
     if switcher is not None:
-        advice = "Make one with SwitcherConfig(...)."
-        checks.kind_of("switcher", switcher, SwitcherConfig, "a snnviz.SwitcherConfig", advice)
+        kinds, name = (SwitcherConfig, Switcher), "a snnviz.SwitcherConfig or a Switcher"
+        advice = "Make one with SwitcherConfig(...), or load one that has learned: Switcher.load."
+        checks.kind_of("switcher", switcher, kinds, name, advice)
 
 
 def check_schedule(schedule: Schedule, data: ImageData) -> Schedule:

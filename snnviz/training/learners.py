@@ -28,7 +28,7 @@ class Learners:
     Args:
         network: the task network, on the device.
         switches: its switch groups.
-        config: how the switcher is built.
+        config: how the switcher is built; or one that has learned, which is copied.
         schedule: names the optimizers.
         seed: of the switcher's weights.
         device: where both live.
@@ -39,7 +39,7 @@ class Learners:
         self,
         network: nn.Module,
         switches: Switches,
-        config: SwitcherConfig | None,
+        config: SwitcherConfig | Switcher | None,
         schedule: Schedule,
         seed: int,
         device: torch.device,
@@ -48,7 +48,8 @@ class Learners:
         self.network, self.device, self.precision = network, device, precision
         self.switches = switches
         self.groups = tuple(switches.groups.values())
-        self.switcher = self._make_switcher(config or SwitcherConfig(), seed).to(device)
+        self.began_learned = isinstance(config, Switcher)
+        self.switcher: Any = self._make_switcher(config or SwitcherConfig(), seed).to(device)
         # {group: (neurons,) on the CPU}: factors held fast by hand; below 0: free.
         self.pins = {g.name: torch.full((g.neurons,), -1.0) for g in self.groups}
         self._pinned: dict[str, Tensor] = {}  # those of groups that have any, on the device
@@ -60,6 +61,9 @@ class Learners:
         self.together: distributed.Together | None = None
         self.weight = 1.0
         self.renew_optimizers(schedule)
+        if self.began_learned:  # as with a new one, factors are 1 until the first switcher phase
+            ones = {g.name: torch.ones(g.neurons, device=device) for g in self.groups}
+            self._put_in_force(ones)
 
     def task_step(
         self, images: Tensor, labels: Tensor, lr: float, through_switcher: bool = False
@@ -96,22 +100,27 @@ class Learners:
     def switcher_step(self, images: Tensor, labels: Tensor, lr: float, clip: float) -> Tensor:
         """Updates the switcher; the task network's parameters and norm statistics stay.
 
+        At a learning rate of 0 the switcher is held: it reads the weights as they are now, gives
+        factors, and learns nothing.
+
         Returns:
             Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
         """
         self.network.train()
-        factors = self._pinned_over(self.switcher.factors(self._constant_readings()))
-        parameters = scaled_parameters(
-            self.network, self.switches, factors, constant=True, phase="switcher"
-        )
-        # Norms use the batch's statistics as in a task phase, and move only these copies of theirs.
-        statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        scores = self._run("switcher", {**parameters, **statistics}, images)
-        loss = F.cross_entropy(scores.float(), labels)
-        self.switcher_optimizer.zero_grad(set_to_none=True)
-        self._weighed(loss).backward()
-        nn.utils.clip_grad_norm_(self.switcher.parameters(), clip)
-        update(self.switcher_optimizer, lr)
+        with torch.set_grad_enabled(lr > 0):
+            factors = self._pinned_over(self.switcher.factors(self._constant_readings()))
+            parameters = scaled_parameters(
+                self.network, self.switches, factors, constant=True, phase="switcher"
+            )
+            # Norms use the batch's statistics as in a task phase, and move only these copies.
+            statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+            scores = self._run("switcher", {**parameters, **statistics}, images)
+            loss = F.cross_entropy(scores.float(), labels)
+        if lr > 0:
+            self.switcher_optimizer.zero_grad(set_to_none=True)
+            self._weighed(loss).backward()
+            nn.utils.clip_grad_norm_(self.switcher.parameters(), clip)
+            update(self.switcher_optimizer, lr)
         self._in_force = self._scaled = None
         return measured(loss, scores, labels, neurons_on(factors))
 
@@ -195,7 +204,11 @@ class Learners:
         if factors:
             self._put_in_force(factors)
 
-    def _make_switcher(self, config: SwitcherConfig, seed: int) -> Any:
+    def _make_switcher(self, config: SwitcherConfig | Switcher, seed: int) -> Any:
+        if isinstance(config, Switcher):
+            learned = copy.deepcopy(config)
+            learned.seed = seed  # what its controls read is drawn for this run
+            return learned
         if config.reads == "nothing":
             return FreeFactors({g.name: g.neurons for g in self.groups}, config)
         if config.reads == "weights":

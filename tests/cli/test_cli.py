@@ -27,7 +27,7 @@ from snnviz.cli.options import RunOptions, WrongUsage, asked, filled, from_file,
 from snnviz.export import load_compact
 from snnviz.history import History
 from snnviz.runs import Trainer
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import Schedule
 from tests.runs.conftest import assert_same
 
@@ -147,10 +147,13 @@ def test_every_field_is_an_option_with_its_help(
     plain = [f for f in dataclasses.fields(kind) if not dataclasses.is_dataclass(f.type)]
     assert plain
     for field in plain:
-        option = re.escape(f"--{prefix}{field.name.replace('_', '-')}")
+        name = f"--{prefix}{field.name.replace('_', '-')}"
+        option = re.escape(field.metadata.get("option", name))
         default = ""
         if command == "train" and field.default not in (None, ()):
-            default = rf" \[default: {re.escape(str(field.default))}\]"
+            shown_as = field.default
+            shown_as = " ".join(shown_as) if isinstance(shown_as, tuple) else str(shown_as)
+            default = rf" \[default: {re.escape(shown_as)}\]"
         text = re.escape(helps[field.name]) + default
         assert re.search(rf"{option}( [A-Z.|]+| --\S+)? {text}( |$)", words), field.name
 
@@ -180,9 +183,9 @@ def test_later_layers_come_before_earlier_ones_field_by_field() -> None:
     made = filled(
         RunOptions,
         {"seed": 1, "schedule": {"epochs": 5, "task_lr": 0.1}, "exclude": ["a"]},
-        {"seed": 2, "schedule": {"task_lr": 0.2}, "switcher": {"hidden": 8}},
+        {"seed": 2, "schedule": {"task_lr": 0.2}, "switcher": {"gain": 0.5}},
     )
-    schedule, switcher = Schedule(epochs=5, task_lr=0.2), SwitcherConfig(hidden=8)
+    schedule, switcher = Schedule(epochs=5, task_lr=0.2), SwitcherConfig(gain=0.5)
     assert made == RunOptions(seed=2, exclude=("a",), schedule=schedule, switcher=switcher)
 
 
@@ -220,8 +223,8 @@ NETWORKS = ", ".join(sv.networks.NETWORKS)  # type: ignore[attr-defined]
         ({"schedule": {"epochs": "3"}}, "schedule.epochs must be a whole number, got '3'."),
         (
             {"switcher": {"width": 3}},
-            "switcher: there is no option 'width'; there are activation, hidden, gain, gain_rule, "
-            "reads, outgoing, attention.",
+            "switcher: there is no option 'width'; there are activation, gain, gain_rule, reads, "
+            "descriptors.",
         ),
     ],
 )
@@ -536,6 +539,47 @@ def test_a_config_says_when_it_cannot_say_all(run: Any, first: Path) -> None:
         "snnviz: data must be one of fashion-mnist, mnist, kmnist, cifar10, cifar100, svhn, "
         "folder:PATH, got 'one of your own'. See: snnviz train --help\n",
     )
+
+
+def test_a_switcher_that_has_learned_is_taken_from_its_file(run: Any, place: Path) -> None:
+    taught = Switcher(SwitcherConfig(gain=2.0, gain_rule="fixed"))
+    torch.nn.init.ones_(taught.layers[-1].weight)  # type: ignore[arg-type]
+    file = str(taught.save("taught.safetensors"))
+    held = [*SMALL, "--schedule.switcher-lr", "0", "--schedule.warmup-epochs", "0"]
+    assert run("train", *held, "--switcher", file, "--name", "held").code == 0
+    trainer = at("runs/held")
+    assert trainer.switcher.config == taught.config
+    for mine, its in zip(trainer.switcher.parameters(), taught.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert any((factors != 1).any() for factors in trainer.factors.values())
+
+    # Its config cannot make it again without the file.
+    again = ["train", "--config", "runs/held", *OWN, "--name", "again"]
+    assert run(*again) == Done(
+        2,
+        "",
+        "snnviz: learned must be given here, for the run of this config began with a switcher "
+        "that had learned. Name its file: --switcher FILE. See: snnviz train --help\n",
+    )
+    assert run(*again, "--switcher", file).code == 0
+    assert_same(at("runs/again"), trainer)
+
+
+def test_a_switcher_from_a_file_is_built_as_the_file_says(run: Any, place: Path) -> None:
+    file = str(Switcher().save("new.safetensors"))
+    assert run("train", *SMALL, "--switcher", file, "--switcher.gain", "3") == Done(
+        2,
+        "",
+        "snnviz: the switcher in 'new.safetensors' is built as its file says, and the options "
+        "--switcher.… say something else. Leave them out. See: snnviz train --help\n",
+    )
+    assert run("train", *SMALL, "--switcher", "none") == Done(
+        1,
+        "",
+        "snnviz: there is no file 'none'. Give a file that trainer.switcher.save(path) has "
+        "written.\n",
+    )
+    assert not Path("runs").exists()
 
 
 def test_names_are_free_ones(run: Any, place: Path) -> None:

@@ -24,7 +24,7 @@ from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, tiny_data
 from tests.training.test_learners import same
 
-FAST = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)
+FAST = SwitcherConfig(gain=20.0, gain_rule="fixed")
 QUICK = Schedule(epochs=4, batch_size=16, task_steps=2, switcher_steps=1, switcher_lr=0.02)
 
 
@@ -114,7 +114,7 @@ def test_a_whole_run_against_plain_loops_with_hooks(name: str, device: torch.dev
     # Plain SGD on the switcher: Adam would turn rounding errors around 0 into whole steps.
     plan = plan.replace(switcher_optimizer="sgd", switcher_lr=0.05)
     data = tiny_data(shape, n=100, holdout=20)
-    slow = SwitcherConfig(gain=2.0, gain_rule="fixed", hidden=8)  # no chaos within the run
+    slow = SwitcherConfig(gain=2.0, gain_rule="fixed")  # no chaos within the run
     ours = trainer(build(data), plan, data, seed=5, device=device, switcher=slow)
     twin = Alternating(
         copy.deepcopy(ours.network).cpu(), copy.deepcopy(ours.switcher).cpu(), LAYERS[name], plan
