@@ -22,17 +22,18 @@ PY := "$(VENV)/bin/python"
 # A copy of what was installed, and from where, written last: there only if the install went through.
 STAMP := $(VENV)/snnviz-installed
 
-.PHONY: help setup lab test check format bench clean
+.PHONY: help setup lab quick test check format bench clean
 
 help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
+	@echo 'make quick    the tests that need no browser, notebook, killed process or Ray'
 	@echo 'make test     every test: unit, notebooks, browser           ARGS="tests/test_house.py -x" WORKERS=2'
 	@echo 'make check    lint, format, types, no outputs in notebooks'
-	@echo 'make format   put right what make check finds and ruff can mend'
+	@echo 'make format   fix what make check finds, where ruff can'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
 	@echo 'make clean    remove the environment and caches'
 	@echo
-	@echo 'The first one of them sets up the environment: some minutes and about 6 GB.'
+	@echo 'The first one of them sets up the environment: some minutes, and on Linux 3.5 GB to download.'
 	@echo 'VENV=folder puts it elsewhere than .venv; PYTHON=python3.12 picks the Python to make it with.'
 
 setup:
@@ -45,12 +46,25 @@ setup:
 	    echo 'snnviz needs Python 3.11 or newer; $(PYTHON) was not found. Install it, or name another: make PYTHON=python3.12' >&2; exit 1; }; \
 	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "snnviz needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Name a newer one: make PYTHON=python3.12" >&2; exit 1; }; \
-	  "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  can_make="import ensurepip, venv"; \
+	  if ! "$(PYTHON)" -c "$$can_make" 2>/dev/null && command -v apt-get >/dev/null; then \
+	    package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	    if [ "$$(id -u)" = 0 ]; then root=; else root='sudo -n'; fi; \
+	    if $$root true 2>/dev/null; then \
+	      echo "$(PYTHON) cannot make virtual environments: installing $$package with apt-get …"; \
+	      $$root apt-get --quiet update && $$root apt-get --quiet --yes install "$$package" || true; \
+	    fi; \
+	  fi; \
+	  "$(PYTHON)" -c "$$can_make" 2>/dev/null || { \
 	    echo '$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }; \
-	  echo 'Making the environment in $(VENV) …'; \
+	  case "$$(uname -s)" in \
+	    Linux) size='about 3.5 GB to download and 7 GB on disk, most of it PyTorch with CUDA' ;; \
+	    *) size='about 500 MB to download' ;; \
+	  esac; \
+	  echo "Making the environment in $(VENV): $$size …"; \
 	  "$(PYTHON)" -m venv "$(VENV)"; \
 	fi; \
-	echo 'Installing snnviz and what it needs (the first time takes some minutes) …'; \
+	echo 'Installing snnviz and what it needs …'; \
 	$(PY) -m pip install --disable-pip-version-check --editable '.[lab,dev,onnx,sweep]'; \
 	printf '%s\n' "$$wanted" > "$(STAMP)"
 
@@ -73,20 +87,29 @@ lab: setup
 	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
 	exec $(PY) -m jupyterlab "$$@" $(ARGS)
 
+# Whole files, the slowest first (tests/tiers.py), each by a worker process.
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile --durations=25
+
+quick: setup
+	$(PYTEST) -m "not slow" $(ARGS)
+
+# What cannot be installed is said first, and fails the tests that need it after the others have run.
 test: setup
-	@$(PY) -m tests.browser.jupyter
+	@$(PY) -m tests.browser.chromium
 	@$(PY) -m tests.lab.kernels
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m tests.biome check
 	$(PY) -m nbstripout --keep-id --verify notebooks/*.ipynb
 
 format: setup
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m tests.biome check --write
 	$(PY) -m nbstripout --keep-id notebooks/*.ipynb
 
 bench: setup

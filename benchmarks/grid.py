@@ -2,7 +2,7 @@
 
     python benchmarks/grid.py
 
-`grid.js` runs in headless Chromium with a stand-in for the widget's model, so that its own script
+The grid's script runs in headless Chromium with a stand-in for the widget's model, so that its own
 time is all there is: from a change of the traits to the last pixel written. Beside the clock in the
 page stands Chromium's own count of script time. Nothing is measured of the kernel, the network, or
 the painting that Chromium does outside of scripts.
@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the browser is that of the tests
 
+from snnviz.lab.neurons import Grid  # noqa: E402
 from tests.browser.jupyter import running_chromium  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "grid.json"
@@ -83,12 +84,9 @@ def open_grid(browser: Browser, ratio: float) -> Page:
         viewport={"width": 1400, "height": 1000}, device_scale_factor=ratio
     )
     page = context.new_page()
-    lab = ROOT / "snnviz" / "lab"
-    script = (lab / "neurons" / "grid.js").read_text(encoding="utf-8")
-    style = (lab / "neurons" / "grid.css").read_text(encoding="utf-8")
-    page.set_content(f"<style>{style}</style><div id=grid></div>")
+    page.set_content(f"<style>{Grid._css}</style><div id=grid></div>")
     groups = json.dumps([list(item) for item in GROUPS.items()])
-    widget = script.replace("export default", "const widget =")
+    widget = str(Grid._esm).replace("export default", "const widget =")
     page.add_script_tag(content=f"{{{widget}\n{PAGE.replace('GROUPS', groups)}}}")
     assert page.evaluate("shown()") == len(GROUPS)
     page.wait_for_timeout(500)

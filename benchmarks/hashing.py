@@ -16,7 +16,7 @@ from pathlib import Path
 import machine
 
 import snnviz as sv
-from snnviz.switcher import switcher
+from snnviz.switcher import hashing
 
 RESULTS = Path(__file__).parent / "results" / "hashing.json"
 LIMITS = {"all 800 weights": 1024, "hashed to 256": 256, "hashed to 64": 64, "hashed to 44": 44}
@@ -32,7 +32,7 @@ def main() -> None:
     off: dict[str, list[int]] = {name: [] for name in LIMITS}
     for seed in seeds:
         for name, limit in LIMITS.items():
-            switcher.MOST_INPUTS = limit
+            hashing.MOST_INPUTS = limit
             trainer = sv.Trainer(sv.network("lenet5", data, seed), data, PLAN, seed=seed)
             trainer.run(progress=False)
             accuracy[name].append(round(100 * trainer.evaluate("holdout").accuracy, 2))

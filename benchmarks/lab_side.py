@@ -67,16 +67,16 @@ class Refreshed:
 
     def __init__(self) -> None:
         self.lab, self.shown = Lab(tiny_trainer()), 0
-        self._changed, show = threading.Condition(), self.lab._show
+        self._changed, show = threading.Condition(), self.lab._parts.show
 
-        def counted(cards: bool = True) -> bool:
-            more = show(cards)
+        def counted(late: bool) -> bool:
+            more = show(late)
             with self._changed:
                 self.shown += 1
                 self._changed.notify_all()
             return more
 
-        self.lab._show = counted
+        self.lab._parts.show = counted
 
     def refresh(self, times: int) -> dict[str, int]:
         """So many times, each with another state; then memory in bytes."""

@@ -1,12 +1,12 @@
-"""Every network by name: what can be switched, and whether the smaller network is the same.
+"""Every network by name: what can be switched, and whether the smaller network is equivalent.
 
     python benchmarks/networks.py                # all of them
     python benchmarks/networks.py resnet18 vgg16
 
 All parameters and norm statistics are drawn at random, half of each group's factors are exactly 0,
 and the outputs of the smaller network are compared with those of the larger in float64 and float32.
-One round of alternating training runs before that. The page says too what the switcher's hashing of
-wide layers costs, with the figures of `benchmarks/hashing.py`.
+One round of alternating training runs before that. The page also says what the switcher's hashing
+of wide layers costs, with the figures of `benchmarks/hashing.py`.
 """
 
 import argparse
@@ -125,13 +125,14 @@ def page(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> str:
         f"Made by `python benchmarks/networks.py` ({words}), on 28 x 28 grey",
         "images and 10 classes.",
         "",
-        "*Switched* is the share of parameters in layers under a switch. *Difference* is the",
-        "greatest difference between the outputs of the network with factors and of the smaller",
-        "one, as a share of the largest output, with all parameters drawn at random and half of",
-        "each group off.",
+        "*Switched* is the share of parameters in layers whose neurons can be switched. *Trains*",
+        "says whether a round of training ran without an error. *Difference* is the largest",
+        "difference between the outputs of the network with factors and those of the smaller",
+        "network, as a share of the largest output. For this comparison all parameters are random,",
+        "and half of each group is off.",
         "",
-        "| network | groups | neurons | switched | a round runs | parameters | with half off "
-        "| difference, float64 | float32 |",
+        "| network | groups | neurons | switched | trains | parameters | parameters with half off "
+        "| difference, float64 | difference, float32 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
@@ -152,23 +153,24 @@ def hashed(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> list[str]:
     (resnet, resnet_all), (vgg, vgg_all) = shares["resnet18"], shares["vgg16"]
     most = max(shares, key=lambda name: shares[name][0])
     how = (
-        "For each number that the switcher takes from a neuron's incoming weights, its reader of "
-        f"that group has 32 weights. A neuron with more than {MOST_INPUTS:,} incoming weights (a "
-        "3 x 3 convolution of 512 channels has 4,608) is therefore *hashed* first: its weights are "
-        f"cut into parts of {MOST_INPUTS:,}, and the parts are added up with random signs that "
-        "stay the same through a run (feature hashing, Weinberger et al. 2009). This keeps inner "
-        "products on average, and there is nothing in it to learn or to save. The length of the "
-        f"weights is read before the hashing. So the switcher has {resnet:.1%} of the parameters "
-        f"of `resnet18` and {vgg:.1%} of those of `vgg16`; if it read every weight, it would have "
-        f"{resnet_all:.1%} and {vgg_all:.1%}. Narrow networks have no wide layers to hash, and "
-        f"theirs is larger beside them: up to {shares[most][0]:.0%} (`{most}`)."
+        "For each switch group the switcher has a reader, with 32 weights for each number that it "
+        f"reads of a neuron. A neuron with more than {MOST_INPUTS:,} incoming weights (a 3 x 3 "
+        "convolution of 512 channels has 4,608) is therefore *hashed* first: its weights are cut "
+        f"into parts of {MOST_INPUTS:,}, and the parts are added with random signs that stay the "
+        "same throughout a run (feature hashing, Weinberger et al. 2009). On average this "
+        "preserves inner products, and there is nothing to learn or to save. The length of the "
+        "weight vector is read before the hashing. So the switcher has "
+        f"{resnet:.1%} as many parameters as `resnet18` and {vgg:.1%} as many as `vgg16`; without "
+        f"hashing it would have {resnet_all:.1%} and {vgg_all:.1%}. Narrow networks have no wide "
+        f"layers to hash, so their switcher is relatively larger: up to {shares[most][0]:.0%} "
+        f"(`{most}`)."
     )
     cost = (
-        "What it costs in quality (`python benchmarks/hashing.py`) was measured on the hidden "
-        "layer of `lenet5`, with 800 weights a neuron, hashed as strongly as wide layers are "
-        "(3 to 1) and more (12 and 18 to 1); 3 seeds, accuracy on "
-        "held-out images of Fashion-MNIST. The differences change from seed to seed by more than "
-        "their means, so that 3 seeds do not tell a loss of a tenth or two of a point from none."
+        "What it costs in accuracy was measured with `python benchmarks/hashing.py` on the hidden "
+        "layer of `lenet5`, which has 800 weights per neuron. It was hashed as strongly as wide "
+        "layers are (3 to 1) and more strongly (12 and 18 to 1), with 3 seeds; accuracy is on "
+        "held-out images of Fashion-MNIST. The differences vary between seeds by more than their "
+        "means, so 3 seeds cannot distinguish a loss of 0.1 or 0.2 points from none."
     )
     lines = ["## How the switcher reads wide layers", "", *textwrap.wrap(how, 96), ""]
     lines += [

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests import tiers, workers
+
 # Before anything imports pyplot: no test opens a window.
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -22,6 +24,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # must be repeatable by others.
 hypothesis.settings.register_profile("snnviz", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("snnviz")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """How a run is ordered, and how it ends when a worker dies."""
+    config.pluginmanager.register(tiers)
+    config.pluginmanager.register(workers)
+
 
 DEVICES = ["cpu"]
 if torch.cuda.is_available():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz.data import BatchOrder, ImageData
+from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.structure import NeuronWeights
 from snnviz.switcher import DirectionReader, Switcher
 from snnviz.training import Schedule
@@ -91,6 +92,16 @@ def own(classes: int = 3) -> nn.Module:
         nn.SiLU(),
         nn.Linear(7, classes),
     )
+
+
+# What to build, and the images' shape; named as in LAYERS.
+BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "mlp": (lambda: mlp((1, 6, 6), 3), (1, 6, 6)),
+    "lenet5": (lambda: lenet5((1, 16, 16), 3), (1, 16, 16)),
+    "vgg_small": (lambda: vgg_small((3, 4, 4), 3), (3, 4, 4)),
+    "own": (own, (1, 8, 8)),
+    "residual": (Residual, (1, 8, 8)),
+}
 
 
 def tiny_data(

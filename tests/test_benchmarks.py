@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import snnviz as sv
-from snnviz.switcher import switcher
+from snnviz.switcher import hashing
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -80,7 +80,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         "network",
         lambda name, *more: network("resnet8" if name in ("resnet18", "vgg16") else name, *more),
     )
-    monkeypatch.setattr(switcher, "MOST_INPUTS", switcher.MOST_INPUTS)  # hashing.py changes it
+    monkeypatch.setattr(hashing, "MOST_INPUTS", hashing.MOST_INPUTS)  # hashing.py changes it
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,6 +88,14 @@ def test_every_script_can_be_imported(name: str, script: Import) -> None:
     module = script(name)
     assert module.__doc__
     assert (name in PARTS) != hasattr(module, "main")
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_the_convolutions_that_are_tried_train(script: Import) -> None:
+    """In contiguous memory, so that nothing goes wrong in this process."""
+    module = script("convolution_crash")
+    assert len(list(module.cases())) > 100
+    assert module.train(module.Case(format="contiguous", batch=2, stride="1,2"), 1) < 1e-3
 
 
 @pytest.mark.usefixtures("small")
@@ -165,6 +173,16 @@ def test_rows_of_sweeps_are_compared(script: Import) -> None:
     assert module.rows_that_differ(one, again) == 0
     assert module.rows_that_differ(one, again.assign(loss=[math.nan, 1.5])) == 1
     assert module.rows_that_differ(one, again.iloc[:1]) == 1
+
+
+def test_what_came_out_differently(script: Import) -> None:
+    """Times may differ, and a value that is missing both times does not."""
+    module = script("again")
+    old = pd.Series({"key": "a", "seconds": 1.0, "on": 3, "test_loss": math.nan, "error": ""})
+    new = pd.Series({"key": "a", "seconds": 2.0, "on": 3, "test_loss": math.nan, "error": ""})
+    assert module.differences(old, new) == {}
+    assert module.differences(old, new.copy().replace(3, 4)) == {"on": (3, 4)}
+    assert module.differences(old, pd.Series({**new, "error": "x"})) == {"error": ("", "x")}
 
 
 def test_kills_are_counted(script: Import) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from snnviz.data import load_data
 from snnviz.devices import pick_device
-from tests.data.examples import message_of, small
+from tests.data.examples import small
+from tests.helpers import message_of
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "gpu", 5])

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 # Of the largest number in a tensor: two processes add up the same numbers in another order, and
 # float32 keeps seven digits of each sum.
 NEAR = 5e-6
+PATIENCE = 300  # seconds; only a test that fails waits so long
 # It moves all scores of a group alike, which changes no factor: its gradient is rounding alone.
 NO_MATTER = "score.bias"
 
@@ -59,12 +60,14 @@ class Launch:
         return found[0].read_text(encoding="utf-8") if found else ""
 
     def wait_for(self, words: str) -> None:
+        until = time.monotonic() + PATIENCE
         while words not in self.text(0, "stderr"):
             assert self.agent.poll() is None, self.text(0, "stderr")
+            assert time.monotonic() < until, f"no {words!r} in {self.text(0, 'stderr')!r}"
             time.sleep(0.05)
 
     def ended(self) -> Ended:
-        code = self.agent.wait(timeout=300)
+        code = self.agent.wait(PATIENCE)
         out, err = ((self.text(0, name), self.text(1, name)) for name in ("stdout", "stderr"))
         return Ended(code, out, err)
 

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from tests.biome import biome_version
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "snnviz"
 
@@ -223,6 +225,7 @@ def test_precommit_uses_the_versions_of_the_project() -> None:
     wanted = _project()["optional-dependencies"]["dev"]
     hooks = yaml.safe_load(_read(".pre-commit-config.yaml"))["repos"][0]["hooks"]
     assert hooks
+    wanted.append(f"@biomejs/biome@{biome_version()}")
     for hook in hooks:
         assert set(hook["additional_dependencies"]) <= set(wanted), hook["id"]
 

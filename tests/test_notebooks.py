@@ -67,22 +67,22 @@ EXERCISES = {
         "with sv.Trainer.fork(RUN, 0, name=again, data=data) as fork:\n    fork.run()",
         "again = FORK.name",
         "steps are the same",
-        "it differs: was its schedule another?",
+        "the steps differ: did you change the schedule?",
     ),
     "03_lab_tour": Exercise(
         "mine = None",
         'mine = "frozen"\nearly = plan.replace(freeze_epochs=EPOCHS - 2)\n'
         "with sv.Trainer.fork(FOLDER, 0, early, name=mine, data=data) as fork:\n    fork.run()",
         "mine = FOLDER.name",
-        "frozen it was",
-        "its factors still moved in the last epoch: was it frozen?",
+        "Correct: it was frozen.",
+        "its factors still changed in the last epoch: was it frozen?",
     ),
     "04_claims": Exercise(
         "mine = None",
         BY_HAND.format(0.95),
         BY_HAND.format(0.9),
-        "Right.",
-        "the lower end is another one",
+        "Correct.",
+        "the lower end is wrong",
     ),
 }
 
@@ -203,7 +203,8 @@ def runs(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
         for cell in notebook.cells
         if cell.cell_type == "code"
     }
-    ended = said['shutil.rmtree("runs/02_runs", ignore_errors=True)  # what an earlier pass left']
+    clean = 'shutil.rmtree("runs/02_runs", ignore_errors=True)'
+    ended = said[f"{clean}  # left by an earlier run of this notebook"]
     assert ended == "runs/02_runs/undisturbed: ended in epoch 6, exit code 0\n"
     kill = re.fullmatch(
         r"runs/02_runs/killed: ended in epoch (\d), exit code -9\n",
@@ -213,11 +214,11 @@ def runs(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
     done = int(kill[1]) - 1
     assert 3 <= done < 6
     text = said["with sv.Trainer.resume(RUN) as trainer:"]
-    assert text.startswith(f"goes on after epoch {done} of 6\n")
+    assert text.startswith(f"continues after epoch {done} of 6\n")
     (same,) = (text for line, text in said.items() if line.startswith("one, other = "))
     assert re.findall(r": (\w+)\n", same) == ["True"] * 3
     (files,) = (text for line, text in said.items() if line.startswith("mine, theirs = "))
-    assert files.startswith("7 checkpoints, of them in both folders: 7\n")
+    assert files.startswith("7 checkpoints, in both folders: 7\n")
     kept = folder / "runs" / "02_runs"
     table = compare([kept / "killed", kept / "no-more-switching"])
     assert table.run.tolist() == ["killed"] * 6 + ["no-more-switching"] * 3
@@ -237,7 +238,7 @@ def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     assert "fc2" in pins.outputs[0].data["text/plain"]
     (last,) = (c for c in notebook.cells if c.source.endswith("again.close()"))
     assert re.search(r"\b[1-9]\d* neurons are pinned", last.outputs[0].text)
-    assert re.search(r"what you train now is kept in \S*first\b", last.outputs[0].text)
+    assert re.search(r"the run is saved in \S*first\b", last.outputs[0].text)
     kept = folder / "runs" / "03_lab_tour"
     table = compare([kept / "first", kept / "no-more-switching"])
     assert table.run.tolist() == ["first"] * 4 + ["no-more-switching"] * 2
@@ -248,29 +249,31 @@ def claims(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None
     rows = sweep.read(CLAIMS)
     said = "".join(output.get("text", "") for output in outputs)
     for network in rows[rows.method == "magnitude"].network.unique():
-        for claim in ("More accurate than dense", "More accurate than dense for longer"):
+        for claim in ("More accurate than dense", "More accurate than dense, trained for longer"):
             verdict = rf"{network}\b.*: [+-][\d.]+ points .*{claim}: {VERDICT}\."
             assert re.search(verdict, said), (network, claim)
         ours = rows[(rows.network == network) & (rows.method == "switched")]
         some_off = (ours.neurons_on < ours.neurons).any()
         found = "(holds|undecided|no verdict)" if some_off else "(does not hold|no verdict)"
-        assert re.search(rf"{network}\b.*: \d+% off .*Compressed: {found};", said), network
+        assert re.search(rf"{network}\b.*: \d+% of the neurons off .*Compressed: {found};", said), (
+            network
+        )
         reads = (
-            rf"{network}\b.*, weights against shuffled weights: .* parameters left .*: {VERDICT}\."
+            rf"{network}\b.*, reading the weights against shuffled weights: .* parameters left .*"
+            rf"Verdict: {VERDICT}\."
         )
         assert re.search(reads, said), network
     assert said.count("is better than every control on: ") == 2
     for dose in ("width", "classes", "noise", "share"):
-        verdict = rf"^{dose}: (holds|does not hold|does not hold in general|undecided) \("
+        verdict = rf"^{dose}: (holds|does not hold|does not hold in general|undecided)\. At equal"
         assert re.search(verdict, said, re.MULTILINE), dose
-        assert re.search(rf"^{dose}, .*The rule's part: [+-]\d+ points \(", said, re.MULTILINE), (
-            dose
-        )
+        effect = rf"^{dose} at .*Effect of the gain rule: [+-]\d+ points \("
+        assert re.search(effect, said, re.MULTILINE), dose
     assert "Claim 3 as a whole: " in said
     document = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
     for line in said.splitlines():
         if re.match(
-            "Claim 3 as|Reading weights|At equal size|The switched|More accurate than|Of .* compar",
+            "Claim 3 as|With each|At equal size|The switched|More accurate than|Of .* compar",
             line,
         ):
             assert line in document

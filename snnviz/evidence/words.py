@@ -1,4 +1,4 @@
-"""What the tables of `claims` say, in sentences: the same in the notebook and in docs/claims.md."""
+"""Sentences for the tables of `claims`; the notebook and docs/claims.md use the same ones."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ METHODS = {
 }
 FEW = f"fewer than {LEAST} pairs"
 RIVALS_SETTINGS = (
-    "The rivals ran at the settings that are usual in their papers; ours was chosen by a study of "
-    "its own, on other seeds and on held-out images. A rival that is tuned as well may do better."
+    "The rivals used the settings that are usual in their papers. Ours were chosen in a separate "
+    "study, on other seeds and on held-out images. A rival that is tuned in the same way may do "
+    "better."
 )
-EQUALS = {"epochs": "as many epochs", "examples": "as many steps"}
+OWN_SIZES = "With each network at its own size, reading the weights"
+EQUAL_SIZES = "At equal size, reading the weights"
+EQUALS = {"epochs": "equal epochs", "examples": "equal steps"}
 
 
 def _rows(table: DataFrame) -> Iterator[Any]:
@@ -57,7 +60,7 @@ def number_of(count: int, one: str, many: str = "") -> str:
 
 
 def points(row: Any, pairs: str = "pair", digits: int = 2) -> str:
-    """ "+0.12 points (-0.05 to +0.29; 20 pairs)", of a row with a difference of shares."""
+    """ "+0.12 points (-0.05 to +0.29; 20 pairs)", for a row with a difference of shares."""
     counted = number_of(row.pairs, pairs)
     if math.isnan(row.difference):
         return f"no difference ({counted})"
@@ -66,11 +69,11 @@ def points(row: Any, pairs: str = "pair", digits: int = 2) -> str:
 
 
 def by_chance(count: int) -> str:
-    """How many of so many intervals are off by chance."""
+    """How many of `count` intervals are expected to miss the true value by chance."""
     return (
-        f"{number_of(count, 'interval')} of 95 % {'is' if count == 1 else 'are'} looked at here: "
-        f"by chance alone about {0.05 * count:.1f} of them would miss the true number, half on "
-        "either side. So a single verdict among many weighs less than its interval says."
+        f"This section reports {number_of(count, 'interval')} of 95 %. By chance alone, about "
+        f"{0.05 * count:.1f} of them would miss the true value, half of these on each side. So a "
+        "single verdict among many is weaker evidence than its interval suggests."
     )
 
 
@@ -80,30 +83,30 @@ def differences(table: DataFrame, claim: str) -> list[str]:
 
 
 def summary(claim: str, table: DataFrame, column: str = "verdict") -> str:
-    """One sentence over the settings: where a claim holds, and where not."""
+    """One sentence for all settings: where a claim holds, and where it does not."""
     at = {each: _having(table, column, each)["setting"] for each in VERDICTS}
     parts = [f"{each} on {listed(names)}" for each, names in at.items() if len(names)]
     return f"{claim}: {'; '.join(parts) or NO_VERDICT}."
 
 
 def needed(table: DataFrame, wanted: float = 0.001) -> str:
-    """How many pairs would make the intervals of differences as narrow as ± `wanted`."""
+    """How many pairs are needed for intervals of ± `wanted`."""
     parts = []
     for row in _rows(table):
         half = (row.high - row.low) / 2
         if row.pairs >= LEAST and half > wanted:
             parts.append(f"{row.setting} {math.ceil(row.pairs * (half / wanted) ** 2)}")
     if not parts:
-        return f"Every interval is narrower than ±{100 * wanted:g} points already."
+        return f"Every interval is already narrower than ±{100 * wanted:g} points."
     pairs = ", ".join(parts)
-    return f"An interval of ±{100 * wanted:g} points would take about so many pairs: {pairs}."
+    return f"An interval of ±{100 * wanted:g} points needs about this many pairs: {pairs}."
 
 
 # --- against several methods ---------------------------------------------------------------------
 
 
 def several(table: DataFrame) -> list[str]:
-    """A sentence for each setting: better than which, worse than which, undecided against which."""
+    """A sentence for each setting: which ones it is better than, worse than, undecided against."""
     sentences = []
     for setting, some in table.groupby("setting", sort=False):
         at = {
@@ -116,7 +119,7 @@ def several(table: DataFrame) -> list[str]:
         }
         without = _having(some, "verdict", NO_VERDICT)
         at[NO_VERDICT] = [f"{method(row.against)} ({row.pairs})" for row in _rows(without)]
-        heads = ("better than", "worse than", "undecided against", f"no verdict, for {FEW}, on")
+        heads = ("better than", "worse than", "undecided against", f"no verdict ({FEW}) against")
         parts = [
             f"{head} {listed(names)}"
             for head, names in zip(heads, at.values(), strict=True)
@@ -127,10 +130,10 @@ def several(table: DataFrame) -> list[str]:
 
 
 def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
-    """{setting: whether it is "better" than all, "worse" than at least one, or neither}.
+    """{setting: "better" than all, "worse" than at least one, or neither}.
 
-    A method that stands in the table, but was not run in a setting, leaves it undecided there;
-    with `sized`, one that was run and has another size does not count.
+    If a method of the table was not run in a setting, the setting is undecided. With `sized`,
+    methods that were run but have another size do not count.
     """
     found = {}
     for setting, some in table.groupby("setting", sort=False):
@@ -165,9 +168,9 @@ def over_all(what: str, other: str, table: DataFrame, sized: bool = False) -> st
 def reading(table: DataFrame) -> list[str]:
     """A sentence for each setting and control, with both sizes."""
     return [
-        f"{row.setting}, weights against {method(row.against)}: {points(row)}, with "
+        f"{row.setting}, reading the weights against {method(row.against)}: {points(row)}, with "
         f"{_percent(row.parameters_left)} of the parameters left against "
-        f"{_percent(row.against_parameters_left)}: {row.verdict}."
+        f"{_percent(row.against_parameters_left)}. Verdict: {row.verdict}."
         for row in _rows(table)
     ]
 
@@ -175,8 +178,9 @@ def reading(table: DataFrame) -> list[str]:
 def compression(table: DataFrame) -> list[str]:
     """A sentence for each setting."""
     return [
-        f"{row.setting}: {_percent(row.off)} off ({_percent(row.low)} to {_percent(row.high)}; "
-        f"{number_of(row.runs, 'run')}), {_percent(row.parameters_left)} of the parameters left. "
+        f"{row.setting}: {_percent(row.off)} of the neurons off ({_percent(row.low)} to "
+        f"{_percent(row.high)}; {number_of(row.runs, 'run')}), "
+        f"{_percent(row.parameters_left)} of the parameters left. "
         f"Compressed: {row.verdict}; by {AIM:.0%} or more: {row.aim}."
         for row in _rows(table)
     ]
@@ -187,19 +191,27 @@ def _percent(share: float) -> str:
 
 
 def tried(table: DataFrame) -> str:
-    """How many settings are apart from the defaults, and how many would be by chance."""
+    """How many settings differ clearly from the defaults, and how many would do so by chance."""
     judged = cast("DataFrame", table[(table["verdict"] != NO_VERDICT).to_numpy()])
     at = {each: _having(judged, "verdict", each) for each in ("holds", "does not hold")}
     named = {
-        each: listed(f"{row.method} on {row.setting}" for row in _rows(some))
+        each: [f'"{row.method}" on {row.setting}' for row in _rows(some)]
         for each, some in at.items()
     }
     n = len(judged)
     return (
-        f"Of {number_of(n, 'comparison')} with {LEAST} pairs or more, {len(at['holds'])} above "
-        f"the defaults ({named['holds']}) and {len(at['does not hold'])} below "
-        f"({named['does not hold']}); by chance alone one would expect {0.025 * n:.1f} of each."
+        f"Of {number_of(n, 'comparison')} with at least {LEAST} pairs, "
+        f"{_counted(named['holds'])} better than the defaults, and "
+        f"{_counted(named['does not hold'])} worse. By chance alone, about {0.025 * n:.1f} of each "
+        "would be expected."
     )
+
+
+def _counted(names: Sequence[str]) -> str:
+    """ "none is", "1 (a) is" or "2 (a and b) are"."""
+    if not names:
+        return "none is"
+    return f"{len(names)} ({listed(names)}) {'is' if len(names) == 1 else 'are'}"
 
 
 # --- claim 3 -------------------------------------------------------------------------------------
@@ -208,9 +220,9 @@ def tried(table: DataFrame) -> str:
 def trends(table: DataFrame) -> list[str]:
     """A sentence for each trend."""
     return [
-        f"{row.dose}, {EQUALS[row.equal]}, {row.setting}, {gain(row.method)}: rank correlation "
+        f"{row.dose} at {EQUALS[row.equal]}, {row.setting}, {gain(row.method)}: rank correlation "
         f"{row.correlation:+.2f} ({row.low:+.2f} to {row.high:+.2f}; {number_of(row.runs, 'run')}, "
-        f"{number_of(row.seeds, 'seed')}): {row.verdict}."
+        f"{number_of(row.seeds, 'seed')}). Verdict: {row.verdict}."
         for row in _rows(table)
     ]
 
@@ -220,7 +232,7 @@ def gain(name: str) -> str:
 
 
 def in_general(verdicts: Sequence[str]) -> str:
-    """The verdict on all of several: one that is the other way round is enough against them."""
+    """The verdict on several trends together: one reversed trend is enough to refute the claim."""
     if "does not hold" in verdicts:
         return "does not hold in general" if "holds" in verdicts else "does not hold"
     return "holds" if set(verdicts) == {"holds"} else "undecided"
@@ -229,23 +241,23 @@ def in_general(verdicts: Sequence[str]) -> str:
 _TRENDS = dict(
     zip(
         VERDICTS,
-        ("it holds", "it is the other way round", "it is undecided", "no verdict"),
+        ("holds", "is reversed", "is undecided", "has no verdict"),
         strict=True,
     )
 )
 
 
 def doses(table: DataFrame) -> list[str]:
-    """A sentence for each dose: over the networks and both gains, as epochs and as steps."""
-    sentences = []
+    """A text for each dose: all networks and both gains, at equal epochs and at equal steps."""
+    texts = []
     for dose, some in table.groupby("dose", sort=False):
         parts = [
-            f"with {EQUALS[str(equal)]} {_places(of)}"
+            f"At {EQUALS[str(equal)]}, it {_places(of)}."
             for equal, of in some.groupby("equal", sort=False)
         ]
         verdict = in_general(list(some["verdict"]))
-        sentences.append(f"{dose}: {verdict} ({'; '.join(parts)}).")
-    return sentences
+        texts.append(f"{dose}: {verdict}. {' '.join(parts)}")
+    return texts
 
 
 def _places(table: DataFrame) -> str:
@@ -258,11 +270,11 @@ def _places(table: DataFrame) -> str:
             places.append(f"{setting} ({gains})")
         if places:
             parts.append(f"{words} on {listed(places)}")
-    return listed(parts)
+    return ", and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def claim_3(table: DataFrame) -> str:
-    """One sentence for the claim as a whole."""
+    """The verdict on the claim as a whole, and how the trends are divided."""
     verdicts = list(table["verdict"])
     count = {each: verdicts.count(each) for each in VERDICTS}
     whole = {
@@ -271,35 +283,35 @@ def claim_3(table: DataFrame) -> str:
     }
     without = f", {count[NO_VERDICT]} without a verdict" if count[NO_VERDICT] else ""
     return (
-        f"Claim 3 as a whole: {in_general(verdicts)}: of {number_of(len(verdicts), 'trend')} "
-        f"{count['holds']} as claimed, {count['does not hold']} the other way round, "
-        f"{count['undecided']} undecided{without}; in every trend it holds for: "
+        f"Claim 3 as a whole: {in_general(verdicts)}. Of {number_of(len(verdicts), 'trend')}: "
+        f"{count['holds']} as claimed, {count['does not hold']} reversed, "
+        f"{count['undecided']} undecided{without}. It holds in every trend for: "
         f"{listed(dose for dose, each in whole.items() if each == 'holds')}."
     )
 
 
 def rule(table: DataFrame) -> list[str]:
-    """A sentence for each trend: how much of it is the rule's."""
+    """A text for each trend: how much of it comes from the gain rule."""
     return [
-        f"{row.dose}, {EQUALS[row.equal]}, {row.setting}: from {dose(row.dose, row.lowest)} to "
-        f"{dose(row.dose, row.highest)} the share off moves by {100 * row.rule:+.0f} points with "
-        f"the default gain and by {100 * row.fixed:+.0f} with the fixed one. The rule's part: "
-        f"{points(row, 'seed', 0)}."
+        f"{row.dose} at {EQUALS[row.equal]}, {row.setting}: from {dose(row.dose, row.lowest)} to "
+        f"{dose(row.dose, row.highest)}, the share of neurons off changes by "
+        f"{100 * row.rule:+.0f} points with the default gain and by {100 * row.fixed:+.0f} points "
+        f"with the fixed gain. Effect of the gain rule: {points(row, 'seed', 0)}."
         for row in _rows(table)
     ]
 
 
 def rule_in_all(table: DataFrame) -> str:
-    """One sentence: where the rule has a part in the trend."""
-    apart = [
-        f"{row.dose} on {row.setting} with {EQUALS[row.equal]} ({100 * row.difference:+.0f} of "
+    """One sentence: in which trends the gain rule has a clear effect."""
+    clear = [
+        f"{row.dose} on {row.setting} at {EQUALS[row.equal]} ({100 * row.difference:+.0f} of "
         f"{100 * row.rule:+.0f} points)"
         for row in _rows(table)
         if row.pairs >= LEAST and (row.low > 0 or row.high < 0)
     ]
     return (
-        f"The rule of the gain has a part that is apart from 0 in {len(apart)} of "
-        f"{number_of(len(table), 'trend')}: {listed(apart)}."
+        f"The interval of the gain rule's effect excludes 0 in {len(clear)} of "
+        f"{number_of(len(table), 'trend')}: {listed(clear)}."
     )
 
 
@@ -311,7 +323,7 @@ def dose(name: str, value: float) -> str:
 
 
 def markdown(table: DataFrame, columns: Mapping[str, tuple[str, str]]) -> str:
-    """A table: {column: (heading, how to write it)}; "%" is a format for shares in points."""
+    """A table. `columns` is {column: (heading, format)}; a format in "%" multiplies by 100."""
     heads = [head for head, _ in columns.values()]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in table.to_dict("records"):
@@ -327,5 +339,5 @@ def _written(value: Any, form: str) -> str:
 
 
 def in_steps(table: DataFrame) -> DataFrame:
-    """With `equal` as a reader knows it: epochs or steps."""
+    """With "steps" in the column `equal`, which is what readers call it."""
     return table.assign(equal=table["equal"].replace("examples", "steps"))

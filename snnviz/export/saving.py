@@ -19,6 +19,7 @@ from snnviz.export.description import CannotDescribe, describe
 from snnviz.export.rebuild import build
 from snnviz.export.vocabulary import as_saved
 from snnviz.files import exchanged
+from snnviz.structure.memory_format import make_safe
 from snnviz.structure.probe import copied
 
 FORMAT = 1
@@ -104,7 +105,7 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
             raise ValueError("its checksum does not fit")
         tensors = load(data)
     with _reading(folder / _DESCRIPTION):
-        return build(content, tensors)
+        return make_safe(build(content, tensors))
 
 
 @contextmanager
@@ -155,6 +156,6 @@ def _sha256(file: Path) -> str:
 
 @torch.no_grad()
 def _same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
-    here = copied(network).cpu().eval()
+    here = make_safe(copied(network).cpu()).eval()
     images = example.cpu()
     return torch.equal(here(images), copied(loaded).eval()(images))

@@ -19,6 +19,7 @@ from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
 from snnviz.shrink.narrow import keep_one, remove
 from snnviz.shrink.report import CompactReport
 from snnviz.structure import Switches, find_switches, scaled_parameters
+from snnviz.structure.memory_format import make_safe
 from snnviz.structure.probe import check_arguments, copied, running
 from snnviz.training import Trainer
 
@@ -89,6 +90,7 @@ def compact(
     removed, kept = {}, {}
     if wholly and _runs(small, example):
         small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
+    small = make_safe(small, example)
     difference = compare_outputs(expected, switches, folded, small, off, example, tolerance)
     report = CompactReport(
         widths=_widths(folded, small),

@@ -33,6 +33,7 @@ class Learners:
         seed: of the switcher's weights.
         device: where both live.
         precision: "float32" or "bfloat16" (autocast of the task network).
+        images_format: how images lie in memory; see `snnviz.memory_format`.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Learners:
         seed: int,
         device: torch.device,
         precision: str,
+        images_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.network, self.device, self.precision = network, device, precision
+        self.images_format = images_format
         self.switches = switches
         self.groups = tuple(switches.groups.values())
         self.began_learned = isinstance(config, Switcher)
@@ -166,7 +169,7 @@ class Learners:
                 if self._scaled is None:
                     self._scaled = scaled_parameters(self.network, self.switches, self.factors)
                 scaled = self._scaled
-            images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+            images = images.to(self.device).contiguous(memory_format=self.images_format)
             with self._autocast():
                 return functional_call(self.network, scaled, (images,)).float()
         finally:

@@ -18,7 +18,7 @@ from snnviz import checks, distributed
 from snnviz.data import BatchOrder, ImageData, SplitName
 from snnviz.devices import pick_device, pick_precision, random_state
 from snnviz.history import History
-from snnviz.structure import Switches, find_switches
+from snnviz.structure import Switches, find_switches, memory_format
 from snnviz.structure.probe import copied
 from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import pins
@@ -35,7 +35,8 @@ class Trainer:
     """Trains a task network and its switcher, one step at a time.
 
     Args:
-        network: from images to class scores; trained in place.
+        network: from images to class scores; trained in place. Its kernels become channels_last,
+            which is faster, unless that is unsafe or the network does not run in it.
         data: training and test images.
         schedule: which phase when, and how fast; the default is `Schedule()`.
         switcher: how the switcher is built; the default is `SwitcherConfig()`. Or a `Switcher` that
@@ -79,10 +80,18 @@ class Trainer:
         switches = find_switches(network.to(example.device), example, exclude, weighted)
         self.switches: Switches = switches.to(self.device)
         self.data = data.to(self.device)
-        network = network.to(self.device).to(memory_format=torch.channels_last)
+        network = network.to(self.device)
+        images_format = memory_format.prepare(network, example.to(self.device))
         self._way = learners  # a branch learns in the same way
         self.learners = learners(
-            network, self.switches, switcher, self.schedule, seed, self.device, self.precision
+            network,
+            self.switches,
+            switcher,
+            self.schedule,
+            seed,
+            self.device,
+            self.precision,
+            images_format,
         )
         check_scores(self.learners, self.data, example.to(self.device))
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
@@ -460,7 +469,7 @@ class Trainer:
         index, generator = order.next()
         part, self.learners.weight = distributed.share(len(index))
         images, labels = self.data.batch(split, index, generator, part)  # type: ignore[arg-type]
-        return images.contiguous(memory_format=torch.channels_last), labels
+        return images.contiguous(memory_format=self.learners.images_format), labels
 
     def flush(self) -> None:
         """Reads the steps' results from the device in one go, checks them, and notes them."""

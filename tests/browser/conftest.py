@@ -14,9 +14,49 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.browser import jupyter
+from tests.browser.chromium import MISSING, find_once
 
 PATIENCE = 60e3  # ms; on a machine that others keep busy a figure is saved in half a minute
 expect.set_options(timeout=PATIENCE)
+
+
+class NoChromium(pytest.Item):
+    """Stands for all browser tests where there is no Chromium, and fails."""
+
+    def runtest(self) -> None:
+        """Fail with what is missing and how to get it."""
+        pytest.fail(MISSING, pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """What heads its failure."""
+        return self.path, None, "the browser tests"
+
+
+@pytest.hookimpl(trylast=True)  # when tests have been chosen by name, mark and place
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Without a Chromium all other tests run first, and then one fails for those of this folder."""
+    here = Path(__file__).parent
+    needy = [item for item in items if here in item.path.parents and _is_needy(item)]
+    if not needy or _find():
+        return
+    config.hook.pytest_deselected(items=needy)
+    place = needy[0].getparent(pytest.Package)
+    assert place is not None, "tests/browser is a package"
+    stand_in = NoChromium.from_parent(place, name=f"{len(needy)} tests need Chromium")
+    items[:] = [item for item in items if item not in needy] + [stand_in]
+
+
+def _is_needy(item: pytest.Item) -> bool:
+    return "chromium" in getattr(item, "fixturenames", ())
+
+
+def _find() -> str | None:
+    try:
+        return find_once()
+    except FileNotFoundError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 # Scope "package", not "session": Playwright holds an event loop, which must be gone when tests
@@ -49,11 +89,12 @@ def folder(server: jupyter.Server, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """A test that failed leaves a screenshot, and its report says which dialogs were open."""
     report = yield
-    kept = item.funcargs.get("kept")
-    page = kept.page if isinstance(kept, Kept) else item.funcargs.get("page")
+    fixtures = getattr(item, "funcargs", {})
+    kept = fixtures.get("kept")
+    page = kept.page if isinstance(kept, Kept) else fixtures.get("page")
     if report.failed and call.when != "teardown" and isinstance(page, Page):
         with suppress(Error):  # of a page that is gone
             report.sections += [("Dialog open in the page", d) for d in jupyter.open_dialogs(page)]

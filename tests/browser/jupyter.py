@@ -1,13 +1,9 @@
-"""A real JupyterLab server and what tests do to it in a real browser.
-
-`python -m tests.browser.jupyter` finds the Chromium that the tests use, for `make test`.
-"""
+"""A real JupyterLab server and what tests do to it in a real browser."""
 
 import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,19 +20,14 @@ import nbformat
 import psutil
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
+from tests.browser.chromium import MISSING, find_once
+
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
 VIEWPORT: ViewportSize = {"width": 1400, "height": 1000}
 
 # --- Chromium ---------------------------------------------------------------------------------
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_PLACES = (
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
-)
 _CHROMIUM_FLAGS = [
     "--no-sandbox",  # root and most containers have no sandbox; only our own pages are opened
     "--disable-gpu",
@@ -46,60 +37,16 @@ _CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_MISSING = """\
-The browser tests need Chromium or Chrome, and none was found.
-  Debian, Ubuntu   sudo apt-get install chromium    (Ubuntu: sudo snap install chromium)
-  macOS            brew install --cask chromium
-  Windows          winget install Google.Chrome     (in WSL: the line for Debian and Ubuntu)
-or set CHROMIUM to the path of the program, as in: make test CHROMIUM=/opt/chrome/chrome
-"""
-
-
-def find_chromium() -> str | None:
-    """The path of a Chromium: the one that CHROMIUM names, the system's, or Playwright's own.
-
-    Raises FileNotFoundError if CHROMIUM is set to something that is not there.
-    """
-    if named := os.environ.get("CHROMIUM"):
-        if found := shutil.which(named):
-            return found
-        raise FileNotFoundError(
-            f"CHROMIUM is {named!r}, and no such program was found. "
-            "Give the path of a Chromium or Chrome, or unset it to have one looked for."
-        )
-    for place in (*_NAMES, *_PLACES):
-        if found := shutil.which(place):
-            return found
-    with sync_playwright() as playwright:
-        return shutil.which(playwright.chromium.executable_path)
-
-
-def main() -> int:
-    """Find Chromium, or try Playwright's download, or say what to install: 0 if there is one."""
-    try:
-        chromium = find_chromium()
-        if not chromium:
-            print("No Chromium found; trying Playwright's own download …", flush=True)
-            subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
-            chromium = find_chromium()
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if not chromium:
-        print(_MISSING, file=sys.stderr)
-        return 1
-    print(f"Browser tests use {chromium}")
-    return 0
 
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
     """A headless Chromium for as long as the block lasts."""
-    chromium = find_chromium()
-    if not chromium:
-        raise FileNotFoundError(_MISSING)
+    path = find_once()
+    if not path:
+        raise FileNotFoundError(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_FLAGS)
         try:
             yield browser
         finally:
@@ -426,7 +373,3 @@ def screenshot(page: Page, name: str, css: str | None = None) -> Path:
     path = ARTEFACTS / f"{name}.png"
     (page.locator(css).first if css else page).screenshot(path=path)
     return path
-
-
-if __name__ == "__main__":
-    sys.exit(main())

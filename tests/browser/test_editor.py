@@ -9,14 +9,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    LIGHT,
-    THEMES,
     run_code,
-    screenshot,
-    set_theme,
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 SESSION = """\
 import threading, time
@@ -61,15 +58,6 @@ def train(page: Page, unit: str, n: int) -> None:
 
 def planned(page: Page, name: str) -> str:
     return run_code(page, f"print(session.status.planned.{name})")
-
-
-def pictures(page: Page, name: str) -> None:
-    """The editor in both themes."""
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(300)
-        screenshot(page, f"editor_{name}_{theme.split()[1].lower()}", ".snnviz-editor")
-    set_theme(page, LIGHT)
 
 
 def text_of(page: Page, name: str) -> Locator:
@@ -129,7 +117,7 @@ def test_typing_and_sliding(editor: Page) -> None:
     assert planned(editor, "task_decay") == "constant"
 
     assert not editor.locator(".snnviz-batch_size input").last.is_visible()
-    fold = editor.get_by_role("button", name="all settings")
+    fold = editor.get_by_role("button", name="more settings")
     fold.press("Enter")
     expect(fold).to_have_attribute("aria-expanded", "true")
     text_of(editor, "batch_size").fill("40")
@@ -205,7 +193,7 @@ def test_forks_presets_and_files(editor: Page, folder: Path) -> None:
     assert planned(editor, "switcher_steps") == "1"
     assert run_code(editor, "print(editor.draft.switcher_steps)") == "0"
     run_code(editor, "moment = None")
-    wait_for(editor, ".snnviz-editor-note", "Edited for a fork, and not in force")
+    wait_for(editor, ".snnviz-editor-note", "Edited for a fork, not used in this run")
     editor.locator(".snnviz-forget-edits:visible").click()
     expect(editor.locator(".snnviz-forget-edits:visible")).to_have_count(0)
 
@@ -229,7 +217,11 @@ def test_forks_presets_and_files(editor: Page, folder: Path) -> None:
     assert planned(editor, "freeze_epochs") == "4"
 
     for name, text, said in (
-        ("bad.json", "{", "No schedule was loaded: the file 'bad.json' cannot be used: it is no"),
+        (
+            "bad.json",
+            "{",
+            "No schedule was loaded: the file 'bad.json' cannot be used: it is",
+        ),
         ("good.json", '{"schedule": {"epochs": 5}}', "good.json: epochs 8 → 5, batch_size 20 → "),
     ):
         with editor.expect_file_chooser() as chooser:
@@ -243,13 +235,13 @@ def test_the_look(editor: Page) -> None:
     train(editor, "epoch", 3)
     train(editor, "batch", 15)
     run_code(editor, "session.set_schedule(switcher_steps=2)\nsession.step('batch', 9)")
-    for name in ("main settings", "all settings", "save and load"):
+    for name in ("main settings", "more settings", "save and load"):
         editor.get_by_role("button", name=name).click()
     text_of(editor, "task_steps").fill("0")
     for width in (900, 1400, 2500):
         editor.set_viewport_size({"width": width, "height": 1500})
         editor.wait_for_timeout(500)
-        pictures(editor, f"{width}")
+        pictures(editor, f"editor_{width}", ".snnviz-editor")
         sideways = editor.locator(".snnviz-editor:visible").evaluate(
             "editor => [editor, ...editor.querySelectorAll('.widget-box, .snnviz-timeline')]"
             ".filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.className)"

@@ -11,7 +11,6 @@ from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
     DARK,
     LIGHT,
-    THEMES,
     open_notebook,
     run_code,
     save_notebook,
@@ -20,12 +19,14 @@ from tests.browser.jupyter import (
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 GRID = """\
 import numpy as np
 from ipywidgets import VBox
 from snnviz.lab.page.frame import Frame
-from snnviz.lab.neurons.grid import Grid, encode
+from snnviz.lab.neurons.grid import Grid
+from snnviz.lab.neurons.numbering import encode
 groups = {"conv1": 20, "conv2": 50, "fc1": 500}
 rng = np.random.default_rng(0)
 factors = {name: rng.gamma(6, 1 / 6, n) for name, n in groups.items()}
@@ -148,15 +149,11 @@ def value(page: Page, name: str, wanted: str) -> None:
     assert got == wanted
 
 
-def pictures(page: Page, name: str) -> None:
-    """The grid in both themes."""
+def looked_at(page: Page, name: str) -> None:
+    """The grid on a higher page, and pictures of it."""
     page.set_viewport_size({"width": 1400, "height": 1500})
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(1500)  # till JupyterLab's splash has gone
-        screenshot(page, f"grid_{name}_{theme.split()[1].lower()}", ".snnviz-grid")
-    set_theme(page, LIGHT)
-    page.wait_for_timeout(500)
+    pictures(page, f"grid_{name}", ".snnviz-grid")
+    page.wait_for_timeout(500)  # until the canvases have the new size
 
 
 def focus(page: Page) -> Locator:
@@ -186,7 +183,7 @@ def test_every_neuron_in_view(grid: Page) -> None:
     assert len(colours(grid, 2, 0)) > 1, "off is crossed out"
     assert colours(grid, 2, 1) == [[125, 124, 120]], "a factor of 1 is the scale's middle"
     assert colours(grid, 2, 3)[0] in ([0, 34, 78], [17, 17, 17]), "just above 0 is no off"
-    pictures(grid, "start")
+    looked_at(grid, "start")
 
 
 def test_the_mouse_points_and_opens(grid: Page) -> None:
@@ -196,7 +193,7 @@ def test_the_mouse_points_and_opens(grid: Page) -> None:
         0: "fc1 · 0 · factor 0.00 · off since epoch 3",
         1: "fc1 · 1 · factor 1.00 · on since epoch 5",
         2: "fc1 · 2 · factor 0.00 · off since epoch 3 · pinned off",
-        3: "fc1 · 3 · factor 1·10⁻³ · never off · tried off, not in force",
+        3: "fc1 · 3 · factor 1·10⁻³ · never off · tried off (what-if only)",
     }.items():
         grid.mouse.move(*cell_at(grid, 2, neuron))
         expect(grid.locator(READOUT)).to_have_text(said)
@@ -209,7 +206,7 @@ def test_the_mouse_points_and_opens(grid: Page) -> None:
     value(grid, "opened", "71")
     value(grid, "selected", "[71]")
     expect(grid.locator(".snnviz-page h3")).to_have_text("fc1 · 1")
-    expect(grid.locator(".snnviz-chip")).to_have_text("working it out …")
+    expect(grid.locator(".snnviz-chip")).to_have_text("loading …")
     run_code(grid, "grid.page = page(71)")
     expect(grid.locator(".snnviz-chip")).to_have_text("on")
     click(grid, 2, 3)
@@ -244,7 +241,7 @@ def test_the_mouse_selects(grid: Page) -> None:
     run_code(grid, "grid.selected = [70, 71]")
     expect(grid.locator(READOUT)).to_contain_text("2 selected")
     assert colours(grid, 2, 1) != plain
-    pictures(grid, "selected")
+    looked_at(grid, "selected")
 
 
 # --- by the keyboard alone --------------------------------------------------------------------
@@ -326,7 +323,7 @@ def test_the_keyboard_reaches_names_and_the_page(grid: Page) -> None:
     focus(grid)
     for _ in range(3):  # name, keys, the page's first button
         grid.keyboard.press("Tab")
-    expect(grid.get_by_role("button", name="the neuron before")).to_be_focused()
+    expect(grid.get_by_role("button", name="previous neuron")).to_be_focused()
     grid.keyboard.press("Tab")
     grid.keyboard.press("Enter")
     expect(grid.locator(".snnviz-page h3")).to_have_text("fc1 · 2")
@@ -340,7 +337,7 @@ def test_keys_send_wishes(grid: Page) -> None:
     for key in "onkl":
         grid.keyboard.press(key)
     grid.keyboard.press("?")
-    expect(grid.locator(".snnviz-keys")).to_contain_text("try the selection off")
+    expect(grid.locator(".snnviz-keys")).to_contain_text("try the selected neurons off")
     grid.keyboard.press("?")
     expect(grid.locator(".snnviz-keys")).to_be_hidden()
     said = "[('off', [0]), ('on', [0]), ('keep', [0]), ('let go', [0])]"
@@ -349,7 +346,7 @@ def test_keys_send_wishes(grid: Page) -> None:
     value(grid, "selected", "[0]")
     grid.get_by_role("button", name="Keys").click()
     expect(grid.locator(".snnviz-keys")).to_be_visible()
-    pictures(grid, "keys")
+    looked_at(grid, "keys")
 
 
 # --- while training goes on -------------------------------------------------------------------
@@ -390,17 +387,17 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
         run_code(grid, f"grid.page = page(71, {kind!r})\ngrid.opened = 71")
         expect(grid.locator(".snnviz-page.snnviz-is-open h3")).to_have_text("fc1 · 1")
         said = {
-            "image": "as the image lies",
-            "row": "one square a weight, 800 of 1,152 shown",
-            "kernels": "a kernel a channel it reads, 20 of 64 shown",
+            "image": "arranged like the image",
+            "row": "one square per weight, 800 of 1,152 shown",
+            "kernels": "one kernel per input channel, 20 of 64 shown",
         }[kind]
         expect(grid.locator(".snnviz-weights small")).to_have_text(said)
-        pictures(grid, f"page_{kind}")
+        looked_at(grid, f"page_{kind}")
     page = grid.locator(".snnviz-page")
     expect(page.locator(".snnviz-factor-history svg")).to_have_attribute(
         "aria-label",
         "factor over 12 epochs: 1.00 after the first, 1.60 after the last; off after 3 of them; "
-        "went off or came back 2 times",
+        "switched off or on 2 times",
     )
     expect(page.locator(".snnviz-off-band")).to_have_count(1)
     expect(page.locator(".snnviz-strip")).to_have_count(3)
@@ -408,7 +405,7 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
         "epoch 5 · off · alternating"
     )
     expect(page.locator(".snnviz-layer")).to_have_text(["conv2", "fc2"])
-    expect(page.locator("dt")).to_have_text(["factor", "weights it reads with", "their norm"])
+    expect(page.locator("dt")).to_have_text(["factor", "incoming weights", "their norm"])
     expect(page.locator("dd")).to_have_text(["1.60, step 512", "800", "1.23, 12th of 500"])
     expect(page.locator(".snnviz-pictures canvas")).to_have_count(20)
     expect(page.locator(".snnviz-weight-scale")).to_have_text(re.compile(r"^−0\.\d\d\+0\.\d\d$"))

@@ -195,7 +195,7 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
         run_code(lab, code)
         wait_for(lab, css, said)
         stays(what)
-    run_code(lab, "lab._machine.speed.value = 1")
+    run_code(lab, "lab._parts.machine.speed.value = 1")
     lab.locator(".snnviz-replay:visible").click()
     wait_for(lab, ".snnviz-replay", "Stop")
     stays("a replay")

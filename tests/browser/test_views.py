@@ -8,14 +8,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import (
-    LIGHT,
-    THEMES,
     run_code,
-    screenshot,
-    set_theme,
     wait_for,
     wait_till_said,
 )
+from tests.browser.pictures import pictures
 
 ROOT = Path(__file__).parents[2]
 CARDS = (
@@ -29,9 +26,10 @@ CARDS = (
 
 # Two runs that were made up, and a thread that shows them as the lab's own does.
 VIEWS = f"""\
-import pathlib, sys, threading
+import sys, threading
 import ipywidgets
 sys.path.insert(0, {str(ROOT)!r})
+from snnviz.lab.parts import make_style
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import in_colours
 from tests.lab.views.pretence import idle_status, pretended_run
@@ -48,9 +46,7 @@ def refresh():
         wake.clear()
 
 threading.Thread(target=refresh, daemon=True).start()
-css = pathlib.Path({str(ROOT)!r}, "snnviz/lab/page/style.css").read_text(encoding="utf-8")
-style = ipywidgets.HTML(f"<style>{{css}}</style>")
-ipywidgets.VBox([style, views.widget]).add_class("snnviz-lab")"""
+ipywidgets.VBox([make_style(), views.widget]).add_class("snnviz-lab")"""
 
 
 @pytest.fixture
@@ -81,15 +77,6 @@ def tab(page: Page, name: str) -> Locator:
     return page.locator(".snnviz-tabs").get_by_role("tab", name=name)
 
 
-def shot(page: Page, name: str) -> None:
-    """A picture in both themes, once all is drawn for them."""
-    for theme in THEMES:
-        set_theme(page, theme)
-        page.wait_for_timeout(2000)
-        screenshot(page, f"views_{name}_{theme.split()[1].lower()}", ".snnviz-lab")
-    set_theme(page, LIGHT)
-
-
 def choose(page: Page, name: str, choice: str, option: str) -> None:
     card(page, name).get_by_label(choice, exact=True).select_option(option)
 
@@ -99,14 +86,15 @@ def test_side_by_side_where_there_is_room_and_tabs_where_not(views: Page) -> Non
     for width, mode in ((900, "tabs"), (2500, "side")):
         views.set_viewport_size({"width": width, "height": 1400})
         expect(views.locator(f".snnviz-views[data-mode={mode}]")).to_be_visible()
-        shot(views, str(width))
+        views.wait_for_timeout(1500)  # until the figures have taken their places
+        pictures(views, f"views_{width}", ".snnviz-lab")
         widths = views.locator(".snnviz-lab").evaluate(
             "lab => [lab, ...lab.querySelectorAll('.widget-box, .snnviz-bar-row')]"
             ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
         )
         assert [box for box in widths if box[0] > box[1] + 1] == []
     views.set_viewport_size({"width": 1600, "height": 1400})
-    shot(views, "1600")
+    pictures(views, "views_1600", ".snnviz-lab")
 
 
 def test_tabs_by_mouse_and_keyboard(views: Page) -> None:
@@ -163,7 +151,7 @@ def test_a_moment(views: Page) -> None:
     alt(views, "neurons_on", "first 97 %")
     alt(views, "factor_distribution", "factor after epoch 4")
     expect(card(views, "events").locator("td").first).to_have_text("4")
-    shot(views, "moment")
+    pictures(views, "views_moment", ".snnviz-lab")
 
 
 def test_figures_and_data_are_saved(views: Page, folder: Path) -> None:
@@ -176,7 +164,7 @@ def test_figures_and_data_are_saved(views: Page, folder: Path) -> None:
     mine.get_by_role("button", name="SVG").click()
     expect(mine.get_by_role("button", name="SVG")).to_have_attribute("aria-pressed", "false")
     mine.get_by_label("width", exact=True).select_option("two columns, 7 in")
-    shot(views, "saving")
+    pictures(views, "views_saving", ".snnviz-lab")
     mine.get_by_role("button", name="Save figure").click()
     wait_for(views, ".snnviz-saved", "Saved figures/switch_map_first.pdf")
     files = folder / "figures"

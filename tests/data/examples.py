@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -25,12 +23,6 @@ def small(device: str = "cpu", n: int = 40, c: int = 3, **options: Any) -> Image
     images, labels = grey(n, c=c), numbers(n)
     options = {"test": (images[:10], labels[:10]), "device": device} | options
     return ImageData.from_tensors((images, labels), **options)
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 def cut(content: bytes) -> bytes:

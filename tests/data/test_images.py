@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from snnviz.data import BatchOrder, ImageData, load_data, pixels
-from tests.data.examples import grey, message_of, numbers, small
+from tests.data.examples import grey, numbers, small
+from tests.helpers import message_of
 
 # --- bad tensors and options, by table -----------------------------------------------------------
 

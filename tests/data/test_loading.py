@@ -21,7 +21,8 @@ import torchvision
 from PIL import Image
 
 from snnviz.data import ImageData, load_data, sources
-from tests.data.examples import cut, message_of
+from tests.data.examples import cut
+from tests.helpers import message_of
 
 FASHION = Path(__file__).parents[2] / "data"
 

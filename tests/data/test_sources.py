@@ -14,7 +14,8 @@ import torchvision
 from PIL import Image
 
 from snnviz.data import ImageData
-from tests.data.examples import cut, message_of
+from tests.data.examples import cut
+from tests.helpers import message_of
 
 
 def picture(mode: str, size: tuple[int, int] = (6, 5)) -> Image.Image:

@@ -85,8 +85,8 @@ def test_what_reading_adds():
         "undecided on: resnet8."
     )
     first, *_ = words.reading(table)
-    assert first.startswith("lenet5, weights against free factors: +2.00 points (+1.")
-    assert first.endswith("with 50% of the parameters left against 80%: holds.")
+    assert first.startswith("lenet5, reading the weights against free factors: +2.00 points (+1.")
+    assert first.endswith("with 50% of the parameters left against 80%. Verdict: holds.")
 
 
 def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
@@ -100,7 +100,7 @@ def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
     one, other = words.several(table)
     assert one.startswith("lenet5: undecided against shuffled weights (")
     assert one.endswith(
-        "no verdict, for fewer than 3 pairs, on free factors (2) and random features (0)."
+        "no verdict (fewer than 3 pairs) against free factors (2) and random features (0)."
     )
     assert "no verdict" not in other
     none = table[table["against"] != "shuffled"]
@@ -157,7 +157,7 @@ def test_compression():
     assert table["verdict"].tolist() == ["holds", "holds", "does not hold", "no verdict"]
     assert table["aim"].tolist() == ["holds", "does not hold", "does not hold", "no verdict"]
     assert words.compression(table)[0] == (
-        "lenet5: 48% off (46% to 50%; 5 runs), 50% of the parameters left. "
+        "lenet5: 48% of the neurons off (46% to 50%; 5 runs), 50% of the parameters left. "
         "Compressed: holds; by 40% or more: holds."
     )
 
@@ -188,12 +188,12 @@ def test_claim_3_as_a_whole():
     table = claims.trends(runs)
     assert table["verdict"].tolist() == ["holds", "holds", "does not hold", "holds"]
     assert words.doses(table) == [
-        "width: does not hold in general (with as many epochs it holds on lenet5 (both gains) and "
-        "mlp (default gain) and it is the other way round on mlp (fixed gain))."
+        "width: does not hold in general. At equal epochs, it holds on lenet5 (both gains) and "
+        "mlp (default gain), and is reversed on mlp (fixed gain)."
     ]
     assert words.claim_3(table) == (
-        "Claim 3 as a whole: does not hold in general: of 4 trends 3 as claimed, 1 the other way "
-        "round, 0 undecided; in every trend it holds for: none."
+        "Claim 3 as a whole: does not hold in general. Of 4 trends: 3 as claimed, 1 reversed, "
+        "0 undecided. It holds in every trend for: none."
     )
 
 
@@ -219,13 +219,13 @@ def test_the_rules_part_in_words():
     runs = claims.doses(rows)
     ends = claims.rules(runs, ends=True)
     assert words.rule(ends)[0] == (
-        "width, as many epochs, lenet5: from 0.5 to 2 the share off moves by +61 points with the "
-        "default gain and by +20 with the fixed one. The rule's part: +41 points "
-        "(+37 to +45; 3 seeds)."
+        "width at equal epochs, lenet5: from 0.5 to 2, the share of neurons off changes by +61 "
+        "points with the default gain and by +20 points with the fixed gain. Effect of the gain "
+        "rule: +41 points (+37 to +45; 3 seeds)."
     )
     assert words.rule_in_all(ends) == (
-        "The rule of the gain has a part that is apart from 0 in 1 of 2 trends: "
-        "width on lenet5 with as many epochs (+41 of +61 points)."
+        "The interval of the gain rule's effect excludes 0 in 1 of 2 trends: "
+        "width on lenet5 at equal epochs (+41 of +61 points)."
     )
     each = claims.rules(runs)
     assert each["value"].tolist() == [0.5, 1.0, 2.0] * 2
@@ -243,8 +243,12 @@ def test_what_was_tried():
     table = claims.tried(rows)
     assert table["method"].tolist() == ["better", "better", "same", "worse"]
     assert words.tried(table) == (
-        "Of 3 comparisons with 3 pairs or more, 1 above the defaults (better on mlp) and 1 "
-        "below (worse on mlp); by chance alone one would expect 0.1 of each."
+        'Of 3 comparisons with at least 3 pairs, 1 ("better" on mlp) is better than the defaults, '
+        'and 1 ("worse" on mlp) is worse. By chance alone, about 0.1 of each would be expected.'
+    )
+    assert words.tried(table[table["method"] == "same"]) == (
+        "Of 1 comparison with at least 3 pairs, none is better than the defaults, and none is "
+        "worse. By chance alone, about 0.0 of each would be expected."
     )
 
 
@@ -257,15 +261,13 @@ def test_how_many_pairs_it_would_take():
             "high": [0.002] * 3,
         }
     )
-    assert words.needed(table) == (
-        "An interval of ±0.1 points would take about so many pairs: a 20."
-    )
-    assert words.needed(table[1:]) == "Every interval is narrower than ±0.1 points already."
+    assert words.needed(table) == ("An interval of ±0.1 points needs about this many pairs: a 20.")
+    assert words.needed(table[1:]) == "Every interval is already narrower than ±0.1 points."
 
 
 def test_by_chance():
     assert words.by_chance(24).startswith(
-        "24 intervals of 95 % are looked at here: by chance alone about 1.2 of them would miss"
+        "This section reports 24 intervals of 95 %. By chance alone, about 1.2 of them would miss"
     )
 
 

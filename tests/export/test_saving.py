@@ -15,6 +15,8 @@ import torch.nn.functional as F
 import torchvision.models as tv
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.efficientnet import MBConvConfig
 
 from snnviz.export import TOLERANCE, export, load_compact, save_compact
 from snnviz.export.vocabulary import METHODS, functions, layers
@@ -85,20 +87,41 @@ def _vit() -> nn.Module:
     return network
 
 
+def _densenet() -> nn.Module:
+    return tv.DenseNet(8, (2, 2, 2, 2), 16, num_classes=10, drop_rate=0.1)
+
+
+def _resnext() -> nn.Module:
+    blocks = tv.resnet.Bottleneck, [1, 1, 1, 1]
+    return tv.ResNet(*blocks, num_classes=10, groups=8, width_per_group=4)
+
+
+def _convnext() -> nn.Module:
+    blocks = [CNBlockConfig(24, 48, 2), CNBlockConfig(48, None, 2)]
+    return tv.ConvNeXt(blocks, num_classes=10)
+
+
 def _mobilenet() -> nn.Module:
-    return tv.mobilenet_v2(num_classes=10, dropout=0.1)
+    stages = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 2, 2]]
+    return tv.MobileNetV2(10, inverted_residual_setting=stages, dropout=0.1)
 
 
+def _efficientnet() -> nn.Module:
+    stages = [MBConvConfig(1, 3, 1, 32, 16, 1), MBConvConfig(6, 5, 2, 16, 24, 2)]
+    return tv.EfficientNet(stages, dropout=0.2, num_classes=10)
+
+
+# Of deep ones a short form: the same kinds of block, and fewer of them.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet5": (lambda: lenet5((1, 28, 28), 10), (1, 28, 28)),
     "vgg_small": (lambda: vgg_small((3, 16, 16), 10), (3, 16, 16)),
     "resnet18": (lambda: tv.resnet18(num_classes=10), (3, 32, 32)),
     "mobilenet_v2": (_mobilenet, (3, 32, 32)),
-    "densenet121": (lambda: tv.densenet121(num_classes=10, drop_rate=0.1), (3, 32, 32)),
+    "densenet": (_densenet, (3, 32, 32)),
     "squeezenet1_1": (lambda: tv.squeezenet1_1(num_classes=10), (3, 48, 48)),
-    "resnext50_32x4d": (lambda: tv.resnext50_32x4d(num_classes=10), (3, 32, 32)),
-    "efficientnet_b0": (lambda: tv.efficientnet_b0(num_classes=10), (3, 32, 32)),
-    "convnext_tiny": (lambda: tv.convnext_tiny(num_classes=10), (3, 32, 32)),
+    "resnext": (_resnext, (3, 32, 32)),
+    "efficientnet": (_efficientnet, (3, 32, 32)),
+    "convnext": (_convnext, (3, 32, 32)),
     "vit": (_vit, (3, 32, 32)),
     "residual": (Residual, (3, 8, 8)),
 }

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnviz.history import EPOCH_COLUMNS, EVENT_COLUMNS, STEP_COLUMNS, History
+from tests.helpers import Trap, message_of
 
 COUNTS = ("epoch", "step", "neurons_on", "neurons", "parameters", "macs")
 
@@ -69,12 +70,6 @@ def same(a: History, b: History) -> bool:
         assert a.factors[group].dtype == b.factors[group].dtype == np.float32
         np.testing.assert_array_equal(a.factors[group], b.factors[group])
     return a.groups == b.groups and list(a.groups) == list(b.groups)
-
-
-def message_of(call: Callable[[], Any], error: type[Exception]) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 # --- what it tells -------------------------------------------------------------------------------
@@ -599,16 +594,6 @@ def test_links_out_of_the_folder_and_pipes_are_refused(name: str, saved: Path) -
         assert message_of(lambda: History.load(saved), ValueError) == (
             f"the file {str(file)!r} is damaged (it is no plain file); restore it from a copy."
         )
-
-
-class Trap:
-    """Were it unpickled, it would leave a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("kind", [*TABLES, "history.json"])

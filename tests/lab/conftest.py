@@ -1,15 +1,20 @@
 """A trainer small enough to train whole runs within a test, and a gate to stop it mid-step."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 import torch
 
 from snnviz.data import ImageData
+from snnviz.lab import Lab
 from snnviz.lab.session import Session
 from snnviz.networks import network
 from snnviz.training import Schedule, StepRecord, Trainer
+
+T = TypeVar("T", Session, Lab)
 
 TIMEOUT = 60  # seconds; only a test that fails waits so long
 
@@ -45,29 +50,42 @@ class Gate:
         return self._step()
 
     def open(self, steps: int) -> None:
-        """Allows so many more steps."""
+        """Allows this many more steps."""
         with self._changed:
             self._allowed += steps
             self._changed.notify_all()
 
     def wait_for(self, step: int) -> None:
-        """Until the so-manieth step has begun, and stands at the gate if it is closed."""
+        """Until this step has begun, counted from 1; it waits at the gate if that is closed."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._begun >= step, TIMEOUT)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for what another thread does."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
 
 
 @pytest.fixture
 def open_session() -> Iterator[Callable[[Trainer], Session]]:
     """Opens sessions that close with the test."""
-    opened: list[Session] = []
+    yield from closing_with_the_test(Session)
 
-    def open_one(trainer: Trainer) -> Session:
-        opened.append(Session(trainer))
+
+def closing_with_the_test(kind: type[T]) -> Iterator[Callable[[Trainer], T]]:
+    """Gives a function that opens one for a trainer, then closes all that were opened."""
+    opened: list[T] = []
+
+    def open_one(trainer: Trainer) -> T:
+        opened.append(kind(trainer))
         return opened[-1]
 
     yield open_one
-    for session in opened:
-        gate = getattr(session.trainer.step, "__self__", None)
+    for each in opened:
+        gate = getattr(each.trainer.step, "__self__", None)
         if isinstance(gate, Gate):
             gate.open(1_000_000)
-        session.close()
+        each.close()

@@ -40,7 +40,7 @@ class Observed:
         """What has come of it so far."""
         session = self.lab.session
         return {
-            "sent": session._sent,
+            "sent": session._inbox.sent,
             "handled": session.status.handled,
             "step": session.status.position.step,
             "made": self.ledger.made,

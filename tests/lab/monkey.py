@@ -168,7 +168,7 @@ class Monkey:
         if command.came:
             with self._counting:
                 self._backs[watch] += command.name in ("reset", "rollback")
-            self._until_handled(session, session._sent, began)
+            self._until_handled(session, session._inbox.sent, began)
 
     def _send_in_turn(
         self, watch: Watch, session: Session, command: Command, arguments: Arguments

@@ -4,7 +4,6 @@ import importlib
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from snnviz.lab import Lab
 from snnviz.training import Trainer
-from tests.lab.conftest import TIMEOUT, Gate, make_trainer
+from tests.lab.conftest import TIMEOUT, Gate, closing_with_the_test, make_trainer, until
 
 BUTTONS = ("play", "pause", "step-batch", "step-phase", "step-epoch", "reset", "save", "rollback")
 FIELDS = ("task_steps", "switcher_steps", "task_lr", "switcher_lr", "epochs")
@@ -24,18 +23,7 @@ FIELDS = ("task_steps", "switcher_steps", "task_lr", "switcher_lr", "epochs")
 @pytest.fixture
 def open_lab() -> Iterator[Callable[[Trainer], Lab]]:
     """Opens labs that close with the test."""
-    opened: list[Lab] = []
-
-    def open_one(trainer: Trainer) -> Lab:
-        opened.append(Lab(trainer))
-        return opened[-1]
-
-    yield open_one
-    for lab in opened:
-        gate = getattr(lab.trainer.step, "__self__", None)
-        if isinstance(gate, Gate):
-            gate.open(1_000_000)
-        lab.close()
+    yield from closing_with_the_test(Lab)
 
 
 Open = Callable[[Trainer], Lab]
@@ -69,14 +57,6 @@ def click(lab: Lab, name: str) -> None:
 def text(lab: Lab, name: str) -> str:
     """What an HTML widget says, without its tags."""
     return re.sub(r"<[^>]*>", " ", find(lab, name).value)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits for what another thread does."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 # --- buttons ----------------------------------------------------------------------------------
@@ -170,7 +150,7 @@ def test_a_slider_changes_the_schedule(
     find(lab, name).value = moved_to
     lab.wait(timeout=TIMEOUT)
     assert getattr(trainer.schedule, name) == value
-    said = f"{name} {before} → {value}: in force since step 0."
+    said = f"{name} {before} → {value}: applied at step 0."
     until(lambda: said in text(lab, "notice"))
     until(lambda: find(lab, name).value == value)
     assert len(trainer.history.events) == 1
@@ -186,7 +166,7 @@ def test_a_slider_says_that_it_waits(open_lab: Open) -> None:
     assert trainer.schedule.task_steps == 4
     assert find(lab, "task_steps").value == 8
     lab.step("phase", n=2)
-    until(lambda: "task_steps 4 → 8: in force since step 5." in text(lab, "notice"))
+    until(lambda: "task_steps 4 → 8: applied at step 5." in text(lab, "notice"))
     assert "next round" not in text(lab, "notice")
 
 
@@ -216,7 +196,7 @@ def test_a_slip_in_a_cell_fails_there(open_lab: Open) -> None:
 
 def test_figures_follow_the_history(open_lab: Open) -> None:
     lab = open_lab(make_trainer())
-    cards = {card.kind.name: card.page for card in lab._views.cards}
+    cards = {card.kind.name: card.page for card in lab._parts.views.cards}
     until(lambda: all(card.value for card in cards.values() if hasattr(card, "value")))
     before = cards["learning_curves"].value
     lab.step("batch")

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from snnviz.lab.session import Session
+from snnviz.lab.session.inbox import Inbox
 from tests.lab import monkey
 from tests.lab.monkey import Monkey, tiny_trainer
 from tests.lab.monkey_commands import COMMANDS
@@ -106,14 +107,14 @@ def test_a_step_back_without_a_new_generation_is_a_fault() -> None:
 
 
 def test_a_command_that_is_not_carried_out_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    free, take = threading.Event(), Session._take
+    free, take = threading.Event(), Inbox.take
 
-    def stuck(session: Session) -> list:
+    def stuck(inbox: Inbox, wait: bool) -> list:
         free.wait()
-        return take(session)
+        return take(inbox, wait)
 
     monkeypatch.setattr(monkey, "BOUND", 0.5)
-    monkeypatch.setattr(Session, "_take", stuck)
+    monkeypatch.setattr(Inbox, "take", stuck)
     monkeypatch.setattr(monkey, "COMMANDS", COMMANDS[:1])
     try:
         story = Monkey(0, commands=1, threads=1).run()

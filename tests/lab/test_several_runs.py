@@ -15,10 +15,10 @@ from snnviz.lab import Lab
 from snnviz.lab.views.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
-from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.lab.test_lab import find, text, until
+from tests.helpers import message_of
+from tests.lab.conftest import TIMEOUT, make_trainer, until
+from tests.lab.test_lab import find, text
 from tests.runs.conftest import DATA, finish, make, tiny_net
-from tests.training.test_trainer import message_of
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def test_a_fork_by_hand_takes_the_editors_schedule(lab: Lab) -> None:
     until(lambda: lab.trainer is not parent)
     assert (lab.trainer.position.epoch, lab.trainer.schedule.switcher_steps) == (2, 3)
     assert parent.schedule.switcher_steps == 1
-    until(lambda: "run, from 2 goes on from the end of epoch 2" in text(lab, "notice"))
+    until(lambda: "run, from 2 continues from the end of epoch 2" in text(lab, "notice"))
     until(lambda: find(lab, "run").options == ("run", "run, from 2"))
     assert find(lab, "run").value == "run, from 2"
     until(lambda: find(lab, "moment").value == 2)  # the newest of the fork
@@ -81,13 +81,13 @@ def test_a_fork_by_hand_takes_the_editors_schedule(lab: Lab) -> None:
 def test_colours_stay_whichever_run_is_active(lab: Lab) -> None:
     lab.fork(epoch=1, name="b")
     lab.fork(epoch=1, name="c")
-    colours = {run.name: run.colour for run in lab._in_colours()}
+    colours = {run.name: run.colour for run in lab._runs.in_colours()}
     assert len(set(colours.values())) == 3
     assert next(iter(lab.runs)) == "c"
     until(lambda: find(lab, "run").value == "c")
     find(lab, "run").value = "run"
     until(lambda: next(iter(lab.runs)) == "run")
-    assert {run.name: run.colour for run in lab._in_colours()} == colours
+    assert {run.name: run.colour for run in lab._runs.in_colours()} == colours
 
 
 def test_what_cannot_be_forked(lab: Lab) -> None:
@@ -155,7 +155,7 @@ def test_runs_beside(lab: Lab, tmp_path: Path) -> None:
     )
     with pytest.raises(FileNotFoundError, match="holds no history"):
         lab.beside(tmp_path)
-    until(lambda: [name for name, _ in lab._views.bar.runs] == ["run", "other", "copy"])
+    until(lambda: [name for name, _ in lab._parts.views.bar.runs] == ["run", "other", "copy"])
 
 
 def test_what_if_in_a_cell(lab: Lab) -> None:
@@ -206,8 +206,8 @@ def test_after_a_wait_the_notebook_has_the_picture_of_this_state(
     published: list[dict] = []
     publisher = SimpleNamespace(publish=lambda data, **_: published.append(data))
     with closing(Lab(make_trainer())) as lab, monkeypatch.context() as patched:
-        patched.setattr(lab._views, "show", lambda *_: True)  # something always waits
-        patched.setattr(lab._portrait, "_publisher", publisher)
+        patched.setattr(lab._parts.views, "show", lambda *_: True)  # something always waits
+        patched.setattr(lab._parts.portrait, "_publisher", publisher)
         lab.step("batch", n=2)
         lab.wait(timeout=TIMEOUT)
         assert [sorted(data) for data in published] == [["image/png", "text/plain"]]

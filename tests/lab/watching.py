@@ -215,7 +215,7 @@ class Watch:
         trainer = session.trainer
         assert (after.position, after.schedule) == (trainer.position, trainer.schedule)
         assert after.handled - before.handled in (0, 1)
-        assert after.handled <= session._sent
+        assert after.handled <= session._inbox.sent
         assert after.generation - before.generation in (0, 1)
         if after.generation == before.generation:
             assert after.position.step - before.position.step in (0, 1)

@@ -1,6 +1,7 @@
 """A task that is learned in a second, and networks for it."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 
 import snnviz as sv
 from snnviz.rivals.start import Start
+from snnviz.structure import find_switches
 
 PLAN = sv.Schedule(epochs=3, batch_size=20, warmup_epochs=1, task_steps=2, switcher_lr=0.01)
 
@@ -45,13 +47,15 @@ def start(data: sv.ImageData) -> Callable[..., Start]:
     return start
 
 
-@pytest.fixture
-def halves(start: Callable[..., Start]) -> Callable[[str], dict[str, np.ndarray]]:
-    """A reference in which every other neuron is off."""
+@pytest.fixture(scope="package")
+def halves(data: sv.ImageData) -> Callable[[str], dict[str, np.ndarray]]:
+    """A reference in which every other neuron is off; the same object for a network's name."""
 
+    @cache
     def halves(name: str) -> dict[str, np.ndarray]:
-        groups = start(name).trainer().history.groups
-        return {group: np.arange(n) % 2 * 2.0 for group, n in groups.items()}
+        example = data.batch("train", torch.arange(2))[0]
+        groups = find_switches(sv.network(name, data, width=0.1), example).groups
+        return {group: np.arange(g.neurons) % 2 * 2.0 for group, g in groups.items()}
 
     return halves
 

@@ -1,33 +1,20 @@
 """Trainers so small that a whole run takes a fraction of a second, and a strict eye."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from snnviz.data import ImageData
 from snnviz.runs import Trainer
 from snnviz.training import Schedule
+from tests.helpers import assert_same_history
+from tests.reference import tiny_data
 
 # Four task steps an epoch, three epochs, rounds that do not end with the epochs.
 PLAN = Schedule(epochs=3, batch_size=16, task_steps=3, switcher_steps=2, task_lr=0.02)
-
-
-def tiny_data(augment: str = "shift+flip") -> ImageData:
-    """64 training, 16 held-out and 32 test images of 8 x 8 in 5 classes."""
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (112, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(112) % 5
-    return ImageData.from_tensors(
-        (images[:80], labels[:80]),
-        (images[80:], labels[80:]),
-        holdout=16,
-        device="cpu",
-        augment=augment,
-    )
 
 
 def tiny_net(norm: str = "batch") -> nn.Module:
@@ -46,7 +33,8 @@ def tiny_net(norm: str = "batch") -> nn.Module:
     )
 
 
-DATA = tiny_data()
+# 64 training images of 8 x 8 in 5 classes, 16 held out, 40 to test on.
+DATA = tiny_data(classes=5, holdout=16, augment="shift+flip")
 
 
 def make(
@@ -124,16 +112,6 @@ def assert_same_state(one: dict[str, Any], other: dict[str, Any]) -> None:
             assert value == its[path], path
 
 
-def assert_same_history(one: Any, other: Any) -> None:
-    """Byte for byte, but for how long it took."""
-    assert one.groups == other.groups
-    assert one._steps == other._steps
-    assert [row[:-1] for row in one.epoch_rows()] == [row[:-1] for row in other.epoch_rows()]
-    assert one._notes == other._notes
-    for group, factors in one.factors.items():
-        assert factors.tobytes() == other.factors[group].tobytes()
-
-
 def assert_same(one: Trainer, other: Trainer) -> None:
     assert one.position == other.position
     assert one.schedule == other.schedule
@@ -141,8 +119,6 @@ def assert_same(one: Trainer, other: Trainer) -> None:
     assert_same_history(one.history, other.history)
 
 
-def message_of(call: Callable[[], Any], error: type[BaseException] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    assert type(caught.value) is error or error is ValueError
-    return str(caught.value)
+def assert_same_but_for_notes(one: Trainer, other: Trainer) -> None:
+    one.history._notes = other.history._notes
+    assert_same(one, other)

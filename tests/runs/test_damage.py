@@ -17,14 +17,15 @@ from safetensors.torch import save
 from snnviz.history import History
 from snnviz.runs import Trainer
 from snnviz.training import Schedule
+from tests.helpers import Trap, message_of
 from tests.runs.conftest import (
     DATA,
     PLAN,
     assert_same,
+    assert_same_but_for_notes,
     finish,
     go,
     make,
-    message_of,
     resume,
     tiny_net,
 )
@@ -125,11 +126,6 @@ def test_a_damaged_start_is_no_hindrance(run: Path) -> None:
     assert back.position == before
     back.rollback()
     assert_same_but_for_notes(finish(back), finish(make()))
-
-
-def assert_same_but_for_notes(one: Trainer, other: Trainer) -> None:
-    one.history._notes = other.history._notes
-    assert_same(one, other)
 
 
 def test_a_damaged_epochs_end_is_no_hindrance(run: Path) -> None:
@@ -276,16 +272,6 @@ def test_a_checkpoint_of_a_newer_version(run: Path) -> None:
         f"the checkpoint {str(file)!r} has format 3, and this version of snnviz reads up to 2; "
         "install a newer snnviz."
     )
-
-
-class Trap:
-    """Were it unpickled, it would leave a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
 
 
 def test_no_pickle_is_read(run: Path, tmp_path: Path) -> None:

@@ -14,15 +14,14 @@ from snnviz import runs
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.runs import Trainer, compare
 from snnviz.training import Schedule
+from tests.helpers import assert_same_history, message_of
 from tests.runs.conftest import (
     DATA,
     PLAN,
     assert_same,
-    assert_same_history,
     finish,
     go,
     make,
-    message_of,
     resume,
     tiny_net,
 )

@@ -16,14 +16,13 @@ from snnviz import files
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
 from snnviz.training import TrainingStopped
+from tests.helpers import assert_same_history, message_of
 from tests.runs.conftest import (
     PLAN,
     assert_same,
-    assert_same_history,
     finish,
     go,
     make,
-    message_of,
     resume,
 )
 

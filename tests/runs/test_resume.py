@@ -24,11 +24,12 @@ from snnviz.runs.lock import Lock
 from snnviz.shrink import compact
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
+from tests.helpers import assert_same_history
 from tests.runs.conftest import (
     DATA,
     PLAN,
     assert_same,
-    assert_same_history,
+    assert_same_but_for_notes,
     finish,
     go,
     make,
@@ -200,11 +201,6 @@ def test_back_to_an_earlier_epoch_drops_what_came_later(tmp_path: Path) -> None:
     with resume(tmp_path / "a") as again:
         finish(again)
         assert_same_but_for_notes(again, first)
-
-
-def assert_same_but_for_notes(one: Trainer, other: Trainer) -> None:
-    one.history._notes = other.history._notes
-    assert_same(one, other)
 
 
 def test_back_into_the_middle_of_a_table(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from tests.shrink.test_compact import (
     assert_cut,
     assert_ordinary,
     count,
+    few_images,
     half_off,
     images_of,
     scores_of,
     state_of,
-    tiny_data,
 )
 
 Way = Callable[[Any, Tensor], Tensor]
@@ -489,7 +489,7 @@ def known(request: pytest.FixtureRequest) -> tuple[str, nn.Module, nn.Module, Te
     """The name, a network, and it with half of its neurons off and some branches gone."""
     torch.manual_seed(0)
     build, side = NETWORKS[request.param]
-    net, images, expected = drawn(build(tiny_data(side)).eval()), images_of(side), None
+    net, images, expected = drawn(build(few_images(side)).eval()), images_of(side), None
     switches = find_switches(net, images)
     gone = KNOWN[request.param]
     factors = half_off(switches)
@@ -510,7 +510,7 @@ def known(request: pytest.FixtureRequest) -> tuple[str, nn.Module, nn.Module, Te
 
 
 def tiny(name: str) -> ImageData:
-    return tiny_data(NETWORKS[name][1])
+    return few_images(NETWORKS[name][1])
 
 
 def test_known_networks_are_saved_and_exported(

@@ -32,13 +32,14 @@ from snnviz.shrink import CompactReport, OutputsDiffer, compact
 from snnviz.structure import Size, Switches, find_switches, scaled_parameters
 from snnviz.training import Phase, Schedule, Trainer
 from tests import networks_at_random, reference
+from tests.helpers import message_of
 from tests.networks_at_random import Plan, built, drawn, plans
 
 # Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/test_compact.py -k put_together
 RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "50"))
 
 
-def tiny_data(side: int) -> ImageData:
+def few_images(side: int) -> ImageData:
     return reference.tiny_data((3, side, side), n=8, classes=4)
 
 
@@ -136,12 +137,6 @@ def state_of(net: nn.Module) -> list[Any]:
     ]
 
 
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
-
-
 # --- networks that people use --------------------------------------------------------------------
 
 
@@ -151,7 +146,7 @@ def test_known_networks(name: str) -> None:
     import torch_pruning
 
     build, side = NETWORKS[name]
-    net = drawn(build(tiny_data(side)).eval())
+    net = drawn(build(few_images(side)).eval())
     images = images_of(side)
     switches = find_switches(net, images)
     assert switches.groups
@@ -192,12 +187,12 @@ def layer_normed() -> nn.Module:
         pytest.param(group_normed, {"0": "GroupNorm"}, id="group norm"),
         pytest.param(layer_normed, {"1": "LayerNorm"}, id="layer norm"),
         pytest.param(
-            lambda: network("convnext_tiny", tiny_data(16)),
+            lambda: network("convnext_tiny", few_images(16)),
             {"features.0.0": "LayerNorm2d"} | {f"features.{i}.1": "LayerNorm" for i in (2, 4, 6)},
             id="convnext_tiny",
         ),
         pytest.param(
-            lambda: network("vit_tiny", tiny_data(16)), {"conv_proj": "LayerNorm"}, id="vit_tiny"
+            lambda: network("vit_tiny", few_images(16)), {"conv_proj": "LayerNorm"}, id="vit_tiny"
         ),
     ],
 )
@@ -273,7 +268,7 @@ def test_a_round_of_alternating_training(name: str) -> None:
         epochs=3, batch_size=4, warmup_epochs=0, freeze_epochs=0, task_steps=1, task_lr=0.01
     )
     trainer = Trainer(
-        build(tiny_data(side)), tiny_data(side), plan, device="cpu", precision="float32"
+        build(few_images(side)), few_images(side), plan, device="cpu", precision="float32"
     )
     records = [trainer.step() for _ in range(6)]
     assert [record.phase for record in records] == ["task", "switcher"] * 3

@@ -14,7 +14,6 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.structure import (
     Switches,
     find_switches,
@@ -23,27 +22,10 @@ from snnviz.structure import (
     scaled_parameters,
 )
 from tests import reference
-from tests.reference import LAYERS, Residual, hooked
+from tests.helpers import example
+from tests.reference import BUILD, LAYERS, hooked
 
 Sequential = nn.Sequential
-
-BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
-    "mlp": (lambda: mlp((1, 6, 6), 3), (1, 6, 6)),
-    "lenet5": (lambda: lenet5((1, 16, 16), 3), (1, 16, 16)),
-    "vgg_small": (lambda: vgg_small((3, 4, 4), 3), (3, 4, 4)),
-    "own": (reference.own, (1, 8, 8)),
-    "residual": (Residual, (1, 8, 8)),
-}
-
-
-def example(shape: tuple[int, ...] = (3, 8, 8), n: int = 2) -> Tensor:
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 def random_factors(switches: Switches, seed: int = 0, off: float = 0.3) -> dict[str, Tensor]:

@@ -12,34 +12,17 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torchvision.ops import FrozenBatchNorm2d
 
-from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.shrink import compact
 from snnviz.structure import describe, find_switches
 from snnviz.training import Schedule, Trainer
 from tests import reference
+from tests.helpers import example, message_of
 from tests.networks_at_random import drawn
-from tests.reference import LAYERS, Residual
+from tests.reference import BUILD, LAYERS, Residual
 
 Sequential = nn.Sequential
 
-BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
-    "mlp": (lambda: mlp((1, 6, 6), 3), (1, 6, 6)),
-    "lenet5": (lambda: lenet5((1, 16, 16), 3), (1, 16, 16)),
-    "vgg_small": (lambda: vgg_small((3, 4, 4), 3), (3, 4, 4)),
-    "own": (reference.own, (1, 8, 8)),
-    "residual": (Residual, (1, 8, 8)),
-}
 OUTPUTS = "these are the network's outputs"
-
-
-def example(shape: tuple[int, ...] = (3, 8, 8), n: int = 2) -> Tensor:
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 # --- groups --------------------------------------------------------------------------------------

@@ -263,8 +263,16 @@ def test_a_layer_that_is_never_run_does_no_harm() -> None:
         "float32",
     )  # fmt: skip
     (images, labels), *_ = batches("own", 1)
+    before = snapshot(ours.network.named_parameters())
+    switcher_before = snapshot(ours.switcher.named_parameters())
     ours.task_step(images, labels, 0.05, through_switcher=True)
+    stayed = {name for name, p in ours.network.named_parameters() if torch.equal(p, before[name])}
+    assert stayed == {"extra.weight", "extra.bias"}
     ours.switcher_step(images, labels, 0.02, 1.0)
+    moved = [
+        not torch.equal(p, switcher_before[name]) for name, p in ours.switcher.named_parameters()
+    ]
+    assert any(moved)
 
 
 # --- optimizers and state ------------------------------------------------------------------------

@@ -13,18 +13,18 @@ from snnviz import runs
 from snnviz.shrink import compact
 from snnviz.structure import NeuronWeights
 from snnviz.training import pins
+from tests.helpers import assert_same_history, message_of
 from tests.reference import LAYERS, Alternating, own, tiny_data
 from tests.runs.conftest import (
     DATA,
     assert_same,
-    assert_same_history,
     finish,
     go,
     make,
     resume,
     tiny_net,
 )
-from tests.training.test_trainer import FAST, QUICK, future, message_of, small, trainer
+from tests.training.test_trainer import FAST, QUICK, future, small, trainer
 
 
 class Held(nn.Module):

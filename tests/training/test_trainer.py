@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,6 +20,7 @@ from snnviz.networks import network
 from snnviz.switcher import ACTIVATIONS, SwitcherConfig
 from snnviz.training import Position, Schedule, StepRecord, Trainer, TrainingStopped
 from tests import reference
+from tests.helpers import assert_same_history, message_of
 from tests.reference import LAYERS, Alternating, Residual, tiny_data
 from tests.training.test_learners import same
 
@@ -62,22 +62,6 @@ def future(made: Trainer) -> dict[str, Any]:
     state = made.state_dict()
     running = state.pop("running")
     return {**state, "running": (running.loss, running.accuracy, running.steps)}
-
-
-def assert_same_history(a: Trainer, b: Trainer, events: bool = True) -> None:
-    pd.testing.assert_frame_equal(a.history.steps, b.history.steps)
-    pd.testing.assert_frame_equal(
-        a.history.epochs.drop(columns="seconds"), b.history.epochs.drop(columns="seconds")
-    )
-    pd.testing.assert_frame_equal(a.history.frame(), b.history.frame())
-    if events:
-        pd.testing.assert_frame_equal(a.history.events, b.history.events)
-
-
-def message_of(call: Callable[[], Any], error: type[Exception] = ValueError) -> str:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value)
 
 
 # --- against the reference -----------------------------------------------------------------------
@@ -272,7 +256,7 @@ def test_same_seed_same_run_to_the_bit() -> None:
         for _ in made:
             torch.rand(i + 1)
         runs.append(made)
-    assert_same_history(*runs)
+    assert_same_history(*(run.history for run in runs))
     assert same(future(runs[0]), future(runs[1]))
 
 
@@ -355,7 +339,7 @@ def test_an_iteration_can_be_left_and_taken_up() -> None:
     assert taken == records == list(range(1, len(records) + 1))
     assert list(parts) == []
     assert parts.finished
-    assert_same_history(whole, parts)
+    assert_same_history(whole.history, parts.history)
 
 
 # --- records -------------------------------------------------------------------------------------
@@ -546,7 +530,7 @@ def test_a_bad_schedule_is_refused_with_the_old_one_in_force(
     assert same(future(made), before)
     for each in (made, other):
         each.run(progress=False)
-    assert_same_history(made, other)
+    assert_same_history(made.history, other.history)
 
 
 def test_a_bad_schedule_at_the_start() -> None:
@@ -648,7 +632,7 @@ def test_rollback_returns_to_exactly_the_last_epochs_end(more: int) -> None:
     assert noted.step.tolist() == [end["position"].step + more] * 3
     for each in (made, other):
         each.run(progress=False)
-    assert_same_history(made, other, events=False)
+    assert_same_history(made.history, other.history, notes=False)
     assert same(future(made), future(other))
 
 
@@ -676,7 +660,7 @@ def test_reset_returns_to_exactly_the_start() -> None:
     made.run(progress=False)
     other = trainer()
     other.run(progress=False)
-    assert_same_history(made, other, events=False)
+    assert_same_history(made.history, other.history, notes=False)
 
 
 @pytest.mark.parametrize("back", ["rollback", "reset"])
@@ -707,7 +691,7 @@ def test_back_under_the_schedule_in_force(back: str, changes: dict[str, Any]) ->
     assert made.between_rounds
     for each in (made, other):
         each.run(progress=False)
-    assert_same_history(made, other, events=False)
+    assert_same_history(made.history, other.history, notes=False)
 
 
 def test_a_step_that_fails_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,7 +711,7 @@ def test_a_step_that_fails_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None
             monkeypatch.delattr(made.learners, name)
     for each in (made, other):
         each.run(progress=False)
-    assert_same_history(made, other)
+    assert_same_history(made.history, other.history)
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 4])
@@ -753,7 +737,7 @@ def test_an_interrupt_at_an_epochs_end_loses_no_epoch(
         list(made)
     for each in (made, other):
         each.run(progress=False)
-    assert_same_history(made, other)
+    assert_same_history(made.history, other.history)
     assert same(future(made), future(other))
 
 
@@ -791,7 +775,7 @@ def test_a_nan_loss_stops_within_the_round() -> None:
     made.run(progress=False)
     other = trainer()
     other.run(progress=False)
-    assert_same_history(made, other, events=False)
+    assert_same_history(made.history, other.history, notes=False)
 
 
 def test_a_loss_that_explodes_in_the_first_epoch() -> None:
@@ -1078,7 +1062,7 @@ def test_a_branch_goes_on_as_the_run_did_and_leaves_it_alone() -> None:
     assert other.exclude == ("0",)
     other.run(1, progress=False)
     assert same(future(other), future(made))
-    assert_same_history(other, made)
+    assert_same_history(other.history, made.history)
     other.schedule = other.schedule.replace(task_lr=0.5)
     other.run(1, progress=False)
     assert same(future(made), before)  # the parent has not moved

@@ -1,4 +1,4 @@
-"""The neuron grid with the buttons under it: what if these neurons were off?"""
+"""The neuron grid with its buttons: what if these neurons were off?"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,33 +9,25 @@ import ipywidgets as widgets
 import numpy as np
 
 from snnviz.history import History
-from snnviz.lab.neurons.grid import (
-    DEEDS,
-    PINNED,
-    TRIED_OFF,
-    TRIED_ON,
-    Flips,
-    Grid,
-    encode,
-    names,
-    wish,
-)
-from snnviz.lab.schedule.past import Past
+from snnviz.lab.neurons.flips import Flips
+from snnviz.lab.neurons.grid import DEEDS, PINNED, TRIED_OFF, TRIED_ON, Grid, parse_wish
+from snnviz.lab.neurons.numbering import encode, name_neuron
+from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.session import Session
-from snnviz.lab.session.neuron import life
+from snnviz.lab.session.neuron import factor_history
 from snnviz.lab.session.status import Status
 from snnviz.lab.session.whatif import Trial
 
 BUTTONS = {
     "off": ("Switch off", "toggle-off", "What if the selected neurons were off? (O)"),
     "on": ("Switch on", "toggle-on", "What if the selected neurons were on? (N)"),
-    "keep": ("Keep", "thumb-tack", "Pin what is tried: the switcher no longer moves it (K)"),
-    "let go": ("Let go", "undo", "Forget and unpin: the selected neurons, or all (L)"),
+    "keep": ("Keep", "thumb-tack", "Pin what is tried: the switcher no longer changes it (K)"),
+    "let go": ("Let go", "undo", "Undo what is tried, and unpin: the selected neurons, or all (L)"),
 }
 
 
 class NeuronPanel:
-    """All neurons, the page of one of them, and what comes of switching some by hand."""
+    """All neurons, the page of one of them, and the effect of switching some by hand."""
 
     def __init__(self, session: Session, wake: Callable[[], None] = lambda: None) -> None:
         self.session = session
@@ -50,7 +42,7 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
-        self._flips, self._past = Flips(), Past()
+        self._flips, self._past = Flips(), PastCourse()
         self._away = False  # closed, or looking at the past
         self._shown: dict[str, Any] = {}
 
@@ -69,7 +61,7 @@ class NeuronPanel:
         for name, button in self.buttons.items():
             needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
             button.disabled = self._away or not needs
-        html = _result(status.trial, status.kept, moment) + _refused(status.refusal)
+        html = _result_html(status.trial, status.kept, moment) + _refusal_html(status.refusal)
         if self.result.value != html:
             self.result.value = html
 
@@ -87,20 +79,21 @@ class NeuronPanel:
         if self._shown.get("flips") != seen:
             self._put("flipped", self._flips.at(history, moment))
             self._shown["flips"] = seen
-        # What is pinned and tried is of now.
+        # What is pinned and tried belongs to the present.
         self._put("marks", self._marks(status).tobytes() if moment is None else bytes(self._n))
 
     def _show_page(self, status: Status, history: History) -> None:
         opened = self.grid.opened
         page = status.page
-        if opened < 0 or page is None or (page.group, page.index) != names(self._groups, opened):
+        shown = None if page is None else (page.group, page.index)
+        if opened < 0 or page is None or shown != name_neuron(self._groups, opened):
             self._put("page", {}, key=None)
             return
         key = (page, history.n_epochs, status.generation)
         if self._shown.get("page") != key:
             self._past.read(history, status.batches_per_epoch)
             kinds = self._past.kinds(status.schedule)
-            lived = life(history, page.group, page.index, kinds)
+            lived = factor_history(history, page.group, page.index, kinds)
             self._put("page", {"neuron": opened, **page.facts, "epochs": lived}, key=key)
 
     def _marks(self, status: Status) -> np.ndarray:
@@ -127,10 +120,10 @@ class NeuronPanel:
         if self.grid.opened < 0:
             self.session.look_at(None)
         else:
-            self.session.look_at(*names(self._groups, self.grid.opened))
+            self.session.look_at(*name_neuron(self._groups, self.grid.opened))
 
     def _wished(self, widget: Any, content: Any, buffers: Any) -> None:
-        asked = wish(content, self._n)
+        asked = parse_wish(content, self._n)
         if asked:
             self._do(*asked)
 
@@ -146,7 +139,7 @@ class NeuronPanel:
             return
         chosen: dict[str, list[int]] = {}
         for k in neurons:
-            group, i = names(self._groups, k)
+            group, i = name_neuron(self._groups, k)
             chosen.setdefault(group, []).append(i)
         if deed == "keep":
             self.session.keep()
@@ -157,34 +150,35 @@ class NeuronPanel:
             self.session.try_out({group: dict.fromkeys(some, on) for group, some in chosen.items()})
 
 
-def _refused(why: str) -> str:
+def _refusal_html(why: str) -> str:
     return f'<div role="alert">{escape(why)}</div>' if why else ""
 
 
-def _result(trial: Trial | None, kept: Trial | None = None, moment: int | None = None) -> str:
-    """What came of it, in words and class by class."""
+def _result_html(trial: Trial | None, kept: Trial | None = None, moment: int | None = None) -> str:
+    """The result, in words and class by class."""
     if moment is not None:
-        return '<p class="snnviz-hint">To try neurons on and off, press Now: that is of now.</p>'
+        return '<p class="snnviz-hint">Press Now first; what-if works on the present network.</p>'
     if shown := trial or kept:
-        return _came_of_it(shown, kept=trial is None)
+        return _trial_html(shown, kept=trial is None)
     return (
-        '<p class="snnviz-hint">Select neurons below and switch them: test accuracy '
-        "is worked out at once, and training does not notice.</p>"
+        '<p class="snnviz-hint">Select neurons below and switch them off or on to see how the '
+        "test accuracy would change. Training is not affected.</p>"
     )
 
 
-def _came_of_it(trial: Trial, kept: bool) -> str:
+def _trial_html(trial: Trial, kept: bool) -> str:
     before, after = 100 * trial.before.accuracy, 100 * trial.after.accuracy
+    change = _write_signed(after - before)
     images = sum(trial.before.images)
     of = f"{images:,} of {trial.of:,}" if images < trial.of else f"{images:,}"
     items = "".join(_class_item(trial, i) for i in range(len(trial.classes)))
-    head, then = f"What if {_changes(trial)}:", "Keep pins it; Let go forgets it."
+    head, then = f"What if {_describe_trial(trial)}:", "Keep pins this; Let go undoes it."
     if kept:
-        head = f"Kept: {_changes(replace(trial, already={}), ('is', 'are'))};"
-        then = "The switcher no longer moves them; Let go unpins them."
+        head = f"Kept: {_describe_trial(replace(trial, already={}), ('is', 'are'))};"
+        then = "The switcher no longer changes them; Let go unpins them."
     return (
         f'<div role="status"><p><b>{head}</b> test accuracy '
-        f"{before:.2f} → <b>{after:.2f} %</b> ({_signed(after - before)} points; {of} images, "
+        f"{before:.2f} → <b>{after:.2f} %</b> ({change} points; {of} images, "
         f"step {trial.step}). {then}</p>"
         f'<ul class="snnviz-classes" aria-label="by class">{items}</ul></div>'
     )
@@ -200,10 +194,10 @@ def _class_item(trial: Trial, i: int) -> str:
     kind = "worse" if change < 0 else "better"
     bar = f'<i class="snnviz-is-{kind}" style="width: {min(abs(change), 100) / 2:.1f}%"></i>'
     said = f"{100 * before:.1f} → {100 * after:.1f} %"
-    return f'<li title="{said}">{name}<b>{_signed(change, 1)}</b><span>{bar}</span></li>'
+    return f'<li title="{said}">{name}<b>{_write_signed(change, 1)}</b><span>{bar}</span></li>'
 
 
-def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
+def _describe_trial(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
     """ "12 neurons of fc1 were off (3 already)"."""
     parts = []
     for group, neurons in trial.changes.items():
@@ -215,11 +209,11 @@ def _changes(trial: Trial, verbs: tuple[str, str] = ("was", "were")) -> str:
                 verb = verbs[len(chosen) > 1]
                 same = len(already.intersection(chosen))
                 more = f" ({same} already)" if same and len(chosen) > 1 else ""
-                more = more or (" (as it is already)" if same else "")
+                more = more or (" (already the case)" if same else "")
                 parts.append(f"{escape(which)} {verb} {'on' if on else 'off'}{more}")
     return ", ".join(parts)
 
 
-def _signed(value: float, digits: int = 2) -> str:
+def _write_signed(value: float, digits: int = 2) -> str:
     text = f"{abs(value):.{digits}f}"
     return "±0" if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"

@@ -10,7 +10,7 @@ from snnviz import runs
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
-PATIENCE = 6.0  # seconds that a question waits for its answer
+PATIENCE = 6.0  # seconds to answer a question
 
 
 class Buttons:
@@ -32,25 +32,25 @@ class Buttons:
             "Play", "play", "Train to the end of the schedule", lambda: self.session.play()
         )
         self.pause = _button(
-            "Pause", "pause", "Stop after the step under way", lambda: self.session.pause()
+            "Pause", "pause", "Stop after the current step", lambda: self.session.pause()
         )
         self.steps = [
             _button("Step batch", "step-forward", "Make one step", step("batch")),
-            _button("Step phase", "forward", "Go to the end of the phase under way", step("phase")),
+            _button("Step phase", "forward", "Go to the end of the current phase", step("phase")),
             _button(
-                "Step epoch", "fast-forward", "Go to the end of the epoch under way", step("epoch")
+                "Step epoch", "fast-forward", "Go to the end of the current epoch", step("epoch")
             ),
         ]
         self.reset = _button(
             "Reset", "undo", "Back to the start; the schedule stays", self._on_reset
         )
         self.save = _button(
-            "Save figures", "download", "Write the figures as PDF, SVG and PNG files", save
+            "Save figures", "download", "Save all figures as PDF, SVG and PNG files", save
         )
         self.rollback = _button(
             "Back",
             "history",
-            "Return to the state at the last epoch's end",
+            "Return to the state at the end of the last epoch",
             lambda: self.session.rollback(),
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
@@ -78,7 +78,7 @@ class Buttons:
             self.session.reset()
 
     def show(self, status: Status) -> None:
-        """Marks what is next at hand: Play while nothing runs, Pause while something does."""
+        """Highlights Play while nothing runs, and Pause while something does."""
         self.play.button_style = "" if status.running else "primary"
         self.pause.button_style = "primary" if status.running else ""
         for button in (self.play, self.pause, *self.steps, self.reset):

@@ -7,7 +7,7 @@ const EDITED = "input[type=text], input[type=number], textarea, [role=applicatio
 // What a screen reader calls those widgets of ipywidgets that no trait gives a name to.
 const NAMES = {
   ".snnviz-moment .noUi-handle": "epoch that is shown",
-  ".snnviz-fork-name input": "name of the fork, may be left out",
+  ".snnviz-fork-name input": "name of the fork (optional)",
   ".snnviz-saving .widget-text input": "width in inches",
 };
 
@@ -21,11 +21,12 @@ function isOurs(event) {
 
 export default {
   render({ el }) {
-    const undo = new AbortController(), { signal } = undo;
+    const undo = new AbortController();
+    const { signal } = undo;
     let root = null;
 
     // Before anyone else hears of the key: Notebook 7 is told of it on its way down.
-    const mark = event => {
+    const mark = (event) => {
       const { target } = event;
       if (root?.contains(target)) target.toggleAttribute(LEAVE, isOurs(event));
     };
@@ -33,7 +34,7 @@ export default {
 
     // The notebook would take the focus. Escape is the way back to it, where no part of the lab has a
     // use for that key.
-    const keep = event => {
+    const keep = (event) => {
       if (isOurs(event) && event.key !== "Tab") event.stopPropagation();
       if (event.key === "Escape" && !event.defaultPrevented) root.closest(".jp-Cell")?.focus();
     };
@@ -44,12 +45,14 @@ export default {
 
     const name = () => {
       for (const [css, words] of Object.entries(NAMES)) {
-        for (const found of root.querySelectorAll(`${css}:not([aria-label])`)) found.ariaLabel = words;
+        for (const found of root.querySelectorAll(`${css}:not([aria-label])`))
+          found.ariaLabel = words;
       }
     };
     const grown = new MutationObserver(name);
 
-    const attached = new ResizeObserver(() => { // once it is in the page, it has a size
+    const attached = new ResizeObserver(() => {
+      // once it is in the page, it has a size
       root = el.closest(".snnviz-lab");
       if (!root) return;
       attached.disconnect();

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import anywidget
 
+from snnviz.lab.page.scripts import join_script
+
 
 class Frame(anywidget.AnyWidget):
-    """Keeps keys that are for the lab from the notebook, and says how high what sticks is.
+    """Keeps keys that are for the lab from the notebook, and measures the bar that stays in sight.
 
-    Of the `snnviz-lab` that it stands in. It shows nothing.
+    It does so for the `snnviz-lab` that it is in. It shows nothing.
     """
 
-    _esm = Path(__file__).with_name("frame.js")
+    _esm = join_script(Path(__file__).with_name("frame.js"))
 
     def __init__(self) -> None:
         super().__init__()

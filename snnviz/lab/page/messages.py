@@ -7,7 +7,7 @@ import ipywidgets as widgets
 
 from snnviz.history import History
 from snnviz.lab.page.readout import Readout
-from snnviz.lab.session.status import Notice, Status, in_words, percent
+from snnviz.lab.session.status import Notice, Status, describe_changes, percent
 
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 
@@ -24,7 +24,7 @@ class Messages:
         self.widget.add_class("snnviz-messages")
 
     def show(self, status: Status, history: History, news: Notice | None = None) -> None:
-        """The newest state in words, and what else there is to say."""
+        """The newest state in words, and notices and errors."""
         self.status.value = _status_html(status, history.last_epoch, self._machine)
         self.notice.value = _notice_html(status, news)
         problem = status.problem
@@ -32,7 +32,7 @@ class Messages:
 
     def fail(self, error: Exception) -> None:
         """Says that the newest state could not be shown."""
-        text = f"The lab could not show where training stands. {type(error).__name__}: {error}"
+        text = f"The lab could not show the state of training. {type(error).__name__}: {error}"
         self.alert.value = _alert_html(text, "".join(traceback.format_exception(error)))
 
 
@@ -116,9 +116,9 @@ def _time_left(status: Status) -> str:
 def _notice_html(status: Status, news: Notice | None) -> str:
     lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
     if status.planned != status.schedule:
-        text = f"From the next round: {in_words(status.schedule, status.planned)}"
+        text = f"From the next round: {describe_changes(status.schedule, status.planned)}"
         if not status.running:
-            text += " (paused within a round; it goes on with Play or Step)"
+            text += " (paused within a round; Play or Step continues it)"
         lines.append(("pending", f"{text}."))
     if status.notice:
         lines.append((status.notice.kind, status.notice.text))
@@ -131,6 +131,6 @@ def _notice_html(status: Status, news: Notice | None) -> str:
 
 def _alert_html(text: str, details: str) -> str:
     return (
-        f'<div role="alert"><p>{escape(text)}</p><details><summary>Where it happened</summary>'
+        f'<div role="alert"><p>{escape(text)}</p><details><summary>Details</summary>'
         f"<pre>{escape(details)}</pre></details></div>"
     )

@@ -30,10 +30,10 @@ class TimeMachine:
         self._finished = 0
         self.slider = widgets.IntSlider(0, min=0, max=0, description="epoch", readout=False)
         self.slider.add_class("snnviz-moment").observe(self._moved, "value")
-        self.now = _button("Now", "circle", "Back to the present", self._to_now, "now")
-        self.replay = _button("Replay", "film", "Run through the past", self._replay, "replay")
+        self.now = _button("Now", "circle", "Return to the present", self._to_now, "now")
+        self.replay = _button("Replay", "film", "Play the past epochs", self._replay, "replay")
         self.speed = widgets.Dropdown(
-            options=[(f"{n} a second", n) for n in SPEEDS], value=2, description="epochs"
+            options=[(f"{n} per second", n) for n in SPEEDS], value=2, description="epochs"
         )
         self.speed.add_class("snnviz-speed").observe(self._restart, "value")
         self.readout = widgets.HTML().add_class("snnviz-moment-readout")
@@ -51,7 +51,7 @@ class TimeMachine:
         self._wake()
 
     def tick(self, history: History) -> bool:
-        """Moves a replay on, and comes back from epochs that are no more; whether one is under way.
+        """Moves a replay on, and leaves epochs that no longer exist; whether a replay is running.
 
         Called before everything else is shown.
         """
@@ -85,11 +85,11 @@ class TimeMachine:
         self._put(self.replay, disabled=finished == 0)
         self._put(self.replay, description="Stop" if self._since is not None else "Replay")
         self._put(self.button, disabled=closed or epoch not in status.forkable)
-        why = f"A new run from the end of epoch {epoch}, under the schedule in the editor"
+        why = f"Start a new run from the end of epoch {epoch}, with the schedule in the editor"
         if epoch not in status.forkable:
-            why = f"The state at the end of epoch {epoch} was not kept"
+            why = f"The state at the end of epoch {epoch} was not saved"
         self._put(self.button, tooltip=why)
-        self._put(self.readout, value=_words(status, history, moment))
+        self._put(self.readout, value=_describe_moment(status, history, moment))
 
     @staticmethod
     def _put(widget: widgets.Widget, **values: object) -> None:
@@ -123,11 +123,11 @@ class TimeMachine:
         self._fork(self._finished if self.moment is None else self.moment, self.name.value.strip())
 
 
-def _words(status: Status, history: History, moment: int | None) -> str:
+def _describe_moment(status: Status, history: History, moment: int | None) -> str:
     finished = history.n_epochs
     if moment is None:
         at = status.position
-        where = "now, before the first epoch's end" if finished == 0 else "now"
+        where = "now, before the end of the first epoch" if finished == 0 else "now"
         if finished and at.batch:
             where = f"now, within epoch {at.epoch + 1}"
         epoch = finished
@@ -142,7 +142,7 @@ def _words(status: Status, history: History, moment: int | None) -> str:
             f"{row['neurons_on']} of {row['neurons']} neurons on"
         )
     if moment is not None:
-        text += ". <i>Play goes on from now; from here it takes a fork.</i>"
+        text += ". <i>Play continues from now; to train from here, fork.</i>"
     return f'<span role="status">{text}</span>'
 
 

@@ -12,7 +12,9 @@ export default {
       body.innerHTML = model.get("value");
       document.dispatchEvent(new Event("snnviz-refreshed"));
     };
-    const changed = () => { asked ??= requestAnimationFrame(draw); };
+    const changed = () => {
+      asked ??= requestAnimationFrame(draw);
+    };
     model.on("change:value", changed);
     draw();
     return () => {

@@ -32,19 +32,19 @@ class Band:
 
     @property
     def words(self) -> str:
-        """What a reader hears: "alternating, epochs 2 to 8, planned: rounds of …"."""
+        """For screen readers: "alternating, epochs 2 to 8, planned: rounds of …"."""
         first, last = math.floor(self.start) + 1, max(math.ceil(self.end), 1)
         where = f"epoch {first}" if last <= first else f"epochs {first} to {last}"
         name = "task steps only" if self.kind == "task only" else self.kind
-        steps = counted(self.task, "task step")
+        steps = count_noun(self.task, "task step")
         if self.switcher:
-            steps = f"{self.task:,} task and {counted(self.switcher, 'switcher step')}"
+            steps = f"{self.task:,} task and {count_noun(self.switcher, 'switcher step')}"
         if self.done or self.round is None:
             return f"{name}, {where}, {'done' if self.done else 'planned'}: {steps}"
         return f"{name}, {where}, planned: {steps}, in {_rounds(*self.round)}"
 
 
-def planned(plan: Schedule, start: float, batches: int) -> list[Band]:
+def plan_bands(plan: Schedule, start: float, batches: int) -> list[Band]:
     """What a schedule still has to come from a place on.
 
     Args:
@@ -74,7 +74,7 @@ def planned(plan: Schedule, start: float, batches: int) -> list[Band]:
     return made
 
 
-def planned_rates(plan: Schedule, phase: Phase, bands: Iterable[Band], batches: int) -> Lines:
+def plan_rates(plan: Schedule, phase: Phase, bands: Iterable[Band], batches: int) -> Lines:
     """The learning rates that a schedule has for these bands; the switcher's where it learns."""
     lines: Lines = []
     for band in bands:
@@ -90,13 +90,16 @@ def planned_rates(plan: Schedule, phase: Phase, bands: Iterable[Band], batches: 
     return lines
 
 
-def in_a_sentence(plan: Schedule) -> str:
-    """A schedule as one would tell it."""
-    bands = planned(plan, 0, 1)
+def describe_schedule(plan: Schedule) -> str:
+    """A schedule in a sentence."""
+    bands = plan_bands(plan, 0, 1)
     if not any(band.kind == "alternating" for band in bands):
         if not plan.switcher_steps:
-            return f"{counted(plan.epochs, 'epoch')} without a switcher phase: the factors stay."
-        return "Warm-up and freeze leave no epoch between them: no switcher phase will come."
+            epochs = count_noun(plan.epochs, "epoch")
+            return f"{epochs} without a switcher phase: the factors stay constant."
+        return (
+            "No epoch is left between warm-up and frozen epochs: there will be no switcher phase."
+        )
     parts = []
     for band in bands:
         epochs = round(band.end - band.start)
@@ -106,17 +109,17 @@ def in_a_sentence(plan: Schedule) -> str:
             parts.append(f"{epochs} {band.kind}")
     noun = "epoch" if parts[0].startswith("1 ") else "epochs"
     count, rest = parts[0].split(" ", 1)
-    where = "; the switcher on held-out data" if plan.switcher_data == "holdout" else ""
+    where = "; the switcher uses held-out data" if plan.switcher_data == "holdout" else ""
     return f"{', then '.join([f'{count} {noun} {rest}', *parts[1:]])}{where}."
 
 
-def counted(n: int, noun: str) -> str:
+def count_noun(n: int, noun: str) -> str:
     """1 step, 2 steps."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _rounds(task: int, switcher: int) -> str:
-    return f"rounds of {task:,} task and {counted(switcher, 'switcher step')}"
+    return f"rounds of {task:,} task and {count_noun(switcher, 'switcher step')}"
 
 
 def _position(place: float, batches: int) -> Position:

@@ -2,16 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from html import escape
-from typing import Any
 
 import ipywidgets as widgets
 
 from snnviz.history import History
 from snnviz.lab.page.pieces import box, button, put
-from snnviz.lab.schedule.course import in_a_sentence
+from snnviz.lab.schedule.course import describe_schedule
+from snnviz.lab.schedule.drafts import Changes, Drafts
 from snnviz.lab.schedule.field import Fold
 from snnviz.lab.schedule.files import ScheduleFiles
 from snnviz.lab.schedule.presets import PRESETS
@@ -20,34 +19,24 @@ from snnviz.lab.schedule.settings import (
     OTHERS,
     SETTINGS,
     Setting,
-    hints,
+    convert_value,
+    find_hints,
     make_field,
-    refusal,
-    taken,
 )
 from snnviz.lab.schedule.timeline import Timeline
-from snnviz.lab.session import Session
-from snnviz.lab.session.status import Status
+from snnviz.lab.session import Session, Status
+from snnviz.lab.session.status import describe_changes
 from snnviz.training import Schedule
 
-Changes = dict[str, Any]  # {field: new value}
 STEPS_EVERY = 1.0  # seconds until the timeline follows steps that are all that is new
-NO_HOLDOUT = "The data has no held-out split: load it with one, load_data(name, holdout=5000)."
-
-
-@dataclass
-class _Edits:
-    """What was edited, for undo and redo: {field: (old, new)}."""
-
-    done: list[dict[str, tuple[Any, Any]]] = field(default_factory=list)
-    undone: list[dict[str, tuple[Any, Any]]] = field(default_factory=list)
+NO_HOLDOUT = "The data has no held-out split. Load it with one: load_data(name, holdout=5000)."
 
 
 class ScheduleEditor:
     """Shows the schedule, and hands on edits that are allowed.
 
-    Live, an edit goes to the session at once, which puts it in force with the next round. While
-    the time machine stands at a past epoch, edits are kept for a fork from there.
+    Live, an edit goes to the session at once, which applies it with the next round. While the time
+    machine shows a past epoch, edits are kept for a fork from there.
 
     Args:
         session: whose schedule it edits.
@@ -61,22 +50,16 @@ class ScheduleEditor:
         wake: Callable[[], None] = lambda: None,
         folder: str = "schedules",
     ) -> None:
-        self._session, self._wake = session, wake
-        data = session.trainer.data
-        self._n_images, self._has_holdout = len(data.train), data.holdout is not None
+        self._wake = wake
+        self._n_images = len(session.trainer.data.train)
         self._lock = threading.RLock()
-        self._moment: int | None = None
-        self._sent: Changes = {}  # on their way to the session
-        self._fork: Changes = {}  # edits for a fork
-        self._offer: Changes = {}  # edits for a fork that went live instead
-        self._edits = {"live": _Edits(), "fork": _Edits()}
+        self._drafts = Drafts(session)
         self._errors: dict[str, str] = {}
         self._news = ""  # HTML
         self._writer: threading.Thread | None = None
         self._shown: tuple | None = None
         self._calm: tuple | None = None
         self._drawn_at = 0.0
-        self._kept: tuple | None = None
         self._version = 0
         self._build(folder)
 
@@ -84,15 +67,12 @@ class ScheduleEditor:
     def draft(self) -> Schedule:
         """What the editor says: the schedule that is planned, with the edits made here."""
         with self._lock:
-            changes = self._sent if self._moment is None else self._fork
-            return self._session.status.planned.replace(**changes)
+            return self._drafts.draft
 
     def turn_to(self, session: Session) -> None:
         """Edits another run's schedule from now on; edits of the one before are forgotten."""
         with self._lock:
-            self._session, self._moment, self._news = session, None, ""
-            self._sent, self._fork, self._offer = {}, {}, {}
-            self._edits = {"live": _Edits(), "fork": _Edits()}
+            self._drafts, self._news = Drafts(session), ""
             self._errors.clear()
         self._changed()
 
@@ -109,7 +89,7 @@ class ScheduleEditor:
     # Widgets ----------------------------------------------------------------------------------
 
     def _build(self, folder: str) -> None:
-        plan = self._session.status.planned
+        plan = self._drafts.planned
         self.timeline = Timeline()
         self.fields = {s.name: make_field(s, getattr(plan, s.name)) for s in SETTINGS}
         for name, each in self.fields.items():
@@ -118,13 +98,18 @@ class ScheduleEditor:
         self.files = ScheduleFiles(folder, lambda: self.draft, self._on_loaded, self._say)
         self._title = widgets.HTML().add_class("snnviz-editor-title")
         self._note = widgets.HTML().add_class("snnviz-editor-note")
-        self._use = button("Put them in force", "use-edits", "Edits for a fork", self._on_use)
-        self._forget = button("Forget them", "forget-edits", "Edits for a fork", self._on_forget)
+        self._use = button(
+            "Apply",
+            "use-edits",
+            "Use the fork's edits in this run",
+            self._on_use,
+        )
+        self._forget = button("Discard", "forget-edits", "Drop the fork's edits", self._on_forget)
         self._undo = button("Undo", "undo", "", lambda: self._on_undo(back=True), "undo")
         self._redo = button("Redo", "redo", "", lambda: self._on_undo(back=False), "repeat")
         self._presets = {p.name: self._preset_button(p.name) for p in PRESETS}
         missing = f'<span title="{NO_HOLDOUT}">(no held-out images)</span>'
-        missing = widgets.HTML("" if self._has_holdout else missing)
+        missing = widgets.HTML("" if self._drafts.has_holdout else missing)
         presets = [widgets.HTML("presets"), *self._presets.values(), missing]
         undoing = box("undoing", [self._undo, self._redo])
         self._offered = box("undoing", [self._use, self._forget])
@@ -134,7 +119,7 @@ class ScheduleEditor:
                 self.timeline,
                 box("presets", presets),
                 _fold("main settings", [self._group(MAIN)]),
-                _fold("all settings", [self._group(OTHERS)]),
+                _fold("more settings", [self._group(OTHERS)]),
                 _fold("save and load", [self.files.widget], self._on_files),
                 box("editor-notes", [self._note, self._offered]),
             ]
@@ -149,7 +134,7 @@ class ScheduleEditor:
 
     def _preset_button(self, name: str) -> widgets.Button:
         preset = next(p for p in PRESETS if p.name == name)
-        missing = preset.needs_holdout and not self._has_holdout
+        missing = preset.needs_holdout and not self._drafts.has_holdout
         made = button(
             preset.label,
             f"preset-{name}",
@@ -174,92 +159,65 @@ class ScheduleEditor:
                 return
             with self._lock:
                 if self._judge(name):
-                    self._edit({name: taken(name, change["new"])})
+                    self._edit({name: convert_value(name, change["new"])})
 
         return observe
 
     def _judge(self, name: str) -> bool:
-        """Whether what stands in a field is allowed; if not, why is kept to be shown."""
+        """Whether a field's content is allowed; if not, the reason is kept and shown."""
         each = self.fields[name]
         value = each.value if each.typed is None else each.typed
         with self._lock:
-            why = self._refusal({name: taken(name, value)})
+            why = self._drafts.refusal({name: convert_value(name, value)})
             self._errors.pop(name, None)
             if why:
                 self._errors[name] = why
         self._changed()
         return not why
 
-    def _refusal(self, changes: Changes) -> str:
-        least = self._session.status.position.epoch if self._moment is None else self._moment
-        return refusal(self.draft, changes, least, self._has_holdout)
-
     def _edit(self, changes: Changes) -> bool:
-        """Makes an edit that can be undone; whether it was taken."""
+        """Makes an edit that can be undone; whether it was accepted."""
         with self._lock:
-            plan, edits = self.draft, self._now
-            pairs = {k: (getattr(plan, k), v) for k, v in changes.items() if getattr(plan, k) != v}
-            if pairs:
-                if not self._put({name: new for name, (_, new) in pairs.items()}):
-                    return False
-                edits.done.append(pairs)
-                edits.undone.clear()
-            return True
-
-    def _put(self, changes: Changes) -> bool:
-        """Hands changes on, or keeps them for a fork; whether they were taken."""
-        with self._lock:
-            self._news = ""
-            if why := self._refusal(changes):
-                self._say(why, refused=True)
-                return False
-            for name in changes:
-                self._errors.pop(name, None)
-            if self._moment is not None:
-                planned = self._session.status.planned
-                edits = self._fork | changes
-                self._fork = {k: v for k, v in edits.items() if getattr(planned, k) != v}
-            else:
-                try:
-                    self._session.set_schedule(**changes)
-                except RuntimeError as error:  # closed
-                    self._say(str(error), refused=True)
-                    return False
-                self._sent = self._sent | changes
-        self._changed()
-        return True
-
-    @property
-    def _now(self) -> _Edits:
-        return self._edits["live" if self._moment is None else "fork"]
+            changes = self._drafts.find_changes(changes)
+            return not changes or self._report(self._drafts.edit(changes), changes)
 
     def _on_undo(self, back: bool) -> None:
         with self._lock:
-            source, target = self._now.done, self._now.undone
-            if not back:
-                source, target = target, source
-            if source and self._put({k: pair[0 if back else 1] for k, pair in source[-1].items()}):
-                target.append(source.pop())
+            if last := self._drafts.last_edit(back):
+                self._report(self._drafts.undo(back), last)
+
+    def _report(self, why: str, names: Iterable[str]) -> bool:
+        """Says why fields were not changed, or clears what was said of them; whether they were."""
+        self._news = ""
+        if why:
+            self._say(why, refused=True)
+            return False
+        for name in names:
+            self._errors.pop(name, None)
+        self._changed()
+        return True
 
     def _on_use(self) -> None:
         with self._lock:
-            changes, self._offer = self._offer, {}
+            changes, self._drafts.offer = self._drafts.offer, {}
             self._edit(changes)
         self._changed()
 
     def _on_forget(self) -> None:
-        self._offer = {}
+        with self._lock:
+            self._drafts.offer = {}
         self._changed()
 
     def _on_loaded(self, plan: Schedule, name: str) -> None:
         with self._lock:
-            changes = {k: new for k, (_, new) in self.draft.changes(plan).items()}
-            if why := self._refusal(changes):
-                self._say(f"{name} was not taken: {why}", refused=True)
+            draft = self.draft
+            changes = {k: new for k, (_, new) in draft.changes(plan).items()}
+            if why := self._drafts.refusal(changes):
+                self._say(f"{name} was not loaded: {why}", refused=True)
                 return
-            words = _in_words(self.draft, changes)
+            words = describe_changes(draft, draft.replace(**changes))
             if not words:
-                self._say(f"{name} is the schedule that stands here.")
+                self._say(f"{name} is the same as the current schedule.")
             elif self._edit(changes):
                 self._say(f"{name}: {words}.")
 
@@ -285,24 +243,20 @@ class ScheduleEditor:
         Args:
             status: the session's.
             history: what has run.
-            moment: after how many epochs the time machine stands; None: live.
+            moment: the past epoch that the time machine shows; None: live.
         """
         with self._lock:
-            self._turn_to(moment)
-            seen = (id(status), id(history), moment, self._version)
-            if seen == self._shown or self._only_moves_on(status, moment):
+            if self._drafts.turn_to(moment):
+                self._errors.clear()
+            seen = (status, history, moment, self._version)
+            if self._is_shown(seen) or self._only_steps_are_new(status, moment):
                 return
-            # Kept, so that no other status comes to have the same id.
-            self._shown, self._kept = seen, (status, history)
-            settled = self._session.status is status and self._session.caught_up
-            if settled:
-                self._sent = {}
-            planned = self._session.status.planned
-            self._offer = {k: v for k, v in self._offer.items() if getattr(planned, k) != v}
+            self._shown = seen
+            settled = self._drafts.catch_up(status)
             plan = self.draft
-            errors, note, edits = dict(self._errors), self._words(plan), self._now
-            undo = [edits.done[-1:], edits.undone[-1:]]
-            fork, offer = bool(self._fork), bool(self._offer)
+            errors, note = dict(self._errors), self._note_html()
+            undo = [self._drafts.last_edit(back) for back in (True, False)]
+            fork, offer = bool(self._drafts.fork_changes), bool(self._drafts.offer)
         self._writer = threading.current_thread()
         try:
             closed = status.activity == "closed"
@@ -312,22 +266,31 @@ class ScheduleEditor:
             size = min(plan.batch_size, self._n_images)
             batches = status.batches_per_epoch, self._n_images // size
             self.timeline.show(history, status.schedule, plan, batches, moment, fork)
-            put(self._title, value=f"<strong>Schedule</strong> {escape(in_a_sentence(plan))}")
+            put(self._title, value=f"<strong>Schedule</strong> {escape(describe_schedule(plan))}")
             put(self._note, value=note)
             for each, last in zip((self._undo, self._redo), undo, strict=True):
                 word = each.description
-                text = f"{word}: {', '.join(last[0])}" if last else f"Nothing to {word.lower()}"
+                text = f"{word}: {', '.join(last)}" if last else f"Nothing to {word.lower()}"
                 put(each, disabled=closed or not last, tooltip=text)
             put(self._offered.layout, display=None if offer and not closed else "none")
             for preset in PRESETS:
-                missing = preset.needs_holdout and not self._has_holdout
+                missing = preset.needs_holdout and not self._drafts.has_holdout
                 style = "" if preset.changes(plan) else "info"
                 put(self._presets[preset.name], disabled=closed or missing, button_style=style)
             self.files.show(closed)
         finally:
             self._writer = None
 
-    def _only_moves_on(self, status: Status, moment: int | None) -> bool:
+    def _is_shown(self, seen: tuple) -> bool:
+        """Whether the very same state is shown already."""
+        shown = self._shown
+        return (
+            shown is not None
+            and seen[2:] == shown[2:]
+            and all(new is old for new, old in zip(seen[:2], shown[:2], strict=True))
+        )
+
+    def _only_steps_are_new(self, status: Status, moment: int | None) -> bool:
         """Whether nothing is new but steps, and those were drawn a moment ago."""
         calm = (status.activity, status.generation, status.position.epoch, status.handled)
         calm = (*calm, status.schedule, status.planned, status.notice, moment, self._version)
@@ -337,20 +300,10 @@ class ScheduleEditor:
         self._calm, self._drawn_at = calm, now
         return False
 
-    def _turn_to(self, moment: int | None) -> None:
-        if moment is None and self._moment is not None:
-            self._offer, self._fork = self._fork, {}
-            self._edits["fork"] = _Edits()
-        if moment is not None and self._moment is None:
-            self._offer = {}
-        if (moment is None) != (self._moment is None):
-            self._errors.clear()
-        self._moment = moment
-
     def _show_fields(
         self, status: Status, plan: Schedule, errors: dict[str, str], settled: bool
     ) -> None:
-        words = hints(status, plan, self._moment is None)
+        words = find_hints(status, plan, self._drafts.moment is None)
         for name, each in self.fields.items():
             value, error = getattr(plan, name), errors.get(name, "")
             if name in ("warmup_epochs", "freeze_epochs"):
@@ -359,27 +312,25 @@ class ScheduleEditor:
             if settled and not error and each.typed is None:
                 put(each, value=value)
 
-    def _words(self, plan: Schedule) -> str:
-        """What is to be said besides the fields, as HTML."""
-        lines = []
-        if self._moment is not None:
-            where = f"epoch {self._moment}" if self._moment else "the start"
-            text = _in_words(self._session.status.planned, self._fork)
-            text = f"{text}. " if text else "Edits made now are kept for it. "
+    def _note_html(self) -> str:
+        """What is to be said besides the fields."""
+        lines, drafts = [], self._drafts
+        if drafts.moment is not None:
+            where = f"epoch {drafts.moment}" if drafts.moment else "the start"
+            text = self._describe(drafts.fork_changes)
+            text = f"{text}. " if text else "Edits that you make now are kept for it. "
             text = f"For a fork from {where}: {text}The run itself keeps its schedule."
             lines.append(f'<div role="status" class="snnviz-is-fork">{escape(text)}</div>')
-        if self._offer:
-            text = _in_words(self._session.status.planned, self._offer)
-            text = f"Edited for a fork, and not in force: {text}."
+        if drafts.offer:
+            text = f"Edited for a fork, not used in this run: {self._describe(drafts.offer)}."
             lines.append(f'<div role="status">{escape(text)}</div>')
         if self._news:
             lines.append(self._news)
         return "".join(lines)
 
-
-def _in_words(plan: Schedule, changes: Changes) -> str:
-    pairs = plan.changes(plan.replace(**changes))
-    return ", ".join(f"{name} {old} → {new}" for name, (old, new) in pairs.items())
+    def _describe(self, changes: Changes) -> str:
+        planned = self._drafts.planned
+        return describe_changes(planned, planned.replace(**changes))
 
 
 def _fold(

@@ -1,14 +1,10 @@
 // One field of a form. It hands on what is typed; the kernel says whether that is allowed.
 
+import { make, put, set } from "../page/dom.js";
+
 const TENTHS = 10; // slider steps to a decade of a rate
 
-function make(tag, properties = {}, parent = null) {
-  const made = Object.assign(document.createElement(tag), properties);
-  if (parent) parent.append(made);
-  return made;
-}
-
-function parsed(text) {
+function parse(text) {
   const plain = text.trim();
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : plain;
 }
@@ -23,23 +19,31 @@ class Numbers {
     const { model } = view;
     this.kind = model.get("kind");
     if (model.get("span").length) {
-      this.slider = make("input", { type: "range", className: "snnviz-slider" }, row);
-      this.slider.setAttribute("aria-label", `${model.get("label")}, slider`);
-      this.slider.addEventListener("input", () => { this.text.value = String(this.slid()); });
+      const label = `${model.get("label")}, slider`;
+      const look = { type: "range", class: "snnviz-slider", "aria-label": label };
+      this.slider = make("input", { parent: row, ...look });
+      this.slider.addEventListener("input", () => {
+        this.text.value = String(this.slid());
+      });
       this.slider.addEventListener("change", () => view.commit(this.slid()));
     }
     this.text = make("input", {
-      id, type: "text", inputMode: this.kind === "count" ? "numeric" : "decimal",
-      autocomplete: "off", spellcheck: false, className: "snnviz-input",
-    }, row);
-    this.text.addEventListener("input", () => view.type(parsed(this.text.value)));
-    this.text.addEventListener("change", () => view.commit(parsed(this.text.value)));
-    this.text.addEventListener("keydown", event => this.key(event));
+      parent: row,
+      id,
+      type: "text",
+      inputmode: this.kind === "count" ? "numeric" : "decimal",
+      autocomplete: "off",
+      spellcheck: "false",
+      class: "snnviz-input",
+    });
+    this.text.addEventListener("input", () => view.type(parse(this.text.value)));
+    this.text.addEventListener("change", () => view.commit(parse(this.text.value)));
+    this.text.addEventListener("keydown", (event) => this.key(event));
   }
 
   key(event) {
     const up = { ArrowUp: 1, ArrowDown: -1 }[event.key];
-    if (event.key === "Enter") this.view.commit(parsed(this.text.value));
+    if (event.key === "Enter") this.view.commit(parse(this.text.value));
     else if (event.key === "Escape") this.view.revert();
     else if (up) this.step(up);
     else return;
@@ -48,7 +52,7 @@ class Numbers {
   }
 
   step(up) {
-    const value = parsed(this.text.value);
+    const value = parse(this.text.value);
     if (typeof value !== "number") return;
     const factor = 10 ** (up / TENTHS);
     const next = this.kind === "count" ? value + up : twoDigits(value > 0 ? value * factor : value);
@@ -63,18 +67,18 @@ class Numbers {
 
   show(value, keepText) {
     if (this.slider && typeof value === "number") this.slide(value);
-    if (keepText || parsed(this.text.value) === value) return;
+    if (keepText || parse(this.text.value) === value) return;
     this.text.value = value === null || value === undefined ? "" : String(value);
   }
 
   slide(value) {
-    const log = x => Math.log10(x) * TENTHS;
+    const log = (x) => Math.log10(x) * TENTHS;
     let [low, high] = this.view.model.get("span");
     if (this.kind === "rate") [low, high] = [log(low), log(high)];
     const at = this.kind === "rate" ? (value > 0 ? log(value) : low) : value;
-    Object.assign(this.slider, { min: Math.floor(Math.min(low, at)), max: Math.ceil(Math.max(high, at)), step: 1 });
+    const [min, max] = [Math.floor(Math.min(low, at)), Math.ceil(Math.max(high, at))];
+    set(this.slider, { min, max, step: 1, "aria-valuetext": value });
     this.slider.value = String(at);
-    this.slider.setAttribute("aria-valuetext", String(value));
     const share = (this.slider.value - this.slider.min) / (this.slider.max - this.slider.min || 1);
     this.slider.style.setProperty("--at", `${100 * share}%`);
   }
@@ -86,8 +90,9 @@ class Numbers {
 
 class Choice {
   constructor(view, row, id) {
-    this.select = make("select", { id, className: "snnviz-input" }, row);
-    for (const option of view.model.get("options")) make("option", { value: option, textContent: option }, this.select);
+    this.select = make("select", { parent: row, id, class: "snnviz-input" });
+    for (const value of view.model.get("options"))
+      make("option", { parent: this.select, value, text: value });
     this.select.addEventListener("change", () => view.commit(this.select.value));
   }
 
@@ -102,7 +107,7 @@ class Choice {
 
 class Flag {
   constructor(view, row, id) {
-    this.box = make("input", { id, type: "checkbox" }, row);
+    this.box = make("input", { parent: row, id, type: "checkbox" });
     this.box.addEventListener("change", () => view.commit(this.box.checked));
   }
 
@@ -115,20 +120,26 @@ class Flag {
   }
 }
 
-class View {
+class FieldView {
   constructor(model, el) {
     this.model = model;
     const id = `snnviz-${Math.random().toString(36).slice(2)}`;
-    const root = make("div", { className: "snnviz-field-in", title: model.get("help") }, el);
-    root.dataset.kind = model.get("kind");
-    make("label", { htmlFor: id, textContent: model.get("label") }, root);
-    const row = make("div", { className: "snnviz-field-row" }, root);
+    const kind = model.get("kind");
+    const parent = make("div", {
+      parent: el,
+      class: "snnviz-field-in",
+      title: model.get("help"),
+      "data-kind": kind,
+    });
+    make("label", { parent, for: id, text: model.get("label") });
+    const row = make("div", { parent, class: "snnviz-field-row" });
     const kinds = { choice: Choice, flag: Flag };
-    this.input = new (kinds[model.get("kind")] ?? Numbers)(this, row, id);
-    this.hint = make("p", { className: "snnviz-hint", id: `${id}-hint` }, root);
-    this.error = make("p", { className: "snnviz-error", id: `${id}-error` }, root);
-    this.error.setAttribute("role", "alert");
-    for (const input of this.input.inputs()) input.setAttribute("aria-describedby", `${id}-error ${id}-hint`);
+    this.input = new (kinds[kind] ?? Numbers)(this, row, id);
+    this.hint = make("p", { parent, class: "snnviz-hint", id: `${id}-hint` });
+    const error = { class: "snnviz-error", id: `${id}-error`, role: "alert" };
+    this.error = make("p", { parent, ...error });
+    for (const input of this.input.inputs())
+      set(input, { "aria-describedby": `${id}-error ${id}-hint` });
     this.show = () => this.draw();
     model.on("change", this.show);
     this.draw();
@@ -152,7 +163,9 @@ class View {
   }
 
   draw() {
-    const { model } = this, error = model.get("error"), value = model.get("value");
+    const { model } = this;
+    const error = model.get("error");
+    const value = model.get("value");
     const typing = model.get("typed") !== null;
     if (!error && !typing) this.good = value;
     this.input.show(value, typing);
@@ -161,14 +174,14 @@ class View {
       if (error) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
     }
-    if (this.error.textContent !== error) this.error.textContent = error;
-    if (this.hint.textContent !== model.get("hint")) this.hint.textContent = model.get("hint");
+    put(this.error, error);
+    put(this.hint, model.get("hint"));
   }
 }
 
 export default {
   render({ model, el }) {
-    const view = new View(model, el);
+    const view = new FieldView(model, el);
     return () => model.off("change", view.show);
   },
 };

@@ -6,18 +6,20 @@ from typing import Any
 import anywidget
 import traitlets
 
+from snnviz.lab.page.scripts import join_script, join_styles
+
 HERE = Path(__file__).parent
 
 
 class Field(anywidget.AnyWidget):
-    """An input that hands on what stands in it, right or wrong; its owner says which.
+    """An input that hands on its content, right or wrong; its owner says which.
 
     `typed` changes with every key, `value` on Enter, when the focus leaves, or with the slider.
     `kind` is "count", "rate" (its slider is logarithmic), "number", "choice" or "flag".
     """
 
-    _esm = HERE / "field.js"
-    _css = HERE / "field.css"
+    _esm = join_script(HERE / "field.js")
+    _css = join_styles(HERE / "editor.css", HERE / "field.css", HERE / "fold.css")
 
     name = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
@@ -42,9 +44,9 @@ class Field(anywidget.AnyWidget):
 
 
 class Fold(anywidget.AnyWidget):
-    """A button that shows and hides what stands after it in the same `snnviz-fold`."""
+    """A button that shows and hides what comes after it in the same `snnviz-fold`."""
 
-    _esm = HERE / "fold.js"
+    _esm = join_script(HERE / "fold.js")
 
     label = traitlets.Unicode().tag(sync=True)
     opened = traitlets.Bool(False).tag(sync=True)

@@ -14,10 +14,10 @@ class ScheduleFiles:
     """Saves and loads schedules as JSON.
 
     Args:
-        folder: where they lie.
+        folder: where they are.
         draft: gives the schedule to save.
         loaded: takes a schedule that was loaded, and what to call it.
-        say: takes a word to the user, and whether something was refused.
+        say: takes a message to the user, and whether something was refused.
     """
 
     def __init__(
@@ -35,30 +35,32 @@ class ScheduleFiles:
             description="name", placeholder="for example: freeze early", continuous_update=False
         ).add_class("snnviz-schedule-name")
         self._save = button(
-            "Save", "save-schedule", "Save this schedule as JSON", self._on_save, "download"
+            "Save", "save-schedule", "Save this schedule as a JSON file", self._on_save, "download"
         )
         self._list = widgets.Dropdown(description="saved", options=[]).add_class(
             "snnviz-schedule-list"
         )
         self._load = button(
-            "Load", "load-schedule", "Take the chosen schedule", self._on_load, "folder-open"
+            "Load", "load-schedule", "Load the chosen schedule", self._on_load, "folder-open"
         )
         self._upload = widgets.FileUpload(
-            accept=".json", description="Load a file …", tooltip="A schedule or a run's config.json"
+            accept=".json",
+            description="Load a file …",
+            tooltip="A saved schedule, or the config.json of a run",
         ).add_class("snnviz-upload-schedule")
         self._upload.observe(self._on_upload, "value")
         parts = [box("saving", [self._name, self._save]), box("loading", [self._list, self._load])]
         self.widget = box("files", [*parts, self._upload])
 
     def look(self) -> None:
-        """Has the list of names read anew with the next `show`."""
+        """Has the list of names read again with the next `show`."""
         self._stale = True
 
     def show(self, closed: bool) -> None:
         """Brings the widgets up to date."""
         if self._stale:
             self._stale = False
-            found = plans.names(self._folder)
+            found = plans.list_names(self._folder)
             if tuple(found) != tuple(self._list.options):
                 self._list.options = found
         if self._uploaded:
@@ -72,10 +74,12 @@ class ScheduleFiles:
     def _on_save(self) -> None:
         name = self._name.value.strip()
         try:
-            file = plans.file_of(self._folder, name)
+            file = plans.file_for(self._folder, name)
             if file.exists() and self._confirmed != name:
                 self._confirmed = name
-                self._say(f"{file.as_posix()} is there already. Save again to replace it.", True)
+                self._say(
+                    f"{file.as_posix()} already exists. Press Save again to replace it.", True
+                )
                 return
             plans.save(self._draft(), file)
         except (OSError, ValueError) as error:
@@ -89,7 +93,7 @@ class ScheduleFiles:
         if not name:
             return
         try:
-            file = plans.file_of(self._folder, name)
+            file = plans.file_for(self._folder, name)
             plan = plans.load(file)
         except (OSError, ValueError) as error:
             self._stale = True
@@ -101,7 +105,7 @@ class ScheduleFiles:
         for file in change["new"]:
             self._uploaded = True
             try:
-                plan = plans.decoded(bytes(file["content"]), file["name"])
+                plan = plans.decode(bytes(file["content"]), file["name"])
             except ValueError as error:
                 self._say(f"No schedule was loaded: {error}", True)
             else:

@@ -1,11 +1,11 @@
-// A button that shows and hides what stands after it: field.css reads its aria-expanded.
+// A button that shows and hides what comes after it: fold.css reads its aria-expanded.
+
+import { make } from "../page/dom.js";
 
 export default {
   render({ model, el }) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "snnviz-fold-button";
-    button.textContent = model.get("label");
+    const look = { type: "button", class: "snnviz-fold-button", text: model.get("label") };
+    const button = make("button", { parent: el, ...look });
     button.addEventListener("click", () => {
       model.set("opened", !model.get("opened"));
       model.save_changes();
@@ -13,7 +13,6 @@ export default {
     const show = () => button.setAttribute("aria-expanded", String(model.get("opened")));
     show();
     model.on("change:opened", show);
-    el.append(button);
     return () => model.off("change:opened", show);
   },
 };

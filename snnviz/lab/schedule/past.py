@@ -51,8 +51,8 @@ class _Epoch:
     rates: dict[Phase, list[Point]] = field(default_factory=dict)
 
 
-class Past:
-    """What has run. Each reading looks at the epoch under way and at new ones only."""
+class PastCourse:
+    """What has run. Each reading looks only at the current epoch and at new ones."""
 
     def __init__(self) -> None:
         self._history: History | None = None
@@ -68,15 +68,15 @@ class Past:
 
         Args:
             history: the run's, which may have gone back, or another one.
-            batches: task steps in the epoch that is under way.
+            batches: task steps in the current epoch.
         """
-        notes = _settled(history)
+        notes = _read_notes(history)
         if history is not self._history or self._went_back(history) or self._rewritten(notes):
             self._forget()
         self._history, self._notes = history, notes
         first = self._epochs.pop().first if self._epochs else 0
         rows = history.step_rows(first)
-        changes = [at for at, event, detail in notes if _new_round(event, detail)]
+        changes = [at for at, event, detail in notes if _changes_round(event, detail)]
         done = 0
         while done < len(rows):
             epoch = rows[done][1]
@@ -110,7 +110,7 @@ class Past:
         """What has run, one band a stretch.
 
         Args:
-            plan: the schedule in force; it says what an epoch without switcher steps was.
+            plan: the current schedule; it says what an epoch without switcher steps was.
             until: nothing after this place, the end of an epoch.
         """
         pieces = [piece for each in self._epochs if each.end <= until for piece in each.pieces]
@@ -136,7 +136,7 @@ class Past:
         """What each epoch was: alternating if any of it was, else what it was at its end.
 
         Args:
-            plan: the schedule in force; see `bands`.
+            plan: the current schedule; see `bands`.
         """
         found: list[Kind] = []
         for band in self.bands(plan):
@@ -156,7 +156,7 @@ class Past:
             if before is None or each.epoch > before.epoch + 1:
                 lines.append([])
             lines[-1] += each.rates[phase]
-        return _thinned(lines)
+        return _thin_lines(lines)
 
     def ticks(self) -> list[Tick]:
         """Schedules, pins, rollbacks and resets, where they came; several at one place as one."""
@@ -168,7 +168,7 @@ class Past:
         return made
 
     def _place(self, step: int) -> float:
-        """How far the run had come after so many steps."""
+        """How far the run had come after this number of steps, in epochs."""
         k = bisect_right(self._epochs, step, key=lambda each: each.first) - 1
         if k < 0:
             return 0.0
@@ -181,7 +181,7 @@ def _kind(piece: _Piece, plan: Schedule, without: Kind, newest: bool) -> Kind:
 
     Args:
         piece: its steps.
-        plan: the schedule in force.
+        plan: the current schedule.
         without: what it was if the plan does not fit.
         newest: whether its switcher steps may be yet to come.
     """
@@ -219,7 +219,7 @@ def _epoch(rows: Sequence[_Row], first: int, changes: Sequence[int], batches: in
     made = _Epoch(epoch, first, len(rows), epoch + tasks[-1] / whole, pieces)
     phases: tuple[tuple[Phase, np.ndarray], ...] = (("task", is_task), ("switcher", ~is_task))
     for phase, those in phases:
-        chosen = _spread(np.flatnonzero(those).tolist(), _PER_EPOCH)
+        chosen = _choose_some(np.flatnonzero(those).tolist(), _PER_EPOCH)
         if chosen:
             made.rates[phase] = [(epoch + tasks[i] / whole, rows[i][5]) for i in chosen]
     return made
@@ -233,22 +233,31 @@ def _longest(is_task: np.ndarray) -> tuple[int, int]:
     return (first, second) if is_task[0] else (second, first)
 
 
-def _settled(history: History) -> list[tuple[int, str, str]]:
+def _read_notes(history: History) -> list[tuple[int, str, str]]:
     """Events as (step, event, detail), in order. What a way back undid counts from where it led."""
     ends = [0, *(row[1] for row in history.epoch_rows())]
     notes: list[tuple[int, str, str]] = []
     for _, step, event, group, _, detail in history.note_rows():
-        if event in ("rollback", "reset"):
-            named = re.search(r"epoch (\d+)", detail)
-            epoch = int(named[1]) if named else 0
-            if epoch < len(ends):
-                step = ends[epoch]
-                notes = [(min(at, step), *rest) for at, *rest in notes]  # type: ignore[misc]
+        epoch = _epoch_reached(event, detail)
+        if epoch is not None and epoch < len(ends):
+            step = ends[epoch]
+            notes = [(min(at, step), *rest) for at, *rest in notes]  # type: ignore[misc]
         notes.append((step, event, f"{group} {detail}".strip()))
     return notes
 
 
-def _new_round(event: str, detail: str) -> bool:
+def _epoch_reached(event: str, detail: str) -> int | None:
+    """The epoch whose end a rollback or reset went back to; None for other events.
+
+    A history tells it in words only: "back to the end of epoch 2", or "back to the start".
+    """
+    if event not in ("rollback", "reset"):
+        return None
+    named = re.search(r"epoch (\d+)", detail)
+    return int(named[1]) if named else 0
+
+
+def _changes_round(event: str, detail: str) -> bool:
     names = {part.split(":")[0].strip() for part in detail.split(", ")}
     return event == "schedule" and bool(names & _ROUND)
 
@@ -259,15 +268,15 @@ def _runs(values: Sequence) -> list[tuple[int, int]]:
     return list(pairwise([0, *edges, len(values)])) if values else []
 
 
-def _spread(values: Sequence[_T], n: int) -> list[_T]:
+def _choose_some(values: Sequence[_T], n: int) -> list[_T]:
     """At most n of them, the first and the last included."""
     if len(values) <= n:
         return list(values)
     return [values[round(i * (len(values) - 1) / (n - 1))] for i in range(n)]
 
 
-def _thinned(lines: Lines) -> Lines:
+def _thin_lines(lines: Lines) -> Lines:
     total = sum(map(len, lines))
     if total <= POINTS:
         return lines
-    return [_spread(line, max(2, POINTS * len(line) // total)) for line in lines]
+    return [_choose_some(line, max(2, POINTS * len(line) // total)) for line in lines]

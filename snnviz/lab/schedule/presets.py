@@ -1,4 +1,4 @@
-"""Ready-made schedules, as changes of the one at hand: lengths and learning rates stay."""
+"""Ready-made schedules, as changes of the current one: lengths and learning rates stay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ class Preset:
     """A kind of schedule.
 
     Attributes:
-        name: what its button is called after.
+        name: in the CSS class of its button.
         label: what its button says.
         help: what it does, in a sentence.
-        fields: the fields that make it, for the number of epochs at hand.
+        fields: the fields that make it, for the current number of epochs.
         needs_holdout: whether it trains the switcher on held-out images.
     """
 
@@ -62,19 +62,19 @@ PRESETS = (
     Preset(
         "freeze-early",
         "freeze early",
-        "After a warm-up, the factors stay as they are for the second half of the epochs.",
+        "After a warm-up, the factors stay constant for the second half of the epochs.",
         lambda plan: _alternating(plan, warmup=_an_eighth(plan), freeze=plan.epochs // 2),
     ),
     Preset(
         "dense",
         "dense only",
-        "No switcher steps: the plain network, to compare with.",
+        "No switcher steps: the ordinary network, for comparison.",
         lambda plan: {"switcher_steps": 0},
     ),
     Preset(
         "holdout",
         "switcher on held-out data",
-        "After a warm-up, switcher steps see images that the task network is not trained on.",
+        "After a warm-up, switcher steps use images on which the task network is not trained.",
         lambda plan: _alternating(plan, warmup=_an_eighth(plan), switcher_data="holdout"),
         needs_holdout=True,
     ),

@@ -8,7 +8,7 @@ from snnviz.lab.session.status import Status
 from snnviz.training import Schedule
 from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
-_COSINE = "cosine: to 0 at the end of the planned epochs."
+_COSINE = "cosine: falls to 0 at the end of the planned epochs."
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Setting:
     options: tuple[str, ...] = ()
 
 
-# In groups, each under a heading: those in sight, and those that are folded away.
+# In groups, each under a heading: the main settings, and more.
 MAIN: dict[str, tuple[Setting, ...]] = {
     "epochs": (
         Setting(
             "epochs",
-            "epochs in all",
+            "number of epochs",
             "count",
-            "Passes over the training images; the end of both learning rates' decay.",
+            "Passes over the training images. Both learning rates finish their decay at the end.",
         ),
         Setting(
             "warmup_epochs",
@@ -43,62 +43,63 @@ MAIN: dict[str, tuple[Setting, ...]] = {
             "freeze_epochs",
             "frozen epochs",
             "count",
-            "Last epochs, in which the factors stay as they are.",
+            "Epochs at the end during which the factors stay constant.",
             (0, 1),
         ),
     ),
     "round": (
-        Setting("task_steps", "task steps a round", "count", "Task steps in a round.", (1, 50)),
+        Setting("task_steps", "task steps per round", "count", "Task steps in a round.", (1, 50)),
         Setting(
             "switcher_steps",
-            "switcher steps a round",
+            "switcher steps per round",
             "count",
-            "Switcher steps in a round; 0 trains the dense network only.",
+            "Switcher steps in a round; 0 trains the dense network without the switcher.",
             (0, 20),
         ),
     ),
     "task network": (
         Setting(
-            "task_lr", "task learning rate", "rate", "Its learning rate at the start.", (1e-4, 1.0)
+            "task_lr", "task learning rate", "rate", "The learning rate at the start.", (1e-4, 1.0)
         ),
-        Setting("task_decay", "task rate's decay", "choice", _COSINE, options=DECAYS),
+        Setting("task_decay", "task rate decay", "choice", _COSINE, options=DECAYS),
     ),
     "switcher": (
         Setting(
             "switcher_lr",
             "switcher learning rate",
             "rate",
-            "Its learning rate at the start.",
+            "The learning rate at the start.",
             (1e-5, 1.0),
         ),
-        Setting("switcher_decay", "switcher rate's decay", "choice", _COSINE, options=DECAYS),
+        Setting("switcher_decay", "switcher rate decay", "choice", _COSINE, options=DECAYS),
     ),
 }
 OTHERS: dict[str, tuple[Setting, ...]] = {
     "batches": (
-        Setting("batch_size", "batch size", "count", "Images in a batch, of both phases."),
+        Setting("batch_size", "batch size", "count", "Images per batch, in both phases."),
         Setting(
             "switcher_data",
-            "data of switcher steps",
+            "data for switcher steps",
             "choice",
-            "Training images, or those of the held-out split.",
+            "Training images, or the images of the held-out split.",
             options=SWITCHER_DATA,
         ),
         Setting(
             "through_switcher",
             "task gradient through the switcher",
             "flag",
-            "Let the task phase's gradient pass through the switcher into the weights it reads.",
+            "Let the gradient of the task phase also flow through the switcher to its inputs, the "
+            "weights.",
         ),
     ),
     "task network": (
         Setting("task_optimizer", "task optimizer", "choice", "SGD or Adam.", options=OPTIMIZERS),
-        Setting("task_momentum", "task momentum", "number", "Of SGD."),
+        Setting("task_momentum", "task momentum", "number", "Momentum of SGD."),
         Setting(
             "task_weight_decay",
             "task weight decay",
             "number",
-            "L2 penalty on the task network's weights, not on factors.",
+            "L2 penalty on the weights of the task network, not on the factors.",
         ),
     ),
     "switcher": (
@@ -109,12 +110,12 @@ OTHERS: dict[str, tuple[Setting, ...]] = {
             "SGD or Adam.",
             options=OPTIMIZERS,
         ),
-        Setting("switcher_momentum", "switcher momentum", "number", "Of SGD."),
+        Setting("switcher_momentum", "switcher momentum", "number", "Momentum of SGD."),
         Setting(
             "switcher_clip",
             "switcher gradient clip",
             "number",
-            "Largest norm of the switcher's gradient; longer ones are shortened to it.",
+            "Largest norm of the switcher's gradient; larger gradients are scaled down to it.",
         ),
     ),
 }
@@ -131,7 +132,7 @@ def make_field(setting: Setting, value: Any) -> Field:
     made = Field(
         name=setting.name,
         label=setting.label,
-        help=f"{setting.help} schedule.{setting.name}, from the next round on",
+        help=f"{setting.help} In code: schedule.{setting.name}. Applies from the next round on.",
         kind=setting.kind,
         options=list(setting.options),
         span=list(setting.span or ()),
@@ -140,7 +141,7 @@ def make_field(setting: Setting, value: Any) -> Field:
     return made.add_class(f"snnviz-{setting.name}")
 
 
-def taken(name: str, value: Any) -> Any:
+def convert_value(name: str, value: Any) -> Any:
     """What came from the page, as the schedule has it: 1 for a rate is 1.0."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if whole and name in _NUMBERS and abs(value) < 1e300 else value
@@ -152,7 +153,7 @@ def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: boo
     Args:
         plan: the schedule.
         changes: new values of its fields.
-        done: epochs that the run has behind it.
+        done: epochs that the run has finished.
         has_holdout: whether the data has a held-out split.
     """
     try:
@@ -165,7 +166,7 @@ def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: boo
     if "epochs" in changes and new.epochs < done:
         return (
             f"schedule.epochs must be at least the {done} epochs that are done, got {new.epochs}. "
-            "To train anew, reset the run."
+            "To start over, reset the run."
         )
     if "switcher_data" in changes and new.switcher_data == "holdout" and not has_holdout:
         return (
@@ -175,13 +176,13 @@ def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: boo
     return ""
 
 
-def hints(status: Status, plan: Schedule, live: bool) -> dict[str, str]:
-    """{field: a word beside it}: what waits for the next round, and what has no effect."""
+def find_hints(status: Status, plan: Schedule, live: bool) -> dict[str, str]:
+    """{field: a hint below it}: what waits for the next round, and what has no effect."""
     found = {}
     if live:
         waiting = status.schedule.changes(plan)
         found = {name: f"still {old} in this round" for name, (old, _) in waiting.items()}
     for who in ("task", "switcher"):
         if getattr(plan, f"{who}_optimizer") == "adam":
-            found.setdefault(f"{who}_momentum", "Adam does not use it")
+            found.setdefault(f"{who}_momentum", "not used by Adam")
     return found

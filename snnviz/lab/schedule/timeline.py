@@ -7,9 +7,10 @@ import anywidget
 import traitlets
 
 from snnviz.history import History
+from snnviz.lab.page.scripts import join_script, join_styles
 from snnviz.lab.schedule import course
 from snnviz.lab.schedule.course import Band, Lines
-from snnviz.lab.schedule.past import Past
+from snnviz.lab.schedule.past import PastCourse
 from snnviz.training import Schedule
 
 HERE = Path(__file__).parent
@@ -22,19 +23,19 @@ FIELDS: dict[course.Kind, str] = {
 
 
 class Timeline(anywidget.AnyWidget):
-    """Epochs from left to right: phases, learning rates, events, and where the run stands.
+    """Epochs from left to right: phases, learning rates, events, and how far the run has come.
 
     A click on a phase goes to the field that edits it, which has the class `snnviz-<field>` and
-    lies in the same `snnviz-editor`.
+    is in the same `snnviz-editor`.
     """
 
-    _esm = HERE / "timeline.js"
-    _css = HERE / "timeline.css"
+    _esm = join_script(HERE / "timeline.js")
+    _css = join_styles(HERE / "timeline.css")
 
     total = traitlets.Int(1, help="epochs that the axis spans").tag(sync=True)
     run = traitlets.Int(0, help="finished epochs").tag(sync=True)
-    now = traitlets.Float(0.0, help="where the run stands, in epochs").tag(sync=True)
-    moment = traitlets.Int(-1, help="where the time machine stands; -1: live").tag(sync=True)
+    now = traitlets.Float(0.0, help="how far the run has come, in epochs").tag(sync=True)
+    moment = traitlets.Int(-1, help="epoch that the time machine shows; -1: live").tag(sync=True)
     bands = traitlets.List(help="phases, in order").tag(sync=True)
     rates = traitlets.Dict(help="learning rates of both phases").tag(sync=True)
     ticks = traitlets.List(help="events").tag(sync=True)
@@ -43,12 +44,12 @@ class Timeline(anywidget.AnyWidget):
     def __init__(self) -> None:
         super().__init__()
         self.add_class("snnviz-timeline")
-        self._past = Past()
+        self._past = PastCourse()
 
     def show(
         self,
         history: History,
-        in_force: Schedule,
+        now: Schedule,
         plan: Schedule,
         batches: tuple[int, int],
         moment: int | None,
@@ -58,27 +59,27 @@ class Timeline(anywidget.AnyWidget):
 
         Args:
             history: what has run.
-            in_force: the schedule that ran last.
+            now: the schedule that is used now.
             plan: what is to come.
             batches: task steps in an epoch, of the one schedule and of the other.
-            moment: after how many epochs the time machine stands; None: live.
-            fork: the plan begins at that moment, not where the run stands.
+            moment: the past epoch that the time machine shows; None: live.
+            fork: the plan begins at that moment, not at the end of what has run.
         """
         self._past.read(history, batches[0])
         start = self._past.end
         until = float(moment) if fork and moment is not None else start
-        coming = course.planned(plan, until, batches[1])
+        coming = course.plan_bands(plan, until, batches[1])
         new: dict[str, Any] = {
             "total": max(plan.epochs, -int(-start // 1), 1),
             "run": history.n_epochs,
             "now": _place(start),
             "moment": -1 if moment is None else moment,
-            "bands": [_band(b) for b in [*self._past.bands(in_force, until), *coming]],
+            "bands": [_band(b) for b in [*self._past.bands(now, until), *coming]],
             "rates": {
                 phase: {
                     "start": getattr(plan, f"{phase}_lr"),
                     "done": _lines(self._past.rates(phase, until)),
-                    "planned": _lines(course.planned_rates(plan, phase, coming, batches[1])),
+                    "planned": _lines(course.plan_rates(plan, phase, coming, batches[1])),
                 }
                 for phase in ("task", "switcher")
             },

@@ -25,14 +25,14 @@ def _libgomp() -> Any:
         return None
 
 
-def let_go() -> None:
+def end_helpers() -> None:
     """Ends the helpers of the thread that calls it; its next calculation makes new ones."""
     pause = _libgomp()
     if pause is not None:
         pause(_SOFT)
 
 
-def left_over(device: torch.device) -> int:
+def count_spare_threads(device: torch.device) -> int:
     """How many of the machine's hardware threads training on the device leaves to others."""
     threads = torch.get_num_threads() if device.type == "cpu" else 0
     try:

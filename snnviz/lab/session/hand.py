@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from snnviz.lab.session.neuron import Page, looked_at
-from snnviz.lab.session.whatif import Changes, Trial, checked, tried
+from snnviz.lab.session.neuron import Page, make_page
+from snnviz.lab.session.whatif import Changes, Trial, check_changes, evaluate_changes
 from snnviz.training import Trainer, pins
 
 FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
 
 
 class Hand:
-    """Factors in force, pins, what is tried out, and the neuron that is looked at."""
+    """The current factors, pins, what is tried out, and the neuron that is looked at."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -30,9 +30,9 @@ class Hand:
         """Evaluates these changes together with those that were tried before."""
         self.kept = None
         merged = self._tried() if changes else {}
-        for group, neurons in checked(self._trainer.history.groups, changes).items():
+        for group, neurons in check_changes(self._trainer.history.groups, changes).items():
             merged.setdefault(group, {}).update(neurons)
-        self.trial = tried(self._trainer, merged) if merged else None
+        self.trial = evaluate_changes(self._trainer, merged) if merged else None
 
     def keep(self) -> None:
         """Pins what is tried out, all of it or nothing."""
@@ -43,11 +43,11 @@ class Hand:
                 left[i] = on
             if not left.any():
                 raise ValueError(
-                    f"{group} would be wholly off, and training would stop. "
+                    f"{group} would be entirely off, and training would stop. "
                     "Leave at least one of its neurons on."
                 )
         for group, neurons in changes.items():
-            for on in (True, False):  # first on, so that a group is not wholly off meanwhile
+            for on in (True, False):  # first on, so that no group is entirely off meanwhile
                 if chosen := [i for i, wanted in neurons.items() if wanted == on]:
                     self._trainer.pin(group, chosen, on)
         self.trial, self.kept = None, self.trial
@@ -63,7 +63,7 @@ class Hand:
             left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
         left = {group: some for group, some in left.items() if some}
         self.kept = None
-        self.trial = tried(self._trainer, left) if left else None
+        self.trial = evaluate_changes(self._trainer, left) if left else None
         self._read()
         self._look()
 
@@ -110,4 +110,4 @@ class Hand:
 
     def _look(self) -> None:
         if self._looking:
-            self.page = looked_at(self._trainer, *self._looking)
+            self.page = make_page(self._trainer, *self._looking)

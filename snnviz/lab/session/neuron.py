@@ -1,4 +1,4 @@
-"""One neuron: its weights as pictures, what it reads and feeds, and what it answers to."""
+"""One neuron: its weights as pictures, the layers around it, the images that activate it most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from snnviz.training import Trainer
 
 MOST_KERNELS = 64  # pictures of a convolution's weights
 MOST_WEIGHTS = 1024  # of a row that is drawn as cells
-ANSWERS = 12  # test images that excite a neuron most
+ANSWERS = 12  # test images that activate a neuron most
 IMAGES = 2000  # test images that are looked through for them
 
 
@@ -24,7 +24,7 @@ class Page:
 
     Attributes:
         group, index: which one.
-        facts: plain values and bytes for the page; `grid.js` draws them.
+        facts: plain values and bytes for the page; `page.js` draws them.
     """
 
     group: str
@@ -32,7 +32,7 @@ class Page:
     facts: dict[str, Any]
 
 
-def looked_at(trainer: Trainer, group: str, index: int) -> Page:
+def make_page(trainer: Trainer, group: str, index: int) -> Page:
     """Looks at a neuron as it is now."""
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
@@ -48,16 +48,18 @@ def looked_at(trainer: Trainer, group: str, index: int) -> Page:
         "norm_rank": f"{_ordinal(rank)} of {len(norms)}",
         "fan_in": incoming.shape[1],
         "writers": list(switch.writers),
-        "reads": _reads(trainer, switch),
+        "reads": _layers_before(trainer, switch),
         "feeds": list(switch.readers),
         "weights": _pictures(trainer, switch, index),
-        "answers": _answers(trainer, switch, index),
+        "answers": _top_images(trainer, switch, index),
         "notes": _notes(switch),
     }
     return Page(group, index, facts)
 
 
-def life(history: History, group: str, index: int, kinds: Sequence[str]) -> dict[str, Any]:
+def factor_history(
+    history: History, group: str, index: int, kinds: Sequence[str]
+) -> dict[str, Any]:
     """The neuron's factor at each epoch's end, and what kinds of epochs those were."""
     factors = history.of_neuron(group, index)
     stages: list[list[Any]] = []
@@ -69,18 +71,22 @@ def life(history: History, group: str, index: int, kinds: Sequence[str]) -> dict
     return {"factors": factors.tobytes(), "stages": stages}
 
 
-def _reads(trainer: Trainer, switch: SwitchGroup) -> list[str]:
+def _layers_before(trainer: Trainer, switch: SwitchGroup) -> list[str]:
     groups = trainer.switches.groups.values()
     found = [group.name for group in groups if set(group.readers) & set(switch.writers)]
     if found:
         return found
     first = next(iter(groups))
-    return ["the image"] if switch is first else ["layers that are not switched"]
+    return ["the image"] if switch is first else ["layers without switches"]
 
 
 def _notes(switch: SwitchGroup) -> list[str]:
     n = len(switch.writers)
-    return [f"{n} layers write it together; the weights are those of the first."] if n > 1 else []
+    return (
+        [f"{n} layers compute it together; the weights shown are those of the first."]
+        if n > 1
+        else []
+    )
 
 
 def _pictures(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
@@ -108,8 +114,8 @@ def _pictures(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, An
 
 
 @torch.no_grad()
-def _answers(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
-    """The test images that excite it most. A neuron that is off is asked as if it were on."""
+def _top_images(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
+    """The test images that activate it most. A neuron that is off is tested as if it were on."""
     data = trainer.data
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     if factors[switch.name][index] == 0:

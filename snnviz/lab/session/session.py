@@ -1,8 +1,8 @@
 """The session: one thread owns the trainer and carries out commands, one after another.
 
 It knows nothing of widgets. Whoever calls it from another thread puts a command on its queue and
-returns at once; the thread drains the queue between any two steps. What has come of it stands in
-`status`, which is made anew after every step and never changes.
+returns at once; the thread empties the queue between any two steps. The outcome is in
+`status`: a new one after every step, which never changes.
 """
 
 import atexit
@@ -12,31 +12,27 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from snnviz.lab.session import cores
+from snnviz.lab.session.goals import UNITS, Goal, Pace, Unit
 from snnviz.lab.session.hand import Hand
+from snnviz.lab.session.inbox import Inbox
+from snnviz.lab.session.pending import PendingChanges
 from snnviz.lab.session.states import PastStates
-from snnviz.lab.session.status import Activity, Notice, Problem, Status, in_words
+from snnviz.lab.session.status import (
+    Activity,
+    Notice,
+    Problem,
+    Status,
+    describe_error,
+    describe_finish,
+)
 from snnviz.lab.session.whatif import Changes
-from snnviz.training import Phase, Position, Schedule, StepRecord, Trainer, TrainingStopped
+from snnviz.training import Phase, Schedule, StepRecord, Trainer, TrainingStopped
 
-Unit = Literal["batch", "phase", "epoch"]
-UNITS: tuple[Unit, ...] = ("batch", "phase", "epoch")
-CLOSED = "This lab is closed. Lab(trainer) in a cell opens another one."
-
-
-@dataclass
-class _Goal:
-    unit: Literal["batch", "phase", "epoch", "end"]
-    left: int = 1
-
-    def reached(self, plan: Schedule, before: Position, after: Position) -> bool:
-        """Counts a step that is done; whether it was the last one to make."""
-        self.left -= _ends(self.unit, plan, before, after)
-        return self.left <= 0
+CLOSED = "This lab is closed. To open another one, run Lab(trainer) in a cell."
 
 
 class Session:
@@ -59,14 +55,13 @@ class Session:
         with _OPENING:  # else two that open at once might both go on
             before = _SESSIONS.get(trainer)
             if before is not None and (session := before()) is not None:
-                session.close(because="Another lab runs this trainer now; go on there.")
+                session.close(because="Another lab runs this trainer now; continue there.")
             self.trainer, self._on_change = trainer, on_change
-            self._changed = threading.Condition()
-            self._commands: deque[Callable[[], None]] = deque()
-            self._sent = self._handled = 0
-            self._goals: deque[_Goal] = deque()
-            self._pending: dict[str, Any] = {}  # changes that wait for the next round
-            self._pace = _Pace()
+            self._inbox = Inbox()
+            self._handled = 0
+            self._goals: deque[Goal] = deque()
+            self._pending = PendingChanges(trainer)
+            self._pace = Pace()
             self._records: dict[Phase, StepRecord] = {}
             self._generation = 0
             self._hand = Hand(trainer)
@@ -74,7 +69,6 @@ class Session:
             self._states = PastStates(trainer)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
-            self._closing = False  # no command comes after the one that closes
             self._closed = False
             self.status = self._snapshot()
             _SESSIONS[trainer] = weakref.ref(self)
@@ -85,18 +79,19 @@ class Session:
     # Commands, from any thread ----------------------------------------------------------------
 
     def play(self) -> None:
-        """Trains to the schedule's end. Steps that are still to be made are part of that."""
-        self._send(self._on_play)
+        """Trains to the schedule's end. Steps that were asked for before are part of that."""
+        self._send(partial(self._begin, Goal("end")))
 
     def pause(self) -> None:
-        """Stops after the step that is under way, and forgets steps that are still to be made."""
+        """Stops after the current step, and forgets steps that were asked for before."""
         self._send(self._goals.clear)
 
     def step(self, unit: Unit = "batch", n: int = 1) -> None:
-        """Makes one step ("batch"), or goes to the end of the phase or epoch under way; n times.
+        """Makes one step ("batch"), or goes to the end of the current phase or epoch; n times.
 
         Outside alternation (warm-up, frozen epochs) no round ends a phase: there it ends with the
-        epoch. While playing, it ends the playing; otherwise it comes after steps asked for before.
+        epoch. While playing, this stops after the step; otherwise it comes after steps asked for
+        before.
 
         Raises:
             ValueError: no such unit, or n below 1.
@@ -105,7 +100,7 @@ class Session:
             raise ValueError(f"unit must be one of 'batch', 'phase', 'epoch', got {unit!r}.")
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"n must be a whole number of at least 1, got {n!r}.")
-        self._send(partial(self._on_step, unit, n))
+        self._send(partial(self._begin, Goal(unit, n)))
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
@@ -118,20 +113,20 @@ class Session:
     def set_schedule(self, **changes: Any) -> None:
         """Changes fields of the schedule from the next round on.
 
-        Between two rounds that is at once. A change that is not allowed is refused: the reason
-        stands in `status.notice`, and the schedule stays as it was.
+        Between two rounds they apply at once. A change that is not allowed is refused: the reason
+        is in `status.notice`, and the schedule stays as it was.
         """
         self._send(partial(self._on_schedule, changes))
 
     def try_out(self, changes: Changes) -> None:
         """What if these neurons were on (True) or off: {group: {neuron: on}}, with those before.
 
-        Evaluated once and shown in `status.trial`; training does not notice. {} forgets it all.
+        Evaluated once and shown in `status.trial`; training does not use it. {} forgets it all.
         """
         self._send(partial(self._unless_refused, partial(self._hand.try_out, changes)))
 
     def keep(self) -> None:
-        """Pins what is tried out: the switcher no longer moves those neurons."""
+        """Pins what is tried out: the switcher no longer changes those neurons."""
         self._send(partial(self._unless_refused, self._hand.keep))
 
     def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
@@ -156,13 +151,8 @@ class Session:
         self._send(partial(self._on_branch, epoch, then, schedule, name))
 
     def close(self, timeout: float | None = None, because: str = CLOSED) -> None:
-        """Ends the thread after the step that is under way. The trainer stays as it is."""
-        with self._changed:
-            if not self._closing:
-                self._closing = True
-                self._commands.append(partial(self._on_close, because))
-                self._sent += 1
-                self._changed.notify_all()
+        """Ends the thread after the current step. The trainer stays as it is."""
+        self._inbox.send_last(partial(self._on_close, because))
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
@@ -171,7 +161,7 @@ class Session:
     @property
     def caught_up(self) -> bool:
         """Whether all commands that were given have been carried out, or at least begun."""
-        return self.status.handled == self._sent
+        return self.status.handled == self._inbox.sent
 
     def settle(self, timeout: float | None = None) -> None:
         """Blocks until all commands given so far have been carried out, or at least begun.
@@ -179,15 +169,18 @@ class Session:
         Raises:
             TimeoutError: `timeout` seconds are over.
         """
-        with self._changed:
-            wanted, deadline = self._sent, None if timeout is None else time.monotonic() + timeout
-            while self.status.handled < wanted and not self._closed:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(f"After {timeout:g} s the lab has not come to it yet.")
-                self._changed.wait(0.2)
+        wanted = self._inbox.sent
+
+        def carried_out() -> bool:
+            return self.status.handled >= wanted or self._closed
+
+        def late() -> str:
+            return f"After {timeout:g} s the lab has not carried out all commands yet."
+
+        self._inbox.block_until(carried_out, timeout, late)
 
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
-        """Blocks until nothing is to be done any more, or until so many epochs are done in all.
+        """Blocks until training stops, or until `epochs` epochs are done in all.
 
         Interrupting it ends the waiting, not the training.
 
@@ -204,15 +197,13 @@ class Session:
             done = epochs is not None and at.position.epoch >= epochs
             return self._closed or (self.caught_up and (done or not at.running))
 
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            while not arrived():
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"After {timeout:g} s the lab is still {self.status.activity} "
-                        f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
-                    )
-                self._changed.wait(0.2)  # short: Windows interrupts no longer wait
+        def late() -> str:
+            return (
+                f"After {timeout:g} s the lab is still {self.status.activity} "
+                f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
+            )
+
+        self._inbox.block_until(arrived, timeout, late)
         if problem := self.status.problem:
             kind = TrainingStopped if isinstance(problem.error, TrainingStopped) else RuntimeError
             raise kind(problem.text) from problem.error
@@ -221,21 +212,13 @@ class Session:
 
     def _work(self) -> None:
         while not self._closed:
-            for command in self._take():
+            for command in self._inbox.take(wait=not self._goals):
                 self._guard(command)
                 self._handled += 1
                 self._publish()  # a step may take long
             if self._goals:
                 self._guard(self._advance)
             self._publish()
-
-    def _take(self) -> list[Callable[[], None]]:
-        with self._changed:
-            if not self._goals:
-                self._changed.wait_for(lambda: self._commands)
-            taken = list(self._commands)
-            self._commands.clear()
-        return taken
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Runs it; an error ends training and becomes part of the status."""
@@ -245,7 +228,7 @@ class Session:
             self._goals.clear()
             epochs = self.trainer.history.n_epochs
             back = f"epoch {epochs}" if epochs else "the start"
-            words = _in_words(error, self.trainer.position.step, back)
+            words = describe_error(error, self.trainer.position.step, back)
             self._problem = Problem(error, words, "".join(traceback.format_exception(error)), back)
 
     def _advance(self) -> None:
@@ -254,25 +237,19 @@ class Session:
         record = trainer.step()
         self._pace.add(time.perf_counter() - began, memory=trainer.batches_per_epoch)
         self._records = {**self._records, record.phase: record}
-        if goal.reached(plan, before, trainer.position):
+        if goal.count(plan, before, trainer.position):
             self._goals.popleft()
         if trainer.position.epoch > before.epoch:
             self._states.keep()
             self._hand.epoch_ended()
         if record.phase == "switcher" and trainer.phase == "task":
             self._hand.factors_moved()
-        at_end = self._put_in_force()
+        at_end = self._apply_pending()
         if trainer.finished:
             self._goals.clear()
             self._say_finished(at_end)
 
-    def _on_play(self) -> None:
-        self._begin(_Goal("end"))
-
-    def _on_step(self, unit: Unit, n: int) -> None:
-        self._begin(_Goal(unit, n))
-
-    def _begin(self, goal: _Goal) -> None:
+    def _begin(self, goal: Goal) -> None:
         self._problem = None
         if self.trainer.finished:
             self._say_finished()
@@ -289,44 +266,22 @@ class Session:
         self._hand.went_back()
         self._generation += 1
         self._records = {}
-        self._put_in_force()
+        self._apply_pending()
 
     def _on_schedule(self, changes: dict[str, Any]) -> None:
-        now = self.trainer.schedule
-        try:
-            planned = now.replace(**self._pending | changes)
-            self.trainer.check_schedule(planned)
-        except (ValueError, TypeError) as error:
-            self._refuse(error)
+        self._notice = self._pending.add(changes)
+        if self._notice is not None:
             return
-        self._pending = {name: new for name, (_, new) in now.changes(planned).items()}
-        self._notice = None
-        at_end = self._put_in_force()
+        at_end = self._apply_pending()
         if self._goals and self.trainer.finished:  # its end was moved to where it is
             self._goals.clear()
             self._say_finished(at_end)
 
-    def _put_in_force(self) -> Notice | None:
-        """The changes that wait, if no round would be cut short; and what is said of them."""
-        trainer = self.trainer
-        if not (self._pending and trainer.between_rounds):
-            return None
-        changes, self._pending = self._pending, {}
-        planned = trainer.schedule.replace(**changes)
-        text = in_words(trainer.schedule, planned)
-        try:
-            trainer.schedule = planned
-        except (ValueError, TypeError) as error:
-            self._refuse(error)
-        except Exception:  # training stopped, say: what is not in force yet goes on waiting
-            left = trainer.schedule.changes(planned)
-            self._pending = {name: new for name, (_, new) in left.items()}
-            raise
-        else:
-            self._notice = Notice(
-                "in force", f"{text}: in force since step {trainer.position.step}."
-            )
-        return self._notice
+    def _apply_pending(self) -> Notice | None:
+        """Applies changes that wait, if it can; returns what to say of it."""
+        notice = self._pending.apply()
+        self._notice = notice or self._notice
+        return notice
 
     def _unless_refused(self, action: Callable[[], None]) -> None:
         """Of neurons under the user's hand; said beside them."""
@@ -350,14 +305,9 @@ class Session:
         else:
             then(made)
 
-    def _refuse(self, error: Exception) -> None:
-        self._notice = Notice("refused", f"Refused: {error} The schedule stays as it was.")
-
     def _say_finished(self, first: Notice | None = None) -> None:
         """After what there is to say of changes that waited till now."""
-        epochs = self.trainer.schedule.epochs
-        done = "The one planned epoch is" if epochs == 1 else f"All {epochs} planned epochs are"
-        text = f"{done} done. To go on, raise the number of epochs; or reset."
+        text = describe_finish(self.trainer.schedule.epochs)
         if first is None:
             self._notice = Notice("finished", text)
         else:
@@ -372,22 +322,17 @@ class Session:
 
     def _send(self, command: Callable[[], None]) -> None:
         if threading.current_thread() is not self._thread:
-            cores.let_go()
-        with self._changed:
-            if self._closing:
-                raise RuntimeError("This lab is closed. Make another one with Lab(trainer).")
-            self._commands.append(command)
-            self._sent += 1
-            self._changed.notify_all()
+            cores.end_helpers()
+        self._inbox.send(command)
 
     def _publish(self) -> None:
         if not self._goals:
             self._guard(self.trainer.flush)  # who pauses finds every step in the history
             self._guard(self._hand.paused)
         status = self._snapshot()
-        with self._changed:
+        with self._inbox.changed:
             self.status = status
-            self._changed.notify_all()
+            self._inbox.changed.notify_all()
         self._on_change()
 
     def _snapshot(self) -> Status:
@@ -397,7 +342,7 @@ class Session:
             activity=self._activity(),
             position=self.trainer.position,
             schedule=plan,
-            planned=plan.replace(**self._pending) if self._pending else plan,
+            planned=self._pending.planned,
             batches_per_epoch=self.trainer.batches_per_epoch,
             seconds_per_step=self._pace.seconds,
             records=self._records,
@@ -420,40 +365,6 @@ class Session:
         if not self._goals:
             return "idle"
         return "playing" if self._goals[0].unit == "end" else "stepping"
-
-
-@dataclass
-class _Pace:
-    """Seconds a step: a plain mean at first, then a moving one over about an epoch."""
-
-    seconds: float | None = None
-    steps: int = 0
-
-    def add(self, seconds: float, memory: int) -> None:
-        self.steps += 1
-        mean = seconds if self.seconds is None else self.seconds
-        self.seconds = mean + (seconds - mean) / min(self.steps, max(memory, 20))
-
-
-def _ends(unit: str, plan: Schedule, before: Position, after: Position) -> bool:
-    """Whether the step between two positions was the last one of its batch, phase or epoch."""
-    if unit == "end":
-        return False
-    if unit == "phase" and plan.alternates(before.epoch):
-        return after.round_step == 0 or plan.phase(after) != plan.phase(before)
-    return unit == "batch" or after.epoch > before.epoch
-
-
-def _in_words(error: Exception, step: int, back: str) -> str:
-    if isinstance(error, TrainingStopped) and error.problem:
-        return f"{error.problem} The button Back to {back}, or lab.rollback(), returns there."
-    if isinstance(error, TrainingStopped):
-        return str(error)
-    kind = type(error).__name__
-    return (
-        f"Training stopped after step {step} by {kind}: {error} "
-        "Everything is as it was after that step; Play tries the next one again."
-    )
 
 
 _SESSIONS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Session]] = weakref.WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""What a session shows of itself: where training stands, in values that never change."""
+"""What a session shows of itself: how far training is, in values that never change."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ import numpy as np
 
 from snnviz.lab.session.neuron import Page
 from snnviz.lab.session.whatif import Trial
-from snnviz.training import Phase, Position, Schedule, StepRecord
-from snnviz.training.schedule import Stage
+from snnviz.training import StepRecord, TrainingStopped
+from snnviz.training.schedule import Phase, Position, Schedule, Stage
 
 Activity = Literal["idle", "playing", "stepping", "closed"]
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A word to the user: what came of a command."""
+    """A message to the user: what came of a command."""
 
-    kind: Literal["in force", "refused", "finished", "closed", "news"]
+    kind: Literal["applied", "refused", "finished", "closed", "news"]
     text: str
 
 
@@ -35,18 +35,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a session stands between two steps."""
+    """The state of a session between two steps."""
 
     activity: Activity
     position: Position
-    schedule: Schedule  # in force
-    planned: Schedule  # in force from the next round
+    schedule: Schedule  # that training uses now
+    planned: Schedule  # from the next round on
     batches_per_epoch: int
     seconds_per_step: float | None  # a moving average
     records: Mapping[Phase, StepRecord]  # the last step of each phase
-    generation: int  # how often the run went back; positions of two generations do not compare
+    generation: int  # how often the run went back; do not compare positions of two generations
     handled: int  # commands carried out so far
-    factors: Mapping[str, np.ndarray]  # in force now, or a moment ago: {group: (neurons,)}
+    factors: Mapping[str, np.ndarray]  # {group: (neurons,)}, now or a moment ago
     pins: Mapping[str, Mapping[int, float]]
     forkable: frozenset[int]  # epochs whose ends are kept in memory
     trial: Trial | None = None  # what if
@@ -89,11 +89,35 @@ class Status:
 
 
 def percent(on: int, n: int) -> int:
-    """The share in whole percent, as `grid.js` rounds it; 0 and 100 are none and all."""
+    """The share in whole percent, as `numbers.js` rounds it; 0 and 100 are none and all."""
     share = math.floor(100 * on / n + 0.5)
     return min(max(share, 1), 99) if 0 < on < n else share
 
 
-def in_words(old: Schedule, new: Schedule) -> str:
+def describe_changes(old: Schedule, new: Schedule) -> str:
     """What changes from one schedule to another: "task_steps 4 → 8"."""
     return ", ".join(f"{name} {was} → {now}" for name, (was, now) in old.changes(new).items())
+
+
+def describe_finish(epochs: int) -> str:
+    """That all planned epochs are done, and what to do next."""
+    done = "The one planned epoch is" if epochs == 1 else f"All {epochs} planned epochs are"
+    return f"{done} done. To train further, raise the number of epochs; or press Reset."
+
+
+def describe_error(error: Exception, step: int, back: str) -> str:
+    """What ended training, and what to do next.
+
+    Args:
+        step: how many steps are done.
+        back: where a rollback leads.
+    """
+    if isinstance(error, TrainingStopped) and error.problem:
+        return f"{error.problem} The button Back to {back}, or lab.rollback(), returns there."
+    if isinstance(error, TrainingStopped):
+        return str(error)
+    kind = type(error).__name__
+    return (
+        f"Training stopped after step {step} by {kind}: {error} "
+        "Everything is as it was after that step; Play tries the next one again."
+    )

@@ -35,12 +35,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class Trial:
-    """A what-if and what came of it. Nothing of it is in force in training.
+    """A what-if and its result. Training does not use any of it.
 
     Attributes:
         changes: the neurons that are switched by hand, and how.
         already: those of them that were so before, {group: neurons}.
-        before: with the factors in force.
+        before: with the current factors.
         after: with the changes.
         step: steps done when it was tried.
         classes: names.
@@ -56,7 +56,7 @@ class Trial:
     already: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
-def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, bool]]:
+def check_changes(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, bool]]:
     """The changes, written out.
 
     Raises:
@@ -75,7 +75,7 @@ def checked(groups: Mapping[str, int], changes: Changes) -> dict[str, dict[int, 
     return found
 
 
-def tried(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
+def evaluate_changes(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
     """Evaluates the network with and without the changes, on the same test images."""
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     already = {}
@@ -95,9 +95,9 @@ def tried(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
 
 @torch.no_grad()
 def score(trainer: Trainer, factors: Mapping[str, Tensor], most: int | None = None) -> Scores:
-    """Counts right answers by class: of `most` test images, or of as many as time allows."""
+    """Counts correct answers by class: of `most` test images, or of as many as time allows."""
     data, began = trainer.data, time.perf_counter()
-    # In an order of chance, for test images may be sorted by class.
+    # In random order, for test images may be sorted by class.
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:most]
     counts = torch.zeros(2, data.n_classes, dtype=torch.int64, device=data.device)
     for index in order.split(BATCH):

@@ -1,27 +1,80 @@
 // The bar above the figures. It hides and shows cards by attributes of the box that all of them
 // are in (cards.css reads them), so that a tab opens at once; the kernel only draws what is seen.
 
+import { isDark, make, onTheme, set } from "../page/dom.js";
+
 const MODES = [
   ["tabs", "Tabs", "One figure at a time"],
   ["side by side", "Side by side", "All figures at once"],
 ];
+const SHOWN = ["mode", "tab", "wide", "runs", "hidden", "alts"]; // traits
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
+class Bar {
+  constructor(model, el) {
+    Object.assign(this, { model, el, cards: null });
+    this.undo = new AbortController();
+    this.build();
+    this.listen();
+    this.drawTabs();
+    this.draw();
+    requestAnimationFrame(() => {
+      // by then it is in the page
+      this.apply();
+      if (!model.get("there")) this.write("there", true);
+    });
+  }
 
-function isDark() {
-  const light = document.body.dataset.jpThemeLight;
-  return light ? light === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
+  build() {
+    const row = make("div", { class: "snnviz-bar-row" });
+    const group = (name, role, label) =>
+      make("div", { parent: row, class: `snnviz-${name}`, role, "aria-label": label });
+    this.tabs = group("tabs", "tablist", "figures");
+    this.runs = group("runs", "group", "runs");
+    const modes = group("modes", "group", "layout");
+    this.el.replaceChildren(row);
+    this.modeButtons = MODES.map(([mode, text, title]) => {
+      const button = make("button", { parent: modes, type: "button", title, text });
+      button.onclick = () => this.write("mode", mode);
+      return [mode, button];
+    });
+    this.tabButtons = new Map();
+  }
 
-// Left and right, Home and End go from one to the next.
-function withArrows(box, role) {
-  box.addEventListener("keydown", (event) => {
-    const all = [...box.querySelectorAll(role)];
+  listen() {
+    const { model } = this;
+    const { signal } = this.undo;
+    this.tabs.addEventListener("keydown", (event) => this.onTabKey(event), { signal });
+    const redraw = () => this.draw();
+    const retab = () => {
+      this.drawTabs();
+      this.draw();
+    };
+    model.on("change:cards", retab);
+    for (const name of SHOWN) model.on(`change:${name}`, redraw);
+    this.cardsChanged = new MutationObserver(() => this.apply());
+    const resized = new ResizeObserver(() => this.measure());
+    resized.observe(this.el);
+    const follow = () => {
+      if (isDark() !== model.get("dark")) this.write("dark", isDark());
+    };
+    onTheme(follow, signal);
+    follow();
+    signal.addEventListener("abort", () => {
+      model.off("change:cards", retab);
+      for (const name of SHOWN) model.off(`change:${name}`, redraw);
+      resized.disconnect();
+      this.cardsChanged.disconnect();
+    });
+  }
+
+  write(name, value) {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  // Left and right, Home and End go from one tab to the next.
+  onTabKey(event) {
+    const all = [...this.tabs.querySelectorAll("[role=tab]")];
     const at = all.indexOf(document.activeElement);
     const to = {
       ArrowRight: (at + 1) % all.length,
@@ -34,168 +87,114 @@ function withArrows(box, role) {
     event.stopPropagation();
     all[to].focus();
     all[to].click();
-  });
-}
+  }
 
-function render({ model, el }) {
-  const modes = element("div", { class: "snnviz-modes", role: "group", "aria-label": "layout" });
-  const tabs = element("div", { class: "snnviz-tabs", role: "tablist", "aria-label": "figures" });
-  const runs = element("div", { class: "snnviz-runs", role: "group", "aria-label": "runs" });
-  const bar = element("div", { class: "snnviz-bar-row" }, tabs, runs, modes);
-  el.replaceChildren(bar);
-  withArrows(tabs, "[role=tab]");
-
-  const set = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
-  const inTabs = () => {
-    const mode = model.get("mode");
-    return mode === "auto" ? !model.get("wide") : mode === "tabs";
-  };
-
-  const buttons = MODES.map(([mode, text, title]) => {
-    const button = element("button", { type: "button", title }, text);
-    button.onclick = () => set("mode", mode);
-    modes.append(button);
-    return [mode, button];
-  });
-
-  const tabButtons = new Map();
-  function drawTabs() {
-    tabButtons.clear();
-    tabs.replaceChildren();
-    for (const [name, title] of model.get("cards")) {
-      const button = element("button", { type: "button", role: "tab" }, title);
-      button.onclick = () => set("tab", name);
-      tabs.append(button);
-      tabButtons.set(name, button);
+  drawTabs() {
+    this.tabButtons.clear();
+    this.tabs.replaceChildren();
+    for (const [name, text] of this.model.get("cards")) {
+      const button = make("button", { parent: this.tabs, type: "button", role: "tab", text });
+      button.onclick = () => this.write("tab", name);
+      this.tabButtons.set(name, button);
     }
   }
 
-  let drawn = "";
-  function drawRuns() {
-    const all = model.get("runs");
-    if (drawn !== JSON.stringify(all)) {
-      drawn = JSON.stringify(all);
-      runs.replaceChildren();
-      for (const [name, colour] of all) {
-        const swatch = element("span", { class: "snnviz-swatch", "aria-hidden": "true" });
-        swatch.style.setProperty("--snnviz-run", colour);
-        const text = element("span", { class: "snnviz-run-name" }, name);
-        const button = element("button", { type: "button" }, swatch, text);
-        button.dataset.run = name;
-        button.onclick = () => {
-          const hidden = model.get("hidden");
-          const rest = hidden.filter((other) => other !== name);
-          set("hidden", rest.length < hidden.length ? rest : [...hidden, name]);
-        };
-        runs.append(button);
-      }
+  draw() {
+    this.drawRuns();
+    this.apply();
+  }
+
+  drawRuns() {
+    const all = this.model.get("runs");
+    const key = JSON.stringify(all);
+    if (this.drawn !== key) {
+      this.drawn = key;
+      this.runs.replaceChildren();
+      for (const [name, colour] of all) this.drawRun(name, colour);
     }
-    runs.hidden = all.length < 2;
-    for (const button of runs.children) {
-      const shown = !model.get("hidden").includes(button.dataset.run);
-      button.setAttribute("aria-pressed", shown);
-      button.title = `${shown ? "Hide" : "Show"} the run ${button.dataset.run}`;
+    this.runs.hidden = all.length < 2;
+    for (const button of this.runs.children) {
+      const shown = !this.model.get("hidden").includes(button.dataset.run);
+      const title = `${shown ? "Hide" : "Show"} the run ${button.dataset.run}`;
+      set(button, { "aria-pressed": shown, title });
     }
+  }
+
+  drawRun(name, colour) {
+    const button = make("button", { parent: this.runs, type: "button", "data-run": name });
+    const look = { class: "snnviz-swatch", "aria-hidden": "true" };
+    const swatch = make("span", { parent: button, ...look });
+    swatch.style.setProperty("--snnviz-run", colour);
+    make("span", { parent: button, class: "snnviz-run-name", text: name });
+    button.onclick = () => {
+      const hidden = this.model.get("hidden");
+      const rest = hidden.filter((other) => other !== name);
+      this.write("hidden", rest.length < hidden.length ? rest : [...hidden, name]);
+    };
+  }
+
+  // Shows tabs or all cards, and which tab is open.
+  apply() {
+    const { model } = this;
+    const wanted = model.get("mode");
+    const inTabs = wanted === "auto" ? !model.get("wide") : wanted === "tabs";
+    const mode = inTabs ? "tabs" : "side";
+    const tab = model.get("tab");
+    for (const [name, button] of this.modeButtons)
+      set(button, { "aria-pressed": (name === "tabs") === inTabs });
+    this.tabs.hidden = !inTabs;
+    for (const [name, button] of this.tabButtons)
+      set(button, { "aria-selected": name === tab, tabindex: name === tab ? 0 : -1 });
+    this.findCards();
+    if (!this.cards) return;
+    set(this.cards, { "data-mode": mode, "data-tab": inTabs ? tab : "" });
+    this.labelCards(mode);
+  }
+
+  // The box of all cards, which may come later than the bar, or be another one.
+  findCards() {
+    const found = this.el.closest(".snnviz-views");
+    if (found === this.cards) return;
+    this.cards = found;
+    this.cardsChanged.disconnect();
+    const watched = { subtree: true, childList: true, attributes: true };
+    if (found) this.cardsChanged.observe(found, { ...watched, attributeFilter: ["class"] });
   }
 
   // Attributes that the widgets of the cards have no traits for.
-  function describe(root, mode) {
-    const titles = Object.fromEntries(model.get("cards"));
-    const alts = model.get("alts");
-    for (const card of root.querySelectorAll(".snnviz-card")) {
+  labelCards(mode) {
+    const titles = Object.fromEntries(this.model.get("cards"));
+    const alts = this.model.get("alts");
+    for (const card of this.cards.querySelectorAll(".snnviz-card")) {
       const name = [...card.classList].find((c) => c.startsWith("snnviz-card-"))?.slice(12);
-      const role = mode === "tabs" ? "tabpanel" : "group";
-      if (card.getAttribute("role") !== role) card.setAttribute("role", role);
-      if (!card.hasAttribute("aria-label")) card.setAttribute("aria-label", titles[name] ?? name);
+      set(card, { role: mode === "tabs" ? "tabpanel" : "group" });
+      if (!card.hasAttribute("aria-label")) set(card, { "aria-label": titles[name] ?? name });
       const image = card.querySelector("img");
       if (image && image.alt !== (alts[name] ?? "")) image.alt = alts[name] ?? "";
       for (const button of card.querySelectorAll("button.snnviz-more, .snnviz-formats button")) {
         const state = button.matches(".snnviz-more") ? "aria-expanded" : "aria-pressed";
-        const on = String(button.classList.contains("mod-active"));
-        if (button.getAttribute(state) !== on) button.setAttribute(state, on);
+        set(button, { [state]: button.classList.contains("mod-active") });
       }
     }
   }
 
-  let root = null;
-  const cardsChanged = new MutationObserver(() => apply());
-  function apply() {
-    const mode = inTabs() ? "tabs" : "side";
-    const tab = model.get("tab");
-    for (const [name, button] of buttons) {
-      button.setAttribute("aria-pressed", (name === "tabs") === (mode === "tabs"));
-    }
-    tabs.hidden = mode !== "tabs";
-    for (const [name, button] of tabButtons) {
-      button.setAttribute("aria-selected", name === tab);
-      button.tabIndex = name === tab ? 0 : -1;
-    }
-    const found = el.closest(".snnviz-views");
-    if (found !== root) {
-      root = found;
-      cardsChanged.disconnect();
-      const watched = { subtree: true, childList: true, attributeFilter: ["class"] };
-      if (root) cardsChanged.observe(root, { ...watched, attributes: true });
-    }
-    if (!root) return;
-    if (root.dataset.mode !== mode) root.dataset.mode = mode;
-    const shown = mode === "tabs" ? tab : "";
-    if (root.dataset.tab !== shown) root.dataset.tab = shown;
-    describe(root, mode);
-  }
-
-  const resized = new ResizeObserver(() => {
+  // Whether there is room for figures side by side, and for a wide one.
+  measure() {
+    const { model, el } = this;
     const lab = el.closest(".snnviz-lab") ?? el;
     if (lab.clientWidth > 0) {
       const wide = lab.clientWidth >= model.get("wide_from");
       const roomy = el.clientWidth >= model.get("roomy_from");
-      if (wide !== model.get("wide")) set("wide", wide);
-      if (roomy !== model.get("roomy")) set("roomy", roomy);
+      if (wide !== model.get("wide")) this.write("wide", wide);
+      if (roomy !== model.get("roomy")) this.write("roomy", roomy);
     }
-    apply();
-  });
-  resized.observe(el);
-
-  const follow = () => {
-    if (isDark() !== model.get("dark")) set("dark", isDark());
-  };
-  const themed = new MutationObserver(follow);
-  themed.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", follow);
-
-  const redraw = () => {
-    drawRuns();
-    apply();
-  };
-  const anew = () => {
-    drawTabs();
-    redraw();
-  };
-  model.on("change:cards", anew);
-  for (const name of ["mode", "tab", "wide", "runs", "hidden", "alts"]) {
-    model.on(`change:${name}`, redraw);
+    this.apply();
   }
-  follow();
-  anew();
-  requestAnimationFrame(() => { // by then it is in the page
-    apply();
-    if (!model.get("there")) set("there", true);
-  });
-
-  return () => {
-    model.off("change:cards", anew);
-    for (const name of ["mode", "tab", "wide", "runs", "hidden", "alts"]) {
-      model.off(`change:${name}`, redraw);
-    }
-    resized.disconnect();
-    themed.disconnect();
-    cardsChanged.disconnect();
-    scheme.removeEventListener("change", follow);
-  };
 }
 
-export default { render };
+export default {
+  render({ model, el }) {
+    const bar = new Bar(model, el);
+    return () => bar.undo.abort();
+  },
+};

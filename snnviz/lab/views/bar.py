@@ -5,6 +5,10 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from snnviz.lab.page.scripts import join_script, join_styles
+
+HERE = Path(__file__).parent
+STYLES = ("cards", "bar", "events", "saving")
 AUTO, TABS, SIDE = "auto", "tabs", "side by side"
 WIDE_FROM = 1100  # pixels of the lab, from which figures stand side by side of themselves
 ROOMY_FROM = 720  # pixels of the figures' own place
@@ -13,8 +17,8 @@ ROOMY_FROM = 720  # pixels of the figures' own place
 class Bar(anywidget.AnyWidget):
     """What a hand does here is a trait; the page itself hides and shows the cards."""
 
-    _esm = Path(__file__).with_name("bar.js")
-    _css = Path(__file__).with_name("cards.css")
+    _esm = join_script(HERE / "bar.js")
+    _css = join_styles(*(HERE / f"{name}.css" for name in STYLES))
 
     cards = traitlets.List().tag(sync=True)  # [name, title] each
     runs = traitlets.List().tag(sync=True)  # [name, colour] each

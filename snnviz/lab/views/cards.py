@@ -21,7 +21,7 @@ from snnviz.lab.views.shown import Scene, Shown
 from snnviz.lab.views.tables import FORMATS, save_table
 
 # Drawing takes Python from the training thread, so it gets this share of the time that training
-# takes, of which it may save up so many seconds: then figures of an epoch come together.
+# takes, of which it may save up some: then the figures of an epoch appear together.
 DRAWING_SHARE = 0.006
 DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training
@@ -72,10 +72,12 @@ class Card:
         saving: list[widgets.Widget] = []
         if self.kind.draw is not None:
             kinds = widgets.Box([*self.formats.values()]).add_class("snnviz-formats")
-            click = button("Save figure", "save-figure", "Write the figure as files", "figure")
+            click = button(
+                "Save figure", "save-figure", "Save the figure in the chosen formats", "figure"
+            )
             saving += [kinds, widgets.Box([self.width, self.inches]), click]
         data = [
-            button(f"Save data, {text}", f"save-{name}", f"Write the numbers as {text}", name)
+            button(f"Save data, {text}", f"save-{name}", f"Save the numbers as {text}", name)
             for name, text in FORMATS.items()
         ]
         saving.append(widgets.Box(data))
@@ -122,7 +124,7 @@ class Card:
                 self.page.value = self.kind.write(scene)
             elif self.kind.draw is not None:
                 axes = self.kind.draw(scene)
-                self.said = in_words(self.kind, scene, axes)
+                self.said = describe_figure(self.kind, scene, axes)
                 self.page.value = self.screen.png(axes, scene, width, dark)
         except Exception as error:  # the lab goes on, and tries again when there is more to draw
             text = f"This figure could not be drawn. {type(error).__name__}: {error}"
@@ -261,7 +263,7 @@ def _key(card: Card, status: Status, runs: Sequence[Shown], moment: int | None) 
 
 def _check_something(runs: Sequence[Shown]) -> None:
     if not any(_begun(run.history) for run in runs):
-        raise NothingToSave("Nothing to save yet: no step has been made.")
+        raise NothingToSave("There is nothing to save yet: no step has been made.")
 
 
 def _begun(history: History) -> bool:
@@ -279,7 +281,7 @@ def _save_figure(
     return figures.save(kind.draw(scene), file_name(kind, scene), formats, width, folder)
 
 
-def in_words(kind: Kind, scene: Scene, axes: Axes) -> str:
+def describe_figure(kind: Kind, scene: Scene, axes: Axes) -> str:
     """What a figure says, for those who do not see it."""
     runs = scene.runs if kind.choices[0] is ANY_RUN and scene.run is None else [scene.first]
     names = ", ".join(run.name for run in runs)
@@ -303,4 +305,4 @@ def _dropdown(name: str) -> widgets.Dropdown:
 
 
 def _toggle(text: str) -> widgets.ToggleButton:
-    return widgets.ToggleButton(True, description=text, tooltip=f"Write a {text} file")
+    return widgets.ToggleButton(True, description=text, tooltip=f"Save a {text} file")

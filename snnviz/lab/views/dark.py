@@ -63,7 +63,7 @@ def _all_axes(figure: Figure) -> list[Any]:
 
 
 def _instead(colour: Any) -> Any:
-    """What stands in for a colour; the others, and none at all, stay."""
+    """The colour to use in place of one; most colours, and none at all, stay the same."""
     if isinstance(colour, str) and colour in ("none", "auto"):
         return colour
     instead = INSTEAD.get(to_hex(colour).upper())

@@ -15,11 +15,11 @@ KINDS = {
     "everything": "",
     "went off": "off",
     "came back on": "on",
-    "schedule and others": "run",
+    "schedule and other": "run",
 }
 
 
-def chosen_events(history: History, kind: str = "", group: str = "") -> "DataFrame":
+def choose_events(history: History, kind: str = "", group: str = "") -> "DataFrame":
     """The events of a kind (one of `KINDS`' values) and of a group; "" is all of them."""
     events = history.events
     flips = events["event"].isin(["off", "on"])
@@ -33,7 +33,7 @@ def events_html(events: "DataFrame") -> str:
     """A table, the newest first. Neurons of a group that flipped together share a line."""
     lines = list(_lines(events))
     if not lines:
-        return '<p class="snnviz-none">Nothing of the kind has happened.</p>'
+        return '<p class="snnviz-none">No such event yet.</p>'
     shown = lines[::-1][:MAX_LINES]
     rows = [
         f'<tr><td>{epoch}</td><td>{step}</td><td><span class="snnviz-mark snnviz-mark-{mark}">'
@@ -41,7 +41,11 @@ def events_html(events: "DataFrame") -> str:
         for epoch, step, mark, words in shown
     ]
     left = len(lines) - len(shown)
-    more = f"<p>{left} earlier lines are not shown; the saved data has them.</p>" if left else ""
+    more = (
+        f"<p>{left} earlier lines are not shown here; the saved data contains them.</p>"
+        if left
+        else ""
+    )
     return (
         '<div class="snnviz-scroll" tabindex="0" role="region" aria-label="events">'
         "<table><thead><tr><th>epoch</th><th>step</th><th>what happened</th></tr></thead>"
@@ -59,12 +63,12 @@ def _lines(events: "DataFrame") -> Iterator[tuple[int, int, str, str]]:
         together.setdefault(key, []).append(neuron)
     for (epoch, step, event, group, detail, _), neurons in together.items():
         if event in ("off", "on"):
-            yield epoch, step, event, _flipped(event, group, neurons)
+            yield epoch, step, event, _describe_flip(event, group, neurons)
         else:
-            yield epoch, step, "run", _turned(event, group, neurons[0], detail)
+            yield epoch, step, "run", _describe_event(event, group, neurons[0], detail)
 
 
-def _flipped(event: str, group: str, neurons: Sequence[int]) -> str:
+def _describe_flip(event: str, group: str, neurons: Sequence[int]) -> str:
     did = "went off" if event == "off" else "came back on"
     if len(neurons) == 1:
         return f"neuron {neurons[0]} of {group} {did}"
@@ -72,6 +76,6 @@ def _flipped(event: str, group: str, neurons: Sequence[int]) -> str:
     return f"{len(neurons)} neurons of {group} {did}: {some}{', …' * (len(neurons) > MAX_NUMBERS)}"
 
 
-def _turned(event: str, group: str, neuron: int, detail: str) -> str:
+def _describe_event(event: str, group: str, neuron: int, detail: str) -> str:
     where = "" if not group else f" {group}" if neuron < 0 else f" neuron {neuron} of {group}"
     return f"{event}{where}{': ' * bool(detail)}{detail}"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from snnviz import plots
 from snnviz.lab.views.events import KINDS as EVENTS
-from snnviz.lab.views.events import chosen_events, events_html
+from snnviz.lab.views.events import choose_events, events_html
 from snnviz.lab.views.shown import Scene
 from snnviz.plots.curves import curve_table
 
@@ -61,7 +61,7 @@ def _groups(scene: Scene) -> Options:
     return [("all groups", ""), *((name, name) for name in scene.first.history.groups)]
 
 
-def _fixed(*options: tuple[str, str], one_run: bool = False) -> Callable[[Scene], Options]:
+def _fix_options(*options: tuple[str, str], one_run: bool = False) -> Callable[[Scene], Options]:
     """Options that are always the same; `one_run`: none while several are overlaid."""
     return lambda scene: [] if one_run and scene.run is None else list(options)
 
@@ -114,7 +114,7 @@ def _sizes(scene: Scene) -> Axes:
 
 
 def _events(scene: Scene) -> str:
-    return events_html(_chosen_events(scene))
+    return events_html(_choose_events(scene))
 
 
 # The numbers behind them ----------------------------------------------------------------------
@@ -142,7 +142,7 @@ def _epochs_table(scene: Scene, metric: str) -> "DataFrame":
             values = epochs[f"test_{metric}"] * (100 if metric == "accuracy" else 1)
         columns = {"epoch": epochs["epoch"], "step": epochs["step"], PERCENT[metric]: values}
         parts.append(_with_run(pd.DataFrame(columns), name))
-    return _stacked(parts)
+    return _stack_tables(parts)
 
 
 def _factors_table(scene: Scene) -> "DataFrame":
@@ -173,7 +173,7 @@ def _shares_table(scene: Scene) -> "DataFrame":
         counted = by.agg(neurons_on="sum", neurons="count").reset_index()
         percent = 100 * counted["neurons_on"] / counted["neurons"]
         parts.append(counted.assign(neurons_on_percent=percent))
-    return _with_run(_stacked(parts), scene.run.name)
+    return _with_run(_stack_tables(parts), scene.run.name)
 
 
 def _sizes_table(scene: Scene) -> "DataFrame":
@@ -185,16 +185,16 @@ def _sizes_table(scene: Scene) -> "DataFrame":
         table = table.assign(test_accuracy=100 * table["test_accuracy"])
         table = table.rename(columns={"test_accuracy": "test_accuracy_percent"})
         parts.append(_with_run(table, run.name))
-    return _stacked(parts)
+    return _stack_tables(parts)
 
 
-def _chosen_events(scene: Scene) -> "DataFrame":
+def _choose_events(scene: Scene) -> "DataFrame":
     choices = scene.choices
-    return chosen_events(scene.at(scene.first), choices.get("event", ""), choices.get("group", ""))
+    return choose_events(scene.at(scene.first), choices.get("event", ""), choices.get("group", ""))
 
 
 def _events_table(scene: Scene) -> "DataFrame":
-    return _with_run(_chosen_events(scene), scene.first.name)
+    return _with_run(_choose_events(scene), scene.first.name)
 
 
 def _with_run(frame: "DataFrame", name: str) -> "DataFrame":
@@ -203,7 +203,7 @@ def _with_run(frame: "DataFrame", name: str) -> "DataFrame":
     return frame
 
 
-def _stacked(parts: list["DataFrame"]) -> "DataFrame":
+def _stack_tables(parts: list["DataFrame"]) -> "DataFrame":
     import pandas as pd
 
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -211,19 +211,19 @@ def _stacked(parts: list["DataFrame"]) -> "DataFrame":
 
 # All of them ----------------------------------------------------------------------------------
 
-METRIC = Choice("metric", _fixed(("accuracy", "accuracy"), ("loss", "loss")))
+METRIC = Choice("metric", _fix_options(("accuracy", "accuracy"), ("loss", "loss")))
 SHOWN_PHASES = Choice(
     "phases",
-    _fixed(
+    _fix_options(
         ("both phases", ""),
         ("task phase", "task"),
         ("switcher phase", "switcher"),
-        ("test alone", "none"),
+        ("test only", "none"),
         one_run=True,
     ),
 )
 SIZE = Choice(
-    "size", _fixed(("parameters", "parameters"), ("MACs", "macs"), ("neurons", "neurons_on"))
+    "size", _fix_options(("parameters", "parameters"), ("MACs", "macs"), ("neurons", "neurons_on"))
 )
 KINDS = (
     Kind(
@@ -253,7 +253,7 @@ KINDS = (
     Kind(
         "events",
         "Events",
-        (ONE_RUN, Choice("event", _fixed(*EVENTS.items())), GROUP),
+        (ONE_RUN, Choice("event", _fix_options(*EVENTS.items())), GROUP),
         _events_table,
         write=_events,
     ),

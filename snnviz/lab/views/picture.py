@@ -41,7 +41,7 @@ def last_state(
     factors: Mapping[str, np.ndarray],
     moment: int | None = None,
 ) -> bytes:
-    """Where training stands, every neuron's factor, learning curves and switch map, as PNG.
+    """The state of training, every neuron's factor, learning curves and switch map, as PNG.
 
     Args:
         runs: the active one first.
@@ -75,7 +75,7 @@ def last_state(
 def headline(
     status: Status, run: Shown, factors: Mapping[str, np.ndarray], moment: int | None
 ) -> tuple[str, str]:
-    """The run's name, and where it stands: epoch, accuracy, neurons on."""
+    """The run's name and its state: epoch, accuracy, neurons on."""
     scene = Scene([run], moment)
     rows = scene.at(run).epochs
     done = len(rows)

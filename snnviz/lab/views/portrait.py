@@ -1,6 +1,6 @@
 """The lab's picture in the notebook's file: what is left where no kernel runs (GitHub, nbviewer).
 
-It is an output of its own below the lab, which hides it as long as it lives (see style.css).
+It is an output of its own below the lab, which hides it as long as it lives (see page/rows.css).
 """
 
 import threading
@@ -90,7 +90,7 @@ def _take_over(cell: str | None, lab: Displayed) -> None:
     before = _IN_CELL.get(cell)
     _IN_CELL[cell] = lab
     if before is not None and before is not lab and before not in _IN_CELL.values():
-        # Its step under way may take a while, and this cell need not wait.
+        # Its current step may take a while, and this cell need not wait.
         threading.Thread(target=before.close, name="snnviz-close", daemon=True).start()
 
 

@@ -28,7 +28,7 @@ def in_colours(histories: Mapping[str, History]) -> list[Shown]:
 class Scene:
     """All that a figure of the lab depends on.
 
-    `run` is the one that a figure of a single run shows; None stands for all of them together.
+    `run` is the one that a figure of a single run shows; None means all of them together.
     """
 
     runs: Sequence[Shown]  # those that are not hidden
@@ -51,7 +51,7 @@ class Scene:
         return run.history if self.moment is None else run.history.until(self.moment)
 
     def whole(self, run: Shown) -> History | None:
-        """What a picture of the moment lies within; None: the moment is now."""
+        """The whole run, of which a picture of the moment shows a part; None: the moment is now."""
         finished = run.history.n_epochs
         return None if self.moment is None or finished <= self.moment else run.history
 

@@ -9,16 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnviz.history import EPOCH_COLUMNS, History
-from snnviz.lab.neurons.grid import (
-    KEPT_EVERY,
-    Flips,
-    Grid,
-    Name,
-    encode,
-    index_of,
-    names,
-    wish,
-)
+from snnviz.lab.neurons.flips import KEPT_EVERY, Flips
+from snnviz.lab.neurons.grid import Grid, parse_wish
+from snnviz.lab.neurons.numbering import Name, encode, index_of, name_neuron
 
 GROUPS = {"conv1": 2, "fc1": 3}
 
@@ -72,7 +65,7 @@ def test_wrong_factors_are_refused() -> None:
 
 def test_names_and_back() -> None:
     groups = {"a": 2, "none": 0, "b": 1}
-    called = [names(groups, k) for k in range(3)]
+    called = [name_neuron(groups, k) for k in range(3)]
     assert called == [Name("a", 0), Name("a", 1), Name("b", 0)]
     assert [index_of(groups, *name) for name in called] == [0, 1, 2]
 
@@ -82,9 +75,9 @@ def test_wrong_names_are_refused() -> None:
         with pytest.raises(
             ValueError, match=rf"^index must be a neuron from 0 to 4, got {index}\.$"
         ):
-            names(GROUPS, index)
+            name_neuron(GROUPS, index)
     with pytest.raises(ValueError, match=r"^index must be a neuron from 0 to none, got 0\.$"):
-        names({}, 0)
+        name_neuron({}, 0)
     with pytest.raises(ValueError, match=r"^group must be one of 'conv1', 'fc1', got 'fc2'\.$"):
         index_of(GROUPS, "fc2", 0)
     message = r"^neuron must be from 0 to 2 in group 'fc1', got 3\.$"
@@ -203,4 +196,4 @@ def test_a_grid_refuses_what_does_not_fit() -> None:
     ],
 )
 def test_wishes(content: object, understood: object) -> None:
-    assert wish(content, 5) == understood
+    assert parse_wish(content, 5) == understood

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snnviz.lab.neurons.grid import PINNED, TRIED_OFF, TRIED_ON, encode
-from snnviz.lab.neurons.panel import NeuronPanel, _changes, _result, _signed
+from snnviz.lab.neurons.grid import PINNED, TRIED_OFF, TRIED_ON
+from snnviz.lab.neurons.numbering import encode
+from snnviz.lab.neurons.panel import NeuronPanel, _describe_trial, _result_html, _write_signed
 from snnviz.lab.session import Session
 from snnviz.lab.session.whatif import Scores, Trial
 from tests.lab.conftest import TIMEOUT, make_trainer
@@ -64,7 +65,7 @@ def test_wishes_of_the_page_are_tried_kept_and_let_go(panel: NeuronPanel) -> Non
     wish(panel, "on", [3])
     assert marks(panel)[3] == TRIED_ON
     text = panel.result.value
-    assert f"<b>What if {first} · 3 was on (as it is already), {second} · 1 was off:</b>" in text
+    assert f"<b>What if {first} · 3 was on (already the case), {second} · 1 was off:</b>" in text
     assert f"{100 * trial.before.accuracy:.2f} → <b>" in text
     assert text.count("<li title=") == 10
     wish(panel, "keep", [3])
@@ -139,7 +140,7 @@ def test_a_refusal_is_said_beside_the_neurons(panel: NeuronPanel) -> None:
     first, n = next(iter(panel.session.trainer.history.groups.items()))
     wish(panel, "off", list(range(n)))
     wish(panel, "keep", [0])
-    why = f"Refused: {first} would be wholly off, and training would stop."
+    why = f"Refused: {first} would be entirely off, and training would stop."
     assert f'<div role="alert">{why}' in panel.result.value
     wish(panel, "let go", [0])
     assert "Refused" not in panel.result.value
@@ -150,7 +151,7 @@ def test_the_past_cannot_be_tried(panel: NeuronPanel) -> None:
     show(panel, moment=1)
     assert all(button.disabled for button in panel.buttons.values())
     assert not marks(panel).any()
-    assert "To try neurons on and off, press Now" in panel.result.value
+    assert "Press Now first; what-if works on the present network." in panel.result.value
     wish_in_the_past = {"do": "keep", "neurons": [3]}
     panel.grid._handle_custom_msg(wish_in_the_past, [])
     show(panel)
@@ -169,7 +170,7 @@ def test_nothing_new_writes_nothing(panel: NeuronPanel) -> None:
 def test_words_of_a_trial() -> None:
     before, after = Scores((10, 0, 20), (5, 0, 20)), Scores((10, 0, 20), (8, 0, 10))
     trial = Trial({"fc1": {1: False, 2: False, 7: True}}, before, after, 40, ("a", "b<", "c"), 90)
-    text = _result(trial)
+    text = _result_html(trial)
     assert "What if 2 neurons of fc1 were off, fc1 · 7 was on:" in text
     assert "83.33 → <b>60.00 %</b> (−23.33 points; 30 of 90 images, step 40)" in text
     assert '<li title="50.0 → 80.0 %">a<b>+30.0</b>' in text
@@ -177,16 +178,16 @@ def test_words_of_a_trial() -> None:
     assert "<li>b&lt;<b>no image</b></li>" in text
     assert '<li title="100.0 → 50.0 %">c<b>−50.0</b>' in text
     assert '<i class="snnviz-is-worse" style="width: 25.0%">' in text
-    kept = _result(None, trial)
+    kept = _result_html(None, trial)
     assert "Kept: 2 neurons of fc1 are off, fc1 · 7 is on; " in kept.replace("</b>", "")
-    assert "step 40). The switcher no longer moves them; Let go unpins them." in kept
+    assert "step 40). The switcher no longer changes them; Let go unpins them." in kept
 
     def words(changes: dict, already: dict) -> str:
-        return _changes(replace(trial, changes=changes, already=already))
+        return _describe_trial(replace(trial, changes=changes, already=already))
 
     assert words({"<i>": {0: False}}, {}) == "&lt;i&gt; · 0 was off"
-    assert words({"a": {0: False}}, {"a": {0}}) == "a · 0 was off (as it is already)"
+    assert words({"a": {0: False}}, {"a": {0}}) == "a · 0 was off (already the case)"
     three = {0: False, 1: False, 2: False, 3: True}
     said = "3 neurons of a were off (2 already), a · 3 was on"
     assert words({"a": three}, {"a": frozenset({1, 2})}) == said
-    assert [_signed(x) for x in (0.001, 0.5, -0.25)] == ["±0", "+0.50", "−0.25"]
+    assert [_write_signed(x) for x in (0.001, 0.5, -0.25)] == ["±0", "+0.50", "−0.25"]

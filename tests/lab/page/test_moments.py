@@ -47,7 +47,7 @@ def test_before_the_first_epochs_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.made.slider.disabled
     assert made.made.readout.value == (
         '<span role="status"><strong>Time machine</strong> · '
-        "<b>now, before the first epoch's end</b></span>"
+        "<b>now, before the end of the first epoch</b></span>"
     )
     made.made.button.click()  # the start can be forked
     assert made.forks == [(0, "")]
@@ -78,11 +78,11 @@ def test_the_readout_says_what_was(machine: Machine) -> None:
         '<span role="status"><strong>Time machine</strong> · <b>epoch 2 of 4</b> '
         f"· test {100 * rows.test_accuracy[1]:.2f} %, "
         f"{rows.neurons_on[1]} of {rows.neurons[1]} neurons on. "
-        "<i>Play goes on from now; from here it takes a fork.</i></span>"
+        "<i>Play continues from now; to train from here, fork.</i></span>"
     )
     machine.made.go(0)
     machine.show()
-    assert "<b>the start</b>. <i>Play goes on" in machine.made.readout.value
+    assert "<b>the start</b>. <i>Play continues" in machine.made.readout.value
     machine.made.go(None)
     machine.step("batch")  # the switcher's, which ends the last round
     machine.step("batch")
@@ -138,7 +138,7 @@ def test_a_fork_is_of_the_moment_with_a_name(machine: Machine) -> None:
     machine.show()
     assert not made.button.disabled
     assert made.button.tooltip == (
-        "A new run from the end of epoch 2, under the schedule in the editor"
+        "Start a new run from the end of epoch 2, with the schedule in the editor"
     )
     made.button.click()
     made.go(None)
@@ -153,4 +153,4 @@ def test_an_epoch_that_was_not_kept_cannot_be_forked(machine: Machine) -> None:
     machine.made.go(2)
     machine.show()
     assert machine.made.button.disabled
-    assert machine.made.button.tooltip == "The state at the end of epoch 2 was not kept"
+    assert machine.made.button.tooltip == "The state at the end of epoch 2 was not saved"

@@ -209,7 +209,7 @@ def test_fewer_epochs_than_are_done(editing: Editing) -> None:
     editing.put("epochs", 1)
     assert editing.fields["epochs"].error == (
         "schedule.epochs must be at least the 2 epochs that are done, got 1. "
-        "To train anew, reset the run."
+        "To start over, reset the run."
     )
     editing.put("epochs", 2)
     assert editing.planned.epochs == 2
@@ -226,7 +226,7 @@ def test_fields_follow_the_schedule(editing: Editing) -> None:
 
 def test_adam_has_no_momentum(editing: Editing) -> None:
     hints = {name: field.hint for name, field in editing.fields.items() if field.hint}
-    assert hints == {"switcher_momentum": "Adam does not use it"}
+    assert hints == {"switcher_momentum": "not used by Adam"}
     editing.put("switcher_optimizer", "sgd")
     assert not any(field.hint for field in editing.fields.values())
 
@@ -356,7 +356,7 @@ def test_edits_for_a_fork(editing: Editing) -> None:
     editing.session.step("epoch", 3)
     before = editing.planned
     editing.at(2)
-    assert "For a fork from epoch 2: Edits made now are kept for it." in editing.note
+    assert "For a fork from epoch 2: Edits that you make now are kept for it." in editing.note
     live = editing.timeline.bands
     editing.put("task_lr", 0.5)
     editing.click("preset-dense")
@@ -395,7 +395,7 @@ def test_edits_for_a_fork_are_offered_when_it_goes_live(editing: Editing) -> Non
         editing.put("task_lr", 0.5)
         editing.at(None)
         assert editing.fields["task_lr"].value == 0.05
-        assert "Edited for a fork, and not in force: task_lr 0.05 → 0.5." in editing.note
+        assert "Edited for a fork, not used in this run: task_lr 0.05 → 0.5." in editing.note
         assert offered.display is None
         editing.click(name)
         assert (editing.planned.task_lr, editing.fields["task_lr"].value) == (taken, taken)
@@ -442,7 +442,7 @@ def test_save_and_load(editing: Editing, tmp_path: Path) -> None:
     assert editing.planned == saved
     assert "schedules/long one.json: epochs 6 → 7, task_lr 0.05 → 0.5." in editing.note
     editing.click("load-schedule")
-    assert "schedules/long one.json is the schedule that stands here." in editing.note
+    assert "schedules/long one.json is the same as the current schedule." in editing.note
     editing.click("undo")
     assert editing.planned.epochs == 6
 
@@ -451,7 +451,7 @@ def test_a_name_twice(editing: Editing, tmp_path: Path) -> None:
     save(editing, "a")
     editing.put("epochs", 7)
     save(editing, "a")
-    assert 'role="alert">schedules/a.json is there already. Save again to' in editing.note
+    assert 'role="alert">schedules/a.json already exists. Press Save again to' in editing.note
     file = tmp_path / "schedules" / "a.json"
     assert json.loads(file.read_text())["schedule"]["epochs"] == 6
     editing.click("save-schedule")
@@ -482,11 +482,11 @@ def test_bad_files_are_refused(editing: Editing, tmp_path: Path) -> None:
     editing.click("load-schedule")
     assert (
         'role="alert">No schedule was loaded: the file &#x27;schedules/bad.json&#x27; cannot be '
-        "used: schedule.epochs must be at least 1, got 0. Put it right" in editing.note
+        "used: schedule.epochs must be at least 1, got 0. Correct it" in editing.note
     )
     names.value = "held"
     editing.click("load-schedule")
-    assert "schedules/held.json was not taken: schedule.switcher_data is" in editing.note
+    assert "schedules/held.json was not loaded: schedule.switcher_data is" in editing.note
     (folder / "held.json").unlink()
     editing.click("load-schedule")
     assert "there is no file &#x27;schedules/held.json&#x27;." in editing.note
@@ -512,7 +512,7 @@ def test_uploads(editing: Editing) -> None:
 
     send(b"{")
     assert (
-        "No schedule was loaded: the file &#x27;&lt;x&gt;.json&#x27; cannot be used: it is no "
+        "No schedule was loaded: the file &#x27;&lt;x&gt;.json&#x27; cannot be used: it is not a "
         in (editing.note)
     )
     send(b'{"schedule": {"epochs": 6, "batch_size": 50, "freeze_epochs": 2, "task_steps": 9}}')

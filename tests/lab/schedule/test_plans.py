@@ -40,11 +40,11 @@ schedules = st.builds(
 
 @given(schedules)
 def test_what_is_written_is_read(schedule: Schedule) -> None:
-    assert plans.decoded(plans.encoded(schedule), "x.json") == schedule
+    assert plans.decode(plans.encode(schedule), "x.json") == schedule
 
 
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
-    file = plans.file_of(tmp_path / "schedules", "freeze early")
+    file = plans.file_for(tmp_path / "schedules", "freeze early")
     assert file == tmp_path / "schedules" / "freeze early.json"
     plans.save(Schedule(epochs=3), file)
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -58,35 +58,35 @@ def test_the_file_is_plain_json(tmp_path: Path) -> None:
 
 def test_missing_fields_have_their_defaults_and_other_parts_are_passed_over() -> None:
     data = b'{"format": 1, "seed": 3, "schedule": {"epochs": 5}}'
-    assert plans.decoded(data, "config.json") == Schedule(epochs=5)
+    assert plans.decode(data, "config.json") == Schedule(epochs=5)
 
 
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "it is no JSON file: Expecting value: line 1 column 1 (char 0)"),
-        (b"\xff", "it is no JSON file: 'utf-8' codec can't decode byte 0xff in position 0: "),
-        (b"[1]", "it is no JSON file: it holds a list, not an object"),
+        (b"", "it is not a JSON file: Expecting value: line 1 column 1 (char 0)"),
+        (b"\xff", "it is not a JSON file: 'utf-8' codec can't decode byte 0xff in position 0: "),
+        (b"[1]", "it is not a JSON file: it holds a list, not an object"),
         (b"{}", 'it has no object "schedule"'),
         (b'{"schedule": 3}', 'it has no object "schedule"'),
-        (b'{"schedule": {"epochs": 0}}', "schedule.epochs must be at least 1, got 0. Put"),
+        (b'{"schedule": {"epochs": 0}}', "schedule.epochs must be at least 1, got 0. Correct"),
         (b'{"schedule": {"epochs": true}}', "schedule.epochs must be a whole number, got True"),
-        (b'{"schedule": {"task_lr": NaN}}', "it is no JSON file: NaN is not JSON"),
+        (b'{"schedule": {"task_lr": NaN}}', "it is not a JSON file: NaN is not JSON"),
         (b'{"schedule": {"speed": 1}}', "schedule has no field 'speed'; it has epochs, "),
-        (b"[" * 100_000, "it is no JSON file: maximum recursion depth exceeded"),
+        (b"[" * 100_000, "it is not a JSON file: maximum recursion depth exceeded"),
         (b" " * (2**20 + 1), "it has 1048577 bytes, where at most 1048576 are expected"),
     ],
 )
 def test_what_is_no_schedule_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=r"^the file 'x\.json' cannot be used: ") as caught:
-        plans.decoded(data, "x.json")
+        plans.decode(data, "x.json")
     assert why in str(caught.value)
-    assert str(caught.value).endswith(". Put it right, or choose another one.")
+    assert str(caught.value).endswith(". Correct it, or choose another file.")
 
 
 def test_a_newer_format_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^the file 'x\.json' has format 2, and this version of "):
-        plans.decoded(b'{"format": 2, "schedule": {}}', "x.json")
+        plans.decode(b'{"format": 2, "schedule": {}}', "x.json")
 
 
 def test_files_that_are_not_there_or_too_long(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_files_that_are_not_there_or_too_long(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a", "freeze early", "Größe 2", "v1.0_b-c+d", "x" * 80])
 def test_plain_names(name: str) -> None:
-    assert plans.file_of("schedules", name) == Path("schedules") / f"{name}.json"
+    assert plans.file_for("schedules", name) == Path("schedules") / f"{name}.json"
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,15 @@ def test_plain_names(name: str) -> None:
 )
 def test_other_names_are_refused(name: str) -> None:
     words = (
-        "name must be 1 to 80 letters, digits, spaces or any of _ . + -, beginning with a "
-        f"letter or digit and ending with no dot, got {name!r}."
+        "name must be 1 to 80 letters, digits, spaces or any of _ . + -, starting with a "
+        f"letter or digit and not ending with a dot, got {name!r}."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
-        plans.file_of("schedules", name)
+        plans.file_for("schedules", name)
 
 
 def test_names_in_a_folder(tmp_path: Path) -> None:
-    assert plans.names(tmp_path / "nowhere") == []
+    assert plans.list_names(tmp_path / "nowhere") == []
     for name in ("b.json", "a b.json", ".c.json", "d.txt", "-e.json"):
         (tmp_path / name).write_text("{}")
-    assert plans.names(tmp_path) == ["a b", "b"]
+    assert plans.list_names(tmp_path) == ["a b", "b"]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnviz.history import History
-from snnviz.lab.schedule.course import POINTS, Band, in_a_sentence, planned, planned_rates
-from snnviz.lab.schedule.past import Past
+from snnviz.lab.schedule.course import POINTS, Band, describe_schedule, plan_bands, plan_rates
+from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.schedule.timeline import Timeline
 from snnviz.training import Phase, Position, Schedule
 
@@ -79,13 +79,13 @@ class Run:
         )
 
 
-def read(run: Run) -> Past:
-    past = Past()
+def read(run: Run) -> PastCourse:
+    past = PastCourse()
     past.read(run.history, BATCHES)
     return past
 
 
-def looks(past: Past, plan: Schedule) -> tuple:
+def looks(past: PastCourse, plan: Schedule) -> tuple:
     lines = [past.rates(phase) for phase in ("task", "switcher")]
     return past.bands(plan), lines, past.ticks(), past.end
 
@@ -101,7 +101,7 @@ def phases_between(run: Run, band: Band) -> list[str]:
 
 @given(plans, st.floats(0, 13))
 def test_planned_bands_are_the_stages_of_the_schedule(plan: Schedule, start: float) -> None:
-    bands = planned(plan, start, BATCHES)
+    bands = plan_bands(plan, start, BATCHES)
     assert all(a.end == b.start for a, b in pairwise(bands))
     if start >= plan.epochs:
         assert bands == []
@@ -115,13 +115,13 @@ def test_planned_bands_are_the_stages_of_the_schedule(plan: Schedule, start: flo
 
 def test_planned_bands_in_words() -> None:
     plan = Schedule(epochs=8, freeze_epochs=2)
-    assert [band.words for band in planned(plan, 0, 117)] == [
+    assert [band.words for band in plan_bands(plan, 0, 117)] == [
         "warm-up, epoch 1, planned: 117 task steps",
         "alternating, epochs 2 to 6, planned: 585 task and 146 switcher steps, "
         "in rounds of 4 task and 1 switcher step",
         "frozen, epochs 7 to 8, planned: 234 task steps",
     ]
-    assert [band.words for band in planned(plan.replace(switcher_steps=0), 7.5, 2000)] == [
+    assert [band.words for band in plan_bands(plan.replace(switcher_steps=0), 7.5, 2000)] == [
         "task steps only, epoch 8, planned: 1,000 task steps"
     ]
 
@@ -129,7 +129,7 @@ def test_planned_bands_in_words() -> None:
 @pytest.mark.parametrize("phase", ["task", "switcher"])
 def test_planned_rates_are_those_of_the_schedule(phase: Phase) -> None:
     plan = Schedule(epochs=8, warmup_epochs=1, freeze_epochs=2, task_decay="constant")
-    lines = planned_rates(plan, phase, planned(plan, 0.5, 1000), 1000)
+    lines = plan_rates(plan, phase, plan_bands(plan, 0.5, 1000), 1000)
     first, last = (0.5, 8) if phase == "task" else (1, 6)
     assert len(lines) == 1
     places = [x for x, _ in lines[0]]
@@ -149,20 +149,20 @@ def test_planned_rates_are_those_of_the_schedule(phase: Phase) -> None:
             {"warmup_epochs": 0, "freeze_epochs": 3, "switcher_steps": 2},
             "5 epochs alternating in rounds of 4 task and 2 switcher steps, then 3 frozen.",
         ),
-        ({"switcher_steps": 0}, "8 epochs without a switcher phase: the factors stay."),
+        ({"switcher_steps": 0}, "8 epochs without a switcher phase: the factors stay constant."),
         (
             {"warmup_epochs": 5, "freeze_epochs": 4},
-            "Warm-up and freeze leave no epoch between them: no switcher phase will come.",
+            "No epoch is left between warm-up and frozen epochs: there will be no switcher phase.",
         ),
         (
             {"epochs": 1, "warmup_epochs": 0, "switcher_data": "holdout"},
             "1 epoch alternating in rounds of 4 task and 1 switcher step; "
-            "the switcher on held-out data.",
+            "the switcher uses held-out data.",
         ),
     ],
 )
 def test_a_schedule_in_a_sentence(changes: dict, words: str) -> None:
-    assert in_a_sentence(Schedule(**changes)) == words
+    assert describe_schedule(Schedule(**changes)) == words
 
 
 # --- what has run -----------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def commands(rng: np.random.Generator) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_reading_bit_by_bit_is_reading_at_once(seed: int) -> None:
-    run, past = Run(Schedule(epochs=30, task_steps=3)), Past()
+    run, past = Run(Schedule(epochs=30, task_steps=3)), PastCourse()
     for command, n in commands(np.random.default_rng(seed)):
         if command == "step":
             run.step()
@@ -290,7 +290,7 @@ def test_another_history_is_read_anew() -> None:
     one, other = Run(Schedule(epochs=4)), Run(Schedule(epochs=4, warmup_epochs=0))
     one.to_epoch(3)
     other.to_epoch(3)
-    past = Past()
+    past = PastCourse()
     for run in (one, other, one):
         past.read(run.history, BATCHES)
         assert looks(past, run.plan) == looks(read(run), run.plan)

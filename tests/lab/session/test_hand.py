@@ -10,10 +10,10 @@ from torch.func import functional_call
 from snnviz.lab.session import Session, states
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.states import PastStates
-from snnviz.lab.session.whatif import checked, tried
+from snnviz.lab.session.whatif import check_changes, evaluate_changes
 from snnviz.training import Trainer
+from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer
-from tests.training.test_trainer import message_of
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_trial_is_the_network_with_those_neurons_switched(trainer: Trainer) ->
     order = trainer.factors[first].argsort(descending=True).tolist()
     changes = {first: {order[0]: False, order[1]: False, order[2]: True}}
     before = {name: s.clone() for name, s in trainer.factors.items()}
-    trial = tried(trainer, changes)
+    trial = evaluate_changes(trainer, changes)
     after = {name: s.clone() for name, s in before.items()}
     after[first][order[:2]] = 0  # the third is on as it was
     for scores, factors in ((trial.before, before), (trial.after, after)):
@@ -67,7 +67,7 @@ def test_a_trial_is_the_network_with_those_neurons_switched(trainer: Trainer) ->
 def test_a_neuron_that_is_off_comes_on_with_a_factor_of_1(trainer: Trainer) -> None:
     first = groups_of(trainer)[0]
     trainer.pin(first, [3, 4], on=False)
-    trial = tried(trainer, {first: {3: True}})
+    trial = evaluate_changes(trainer, {first: {3: True}})
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     factors[first][3] = 1
     assert list(zip(trial.after.images, trial.after.right, strict=True)) == by_hand(
@@ -118,7 +118,7 @@ def test_a_whole_group_can_be_tried_off_but_not_kept(trainer: Trainer) -> None:
     assert ours.trial is not None
     events = len(trainer.history.events)
     assert message_of(ours.keep) == (
-        f"{first} would be wholly off, and training would stop. "
+        f"{first} would be entirely off, and training would stop. "
         "Leave at least one of its neurons on."
     )
     assert trainer.pins == {}  # nothing of it
@@ -267,11 +267,11 @@ def test_commands_of_a_session() -> None:
     ],
 )
 def test_changes_of_another_form(changes: Any, message: str) -> None:
-    assert message_of(lambda: checked({"fc2": 100}, changes)) == message
+    assert message_of(lambda: check_changes({"fc2": 100}, changes)) == message
 
 
 def test_a_list_is_short_for_off() -> None:
-    assert checked({"a": 9, "b": 3}, {"a": [5, 7], "b": {1: True}}) == {
+    assert check_changes({"a": 9, "b": 3}, {"a": [5, 7], "b": {1: True}}) == {
         "a": {5: False, 7: False},
         "b": {1: True},
     }

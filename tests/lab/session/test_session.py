@@ -16,7 +16,7 @@ from snnviz.lab.session import Session
 from snnviz.lab.session import session as session_module
 from snnviz.lab.session import status as status_module
 from snnviz.training import Trainer, TrainingStopped
-from tests.lab.conftest import TIMEOUT, Gate, make_trainer
+from tests.lab.conftest import TIMEOUT, Gate, make_trainer, until
 
 Open = Callable[[Trainer], Session]
 
@@ -97,7 +97,8 @@ def test_play_runs_to_the_end(open_session: Open) -> None:
     assert (status.activity, status.finished, status.steps_left) == ("idle", True, 0)
     assert status.notice is not None
     assert status.notice.text == (
-        "All 3 planned epochs are done. To go on, raise the number of epochs; or reset."
+        "All 3 planned epochs are done. "
+        "To train further, raise the number of epochs; or press Reset."
     )
     session.step("batch")  # there is none left
     session.set_schedule(epochs=4)
@@ -109,7 +110,7 @@ def test_play_runs_to_the_end(open_session: Open) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
-        ({"task_lr": 0.01}, "in force", "task_lr 0.05 → 0.01: in force since step 16."),
+        ({"task_lr": 0.01}, "applied", "task_lr 0.05 → 0.01: applied at step 16."),
         ({"epochs": 1}, "refused", "The schedule stays as it was."),
     ],
 )
@@ -128,7 +129,8 @@ def test_what_waited_for_the_end_is_told_with_it(
     assert notice.kind == kind
     assert said in notice.text
     assert notice.text.endswith(
-        "All 2 planned epochs are done. To go on, raise the number of epochs; or reset."
+        "All 2 planned epochs are done. "
+        "To train further, raise the number of epochs; or press Reset."
     )
 
 
@@ -252,7 +254,7 @@ def test_a_change_between_rounds_is_in_force_at_once(open_session: Open) -> None
     assert status.schedule == status.planned == trainer.schedule
     assert trainer.schedule.task_steps == 2
     assert status.notice is not None
-    assert status.notice.text == "task_steps 4 → 2: in force since step 5."
+    assert status.notice.text == "task_steps 4 → 2: applied at step 5."
     assert events_of(trainer) == [(5, "task_steps: 4 → 2")]
     session.step("phase")
     session.wait(timeout=TIMEOUT)
@@ -505,14 +507,13 @@ def test_a_trainer_has_one_session(open_session: Open) -> None:
     opening = threading.Thread(target=lambda: opened.append(open_session(trainer)))
     opened: list[Session] = []
     opening.start()
-    while first._sent < 2:  # play, and now close
-        time.sleep(0.01)
+    until(lambda: first._inbox.sent >= 2)  # play, and now close
     gate.open(1)  # enough for the step under way, and no other
     opening.join(TIMEOUT)
     second = opened[0]
     assert not first._thread.is_alive()
     assert first.status.notice is not None
-    assert first.status.notice.text == "Another lab runs this trainer now; go on there."
+    assert first.status.notice.text == "Another lab runs this trainer now; continue there."
     gate.open(1000)
     done = trainer.position.step
     second.step("batch")
@@ -586,7 +587,7 @@ def test_a_monkey_leaves_a_consistent_history(open_session: Open) -> None:
     session.wait(timeout=TIMEOUT)
 
     status, history = session.status, trainer.history
-    assert status.handled == session._sent
+    assert status.handled == session._inbox.sent
     assert steps_of(trainer) == list(range(1, trainer.position.step + 1))
     assert history.n_epochs == trainer.position.epoch
     assert [len(values) for values in history.factors.values()] == [history.n_epochs] * 2

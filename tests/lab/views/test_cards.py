@@ -20,7 +20,7 @@ from snnviz import plots
 from snnviz.history import History
 from snnviz.lab.views.cards import Card, Views
 from snnviz.lab.views.dark import LIGHT, OFF_DARK, darken
-from snnviz.lab.views.events import MAX_LINES, chosen_events, events_html
+from snnviz.lab.views.events import MAX_LINES, choose_events, events_html
 from snnviz.lab.views.kinds import KINDS, file_name
 from snnviz.lab.views.saving import Saved, Saver
 from snnviz.lab.views.screen import DPI, WIDE, WIDTH, Screen
@@ -183,7 +183,7 @@ def test_the_start_is_a_moment_too(views: Views) -> None:
     show(views, ONE, moment=0)
     assert not any(card(views, name).trouble.value for name in NAMES)
     assert "no epoch finished yet" in card(views, "switch_map").said
-    assert "Nothing of the kind has happened." in shown(views)["events"]
+    assert "No such event yet." in shown(views)["events"]
 
 
 def test_a_figure_that_fails_says_so(views: Views) -> None:
@@ -236,7 +236,7 @@ def test_choices_follow_the_runs(views: Views) -> None:
         "both phases",
         "task phase",
         "switcher phase",
-        "test alone",
+        "test only",
     ]
     views.bar.hidden = ["second"]
     show(views, TWO)
@@ -396,9 +396,9 @@ def test_nothing_to_save(views: Views, tmp_path: Path) -> None:
     show(views, in_colours({"new": History({"fc1": 3})}))
     views.save_all()
     views.wait(TIMEOUT)
-    assert "Nothing to save yet: no step has been made." in said(views)
+    assert "There is nothing to save yet: no step has been made." in said(views)
     press(views, "events", "save-csv")
-    assert "Nothing to save yet: no step has been made." in said(views)
+    assert "There is nothing to save yet: no step has been made." in said(views)
     assert not (tmp_path / "out").exists()
 
 
@@ -548,7 +548,7 @@ def test_events_in_words() -> None:
     [("", "", 7), ("off", "", 2), ("on", "", 2), ("run", "", 3), ("", "b", 4), ("run", "b", 2)],
 )
 def test_events_are_chosen(kind: str, group: str, count: int) -> None:
-    events = chosen_events(history_of_events(), kind, group)
+    events = choose_events(history_of_events(), kind, group)
     assert len(words(events_html(events))) == count
     assert not group or set(events["group"]) == {group}
 
@@ -559,7 +559,7 @@ def test_very_many_events_are_cut_short() -> None:
         history.add_event(epoch=1, step=step, event="schedule", detail=str(step))
     html = events_html(history.events)
     assert len(words(html)) == MAX_LINES
-    assert "30 earlier lines are not shown; the saved data has them." in html
+    assert "30 earlier lines are not shown here; the saved data contains them." in html
     assert words(html)[0] == f"schedule: {MAX_LINES + 29}"
 
 

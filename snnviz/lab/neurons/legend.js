@@ -1,0 +1,35 @@
+// What the cells mean: the colour scale, and a sample of each kind of cell.
+
+import { make } from "../page/dom.js";
+import { count } from "../page/numbers.js";
+import { drawCell, SAMPLES } from "./cells.js";
+import { css, LEVELS, PALETTE } from "./colours.js";
+
+// `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel.
+export function drawLegend(legend, top, ratio, colours) {
+  legend.replaceChildren();
+  const scale = make("span", { class: "snnviz-scale", parent: legend });
+  make("span", { text: "factor", parent: scale });
+  make("span", { text: "0", parent: scale });
+  drawScale(make("span", { class: "snnviz-scale-bar", parent: scale }));
+  make("span", { class: "snnviz-top-of-scale", text: `≥ ${count(top)}`, parent: scale });
+  for (const [text, key] of SAMPLES) {
+    const item = make("span", { class: "snnviz-sample", parent: legend });
+    const size = Math.round(16 * ratio);
+    const attributes = { "aria-hidden": "true", width: size, height: size };
+    const canvas = make("canvas", { parent: item, ...attributes });
+    drawCell(canvas.getContext("2d"), size, Math.round(2 * ratio), key, colours);
+    item.append(text);
+  }
+}
+
+function drawScale(parent) {
+  const attributes = { "aria-hidden": "true", width: LEVELS + 1, height: 1 };
+  const bar = make("canvas", { parent, ...attributes });
+  make("b", { text: "1", parent });
+  const pen = bar.getContext("2d");
+  PALETTE.forEach((colour, k) => {
+    pen.fillStyle = css(colour);
+    pen.fillRect(k, 0, 1, 1);
+  });
+}

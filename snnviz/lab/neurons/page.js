@@ -1,0 +1,186 @@
+// The page of one neuron, beside or below the grid.
+
+import { make, put } from "../page/dom.js";
+import { clamp, count, decimals } from "../page/numbers.js";
+import { toArray } from "./bytes.js";
+import { FactorChart } from "./chart.js";
+import { drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
+
+const PAGE_HINT =
+  "Click a neuron, or press Enter on it, to see its factor over time, its weights, the layers " +
+  "before and after it, and the images that activate it most.";
+
+export class Page {
+  constructor(grid) {
+    this.grid = grid;
+    this.model = grid.model;
+    const { signal } = grid.undo;
+    this.root = make("section", {
+      class: "snnviz-page",
+      parent: grid.body,
+      "aria-label": "Neuron",
+    });
+    this.head = make("div", { class: "snnviz-page-head", parent: this.root });
+    this.title = make("h3", { parent: this.head });
+    this.chip = make("span", { class: "snnviz-chip", parent: this.head });
+    const button = (text, title, act) => {
+      const attributes = { type: "button", title, "aria-label": title };
+      const node = make("button", { parent: this.head, text, ...attributes });
+      node.addEventListener("click", act, { signal });
+      return node;
+    };
+    this.before = button("‹", "previous neuron", () => this.step(-1));
+    this.after = button("›", "next neuron", () => this.step(1));
+    this.shut = button("×", "close the page (Esc)", () => grid.close());
+    this.shut.className = "snnviz-close";
+    this.content = make("div", { class: "snnviz-page-content", parent: this.root });
+    this.hint = make("p", { class: "snnviz-page-hint", parent: this.root, text: PAGE_HINT });
+    const onKey = (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      event.stopPropagation();
+      grid.close();
+    };
+    this.root.addEventListener("keydown", onKey, { signal });
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(this.content);
+  }
+
+  close() {
+    this.resized.disconnect();
+  }
+
+  step(by) {
+    const { grid } = this;
+    const neuron = clamp(this.model.get("opened") + by, 0, grid.n - 1);
+    grid.open(neuron);
+    grid.cursor = neuron;
+    grid.rove(grid.groupOf(neuron));
+  }
+
+  reveal() {
+    const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.head.scrollIntoView({ block: "nearest", behavior: smooth ? "smooth" : "auto" });
+  }
+
+  show() {
+    const { grid } = this;
+    const neuron = this.model.get("opened");
+    const page = this.model.get("page");
+    const open = neuron >= 0;
+    const ready = open && page.neuron === neuron;
+    this.root.classList.toggle("snnviz-is-open", open);
+    this.root.setAttribute("aria-busy", String(open && !ready));
+    this.head.hidden = this.content.hidden = !open;
+    this.hint.hidden = open;
+    if (!open) {
+      this.chart = undefined;
+      this.content.replaceChildren();
+      return;
+    }
+    const g = grid.groupOf(neuron);
+    const name = grid.groups[g][0];
+    const place = neuron - grid.starts[g];
+    this.root.setAttribute("aria-label", `Neuron ${place} of ${name}`);
+    put(this.title, `${name} · ${place}`);
+    this.before.disabled = neuron === 0;
+    this.after.disabled = neuron === grid.n - 1;
+    if (ready) this.fill(page);
+    else this.wait();
+  }
+
+  // The page of the neuron before stays, pale, until the new one is here: so nothing jumps.
+  wait() {
+    put(this.chip, "loading …");
+    this.chip.className = "snnviz-chip";
+  }
+
+  fill(page) {
+    const off = page.factor === 0;
+    const pinned = page.pinned === null || page.pinned === undefined ? "" : "pinned ";
+    put(this.chip, pinned + (off ? "off" : "on"));
+    this.chip.className = `snnviz-chip ${off ? "snnviz-is-off" : "snnviz-is-on"}`;
+    const parts = [
+      this.history(page),
+      this.facts(page),
+      this.weights(page),
+      this.topImages(page),
+      this.notes(page),
+    ];
+    this.content.replaceChildren(...parts.filter(Boolean));
+    this.draw();
+  }
+
+  draw() {
+    this.chart?.draw();
+    this.width = this.chart?.width ?? this.width;
+  }
+
+  part(title, look, detail) {
+    const box = make("div", { class: `snnviz-part ${look}` });
+    const line = make("h4", { text: title, parent: box });
+    if (detail) make("small", { text: detail, parent: line });
+    return box;
+  }
+
+  history(page) {
+    const box = this.part("Factor over time", "snnviz-factor-history");
+    const factors = toArray(Float32Array, page.epochs?.factors);
+    this.chart = new FactorChart(box, factors, page.epochs?.stages ?? [], this.width);
+    return box;
+  }
+
+  facts(page) {
+    const box = this.part("Connections", "snnviz-facts");
+    this.flow(box, page);
+    const list = make("dl", { parent: box });
+    const fact = (name, value) => {
+      make("dt", { text: name, parent: list });
+      make("dd", { text: value, parent: list });
+    };
+    const kept = { 0: ", pinned off by hand", 1: ", pinned on by hand" }[page.pinned] ?? "";
+    fact("factor", `${decimals(page.factor)}${page.at ? `, ${page.at}` : ""}${kept}`);
+    fact("incoming weights", count(page.fan_in));
+    fact("their norm", decimals(page.norm) + (page.norm_rank ? `, ${page.norm_rank}` : ""));
+    if (page.writers?.length > 1) fact("computed by", page.writers.join(", "));
+    return box;
+  }
+
+  // The layers before the neuron, the neuron, and the layers after it.
+  flow(box, page) {
+    const parent = make("div", { class: "snnviz-flow", parent: box });
+    const layers = (names, none) => {
+      const list = make("span", { class: "snnviz-layers", parent });
+      for (const name of names.length ? names : [none])
+        make("span", { class: "snnviz-layer", text: name, parent: list });
+    };
+    layers(page.reads ?? [], "the image");
+    make("span", { text: "→", parent, "aria-label": "feeds" });
+    make("b", { text: `${page.group} · ${page.index}`, parent });
+    make("span", { text: "→", parent, "aria-label": "feeds" });
+    layers(page.feeds ?? [], "the class scores");
+  }
+
+  weights(page) {
+    if (!page.weights) return undefined;
+    const box = this.part("Incoming weights", "snnviz-weights", weightsDetail(page.weights));
+    drawWeights(box, page.weights, this.grid.colours);
+    return box;
+  }
+
+  topImages(page) {
+    if (!page.answers) return undefined;
+    const detail = `the strongest of ${count(page.answers.of)} test images`;
+    const box = this.part("Top images", "snnviz-answers", detail);
+    drawTopImages(box, page.answers);
+    return box;
+  }
+
+  notes(page) {
+    if (!page.notes?.length) return undefined;
+    const box = this.part("Notes", "snnviz-notes");
+    const list = make("ul", { parent: box });
+    for (const text of page.notes) make("li", { text, parent: list });
+    return box;
+  }
+}

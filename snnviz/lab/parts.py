@@ -1,0 +1,105 @@
+"""The parts of the page put together: how they stand on it, and how they are brought up to date."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from snnviz.lab.neurons import NeuronPanel
+from snnviz.lab.page import Buttons, Frame, Messages, RunChoice, TimeMachine
+from snnviz.lab.page.scripts import join_styles
+from snnviz.lab.run_list import RunList
+from snnviz.lab.schedule import ScheduleEditor
+from snnviz.lab.session import Notice
+from snnviz.lab.views import Portrait, Views
+
+HERE = Path(__file__).parent
+# In this order: where two rules are equally specific, the later one wins.
+STYLES = (
+    "page/lab.css",
+    "page/controls.css",
+    "page/messages.css",
+    "page/rows.css",
+    "neurons/panel.css",
+    "page/moments.css",
+)
+
+
+class Parts:
+    """All that a lab shows. Made once; then only `show` writes to the widgets.
+
+    Args:
+        runs: what is shown.
+        choose: called with the name of the run that is chosen.
+        fork: called with an epoch and a name when a fork is asked for.
+        wake: called in any thread when `show` should be called soon; it must return at once.
+    """
+
+    def __init__(
+        self,
+        runs: RunList,
+        choose: Callable[[str], None],
+        fork: Callable[[int, str], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._runs = runs
+        self.news: Notice | None = None
+        session, trainer = runs.session, runs.session.trainer
+        self.views = Views(wake=wake)
+        self.buttons = Buttons(session, self.views.save_all, wake)
+        self.choice = RunChoice(choose)
+        self.messages = Messages(f"{trainer.device} · {trainer.precision}", self.buttons.rollback)
+        self.editor = ScheduleEditor(session, wake=wake)
+        self.panel = NeuronPanel(session, wake=wake)
+        self.machine = TimeMachine(fork, wake)
+        self.editor.on_pick(self.machine.go)
+        self.portrait = Portrait()
+        middle = widgets.Box([self.panel.widget, self.views.widget]).add_class("snnviz-middle")
+        top = widgets.Box([self.buttons.widget, self.choice.widget]).add_class("snnviz-top")
+        rows = [top, self.messages.widget, self.editor.widget, self.machine.widget, middle]
+        self.widget = widgets.VBox([make_style(), Frame(), *rows]).add_class("snnviz-lab")
+
+    def turn_to_active(self) -> None:
+        """Shows the run that is active now, at the present moment."""
+        for part in (self.buttons, self.editor, self.panel):
+            part.turn_to(self._runs.session)
+        self.machine.go(None)
+        self.news = None
+
+    def show(self, late: bool) -> bool:
+        """Brings the page up to date with the newest state; whether something still waits.
+
+        Args:
+            late: figures are drawn even if the page is not there yet.
+        """
+        try:
+            return self._show(figures=late or self.views.bar.there)
+        except Exception as error:  # without this the page would stand still for good
+            self.messages.fail(error)
+            return False
+
+    def _show(self, figures: bool) -> bool:
+        session = self._runs.session
+        status, history = session.status, session.trainer.history
+        replaying = self.machine.tick(history)
+        moment, shown = self.machine.moment, self._runs.in_colours()
+        self.buttons.show(status)
+        self.choice.show(self._runs.names, self._runs.active)
+        if status.running or status.activity == "closed":
+            self.news = None  # what it said has been heard
+        self.editor.show(status, history, moment)
+        self.panel.show(status, history, moment)
+        self.machine.show(status, history)
+        self.messages.show(status, history, self.news)  # last: with it the page draws all
+        self.views.take(shown, moment)
+        if not figures:
+            return True
+        waits = self.views.show(status, shown, moment)
+        self.portrait.show(status, shown, waits or replaying)
+        return waits or replaying or self.buttons.asking
+
+
+def make_style() -> widgets.HTML:
+    """The style sheets of what is no widget of its own."""
+    css = join_styles(*(HERE / name for name in STYLES))
+    return widgets.HTML(f"<style>{css}</style>", layout=widgets.Layout(display="none"))

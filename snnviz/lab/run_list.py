@@ -1,0 +1,119 @@
+"""The runs of a lab: those that it can train (one is active), and those shown beside them."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+from snnviz import runs
+from snnviz.history import History
+from snnviz.lab.session import Session
+from snnviz.lab.views import Shown, in_colours
+from snnviz.training import Schedule, Trainer
+
+Then = Callable[[Trainer | Exception, str], None]
+
+
+class RunList:
+    """Runs by name. They may be added in any thread.
+
+    Args:
+        trainer: of the first run, which is active.
+        name: of it; None: its folder's.
+        stepped: called in a session's thread whenever that session has a new status.
+    """
+
+    def __init__(self, trainer: Trainer, name: str | None, stepped: Callable[[], None]) -> None:
+        self._stepped = stepped
+        self._lock = threading.Lock()
+        self.active = name or name_run(trainer)
+        self._sessions = {self.active: Session(trainer, on_change=stepped)}
+        self._beside: dict[str, History] = {}
+        self._owned: list[runs.Trainer] = []
+
+    @property
+    def session(self) -> Session:
+        """The session of the active run."""
+        return self._sessions[self.active]
+
+    @property
+    def names(self) -> list[str]:
+        """The runs that can be trained."""
+        return list(self._sessions)
+
+    @property
+    def playing(self) -> bool:
+        """Whether any of them plays."""
+        return any(s.status.activity == "playing" for s in list(self._sessions.values()))
+
+    def own(self, trainer: runs.Trainer) -> None:
+        """Has `close_trainers` close this one."""
+        self._owned.append(trainer)
+
+    def add(self, trainer: Trainer, name: str) -> str:
+        """Adds a run that can be trained; the name that it got.
+
+        Args:
+            name: what it is called if it has no folder; a number is added if that is taken.
+        """
+        if isinstance(trainer, runs.Trainer) and trainer.folder:
+            name = trainer.folder.name
+            self.own(trainer)
+        with self._lock:
+            taken = {*self._sessions, *self._beside}
+            name = next(each for each in _number_names(name) if each not in taken)
+            self._sessions[name] = Session(trainer, on_change=self._stepped)
+        return name
+
+    def show_beside(self, name: str, history: History) -> None:
+        """Shows another run's curves beside those of these."""
+        with self._lock:
+            self._beside[name] = history
+
+    def activate(self, name: str) -> bool:
+        """Pauses the active run, and makes another one active; whether that is a change."""
+        if name == self.active or name not in self._sessions:
+            return False
+        self.session.pause()
+        self.active = name
+        return True
+
+    def branch(self, epoch: int, name: str, schedule: Schedule, then: Then) -> None:
+        """Pauses the active run, and has it make a trainer that goes on from an epoch's end.
+
+        Args:
+            then: called in the session's thread with the trainer, or what went wrong, and with what
+                to call the new run.
+        """
+        called = name or f"{self.active}, from {epoch}"
+        self.session.pause()
+        self.session.branch(epoch, lambda made: then(made, called), schedule, name)
+
+    def in_colours(self) -> list[Shown]:
+        """All runs, the active one first; each keeps its colour, whichever is active."""
+        with self._lock:
+            trained = {name: s.trainer.history for name, s in self._sessions.items()}
+            shown = in_colours(trained | self._beside)
+        return sorted(shown, key=lambda run: run.name != self.active)
+
+    def close_sessions(self) -> None:
+        """Ends all training."""
+        for session in list(self._sessions.values()):
+            session.close()
+
+    def close_trainers(self) -> None:
+        """Has the trainers that the lab made give their folders back."""
+        for trainer in self._owned:
+            trainer.close()
+
+
+def name_run(trainer: Trainer) -> str:
+    """The name of a trainer's run: its folder's, if it has one."""
+    folder = trainer.folder if isinstance(trainer, runs.Trainer) else None
+    return folder.resolve().name if folder else "run"
+
+
+def _number_names(name: str) -> Iterator[str]:
+    yield name
+    n = 2
+    while True:
+        yield f"{name} ({n})"
+        n += 1
