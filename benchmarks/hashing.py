@@ -21,6 +21,7 @@ from snnviz.switcher import hashing
 RESULTS = Path(__file__).parent / "results" / "hashing.json"
 LIMITS = {"all 800 weights": 1024, "hashed to 256": 256, "hashed to 64": 64, "hashed to 44": 44}
 PLAN = sv.Schedule()
+READER = sv.SwitcherConfig(reads="weights")  # the only one that hashes
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     for seed in seeds:
         for name, limit in LIMITS.items():
             hashing.MOST_INPUTS = limit
-            trainer = sv.Trainer(sv.network("lenet5", data, seed), data, PLAN, seed=seed)
+            trainer = sv.Trainer(sv.network("lenet5", data, seed), data, PLAN, READER, seed=seed)
             trainer.run(progress=False)
             accuracy[name].append(round(100 * trainer.evaluate("holdout").accuracy, 2))
             off[name].append(int((trainer.history.factors["fc1"][-1] == 0).sum()))

@@ -23,7 +23,7 @@ def random_features(start: Start) -> Trainer:
     return _reading(start, "random")
 
 
-def free(start: Start, lr: float = 1.0) -> Trainer:
+def free(start: Start, lr: float = 0.1) -> Trainer:
     """No switcher: each neuron has a score of its own, learned `lr` times as fast as a switcher."""
     times = number("lr", lr, 0.0)
     plain = replace(start.switcher, reads="nothing")

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snnviz.structure import NeuronWeights
+from snnviz.switcher import hashing
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.config import SwitcherConfig
-from snnviz.switcher.hashing import MOST_INPUTS, hashed, random_signs
+from snnviz.switcher.hashing import hashed, random_signs
 from snnviz.switcher.layout import Layout
 
 _HIDDEN = 32
@@ -53,7 +54,7 @@ class DirectionReader(nn.Module):
         hidden = _HIDDEN
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            inputs = [min(n, MOST_INPUTS) for n in fan_in.values()]
+            inputs = [min(n, hashing.MOST_INPUTS) for n in fan_in.values()]
             self.readers = nn.ModuleList(nn.Linear(n, hidden) for n in inputs)
             self.measures = nn.Linear(3, hidden, bias=False)
             self.fellows = nn.Linear(hidden, hidden, bias=False)
@@ -62,7 +63,8 @@ class DirectionReader(nn.Module):
             self.score = nn.Linear(hidden, 1)
         for i, n in enumerate(fan_in.values()):
             # Drawn from the same seed whenever a reader is made, so never saved.
-            self.register_buffer(f"signs{i}", random_signs(n) if n > MOST_INPUTS else None, False)
+            signs = random_signs(n) if n > hashing.MOST_INPUTS else None
+            self.register_buffer(f"signs{i}", signs, persistent=False)
         self._kept_rows: dict[int, tuple[Any, Tensor]] = {}
         # A score of 0 for every neuron is a factor of 1 for every neuron.
         nn.init.zeros_(self.score.weight)
@@ -130,7 +132,8 @@ class DirectionReader(nn.Module):
         kind = (len(incoming), incoming.device, incoming.dtype, type(incoming))
         kept = self._kept_rows.get(group)
         if kept is None or kept[0] != kind:
-            kept = self._kept_rows[group] = kind, incoming.new_empty(len(incoming), MOST_INPUTS)
+            memory = incoming.new_empty(len(incoming), hashing.MOST_INPUTS)
+            kept = self._kept_rows[group] = kind, memory
         return kept[1]
 
     def _layout(self, counts: tuple[int, ...], like: Tensor) -> Layout:

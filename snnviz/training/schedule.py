@@ -71,7 +71,7 @@ class Schedule:
     task_momentum: float = 0.9
     task_weight_decay: float = 5e-4
     switcher_optimizer: str = "adam"
-    switcher_lr: float = 1e-3
+    switcher_lr: float = 1e-2
     switcher_decay: str = "cosine"
     switcher_momentum: float = 0.9
     switcher_clip: float = 1.0
