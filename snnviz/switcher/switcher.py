@@ -68,7 +68,7 @@ class Switcher(nn.Module):
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> Readings:
         """What `factors` needs to know of the weights; it holds as long as they stay."""
-        own = self.layers[0].weight.dtype  # the switcher's, whatever the task network's is
+        own = next(self.parameters()).dtype  # the switcher's, whatever the task network's is
         functions = [DESCRIPTORS[name].function for name in self.config.descriptors]
         read = []
         for group in weights.values():

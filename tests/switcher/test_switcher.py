@@ -69,7 +69,8 @@ def test_permuting_a_layers_units_in_a_network_permutes_their_factors() -> None:
     for name in ("conv2.weight", "norm2.weight", "norm2.bias"):
         parameter = made.get_parameter(name)
         parameter.data = parameter.data[order]
-    made.conv3.weight.data = made.conv3.weight.data[:, order]  # what reads them
+    reader = made.get_parameter("conv3.weight")
+    reader.data = reader.data[:, order]
     after = switcher(all_neurons(made, (1, 8, 8)))
     assert len(before["conv2"].unique()) > 2
     torch.testing.assert_close(after["conv2"], before["conv2"][order], rtol=1e-3, atol=1e-4)
