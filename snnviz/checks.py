@@ -1,5 +1,7 @@
 """Checks of arguments that any module may ask for."""
 
+import math
+from collections.abc import Collection
 from typing import Any
 
 
@@ -17,3 +19,33 @@ def whole(argument: str, value: Any, least: int) -> None:
             f"{argument} must be a whole number of at least {least}, got {value!r}. "
             f"Use for example {argument}={max(least, 1)}."
         )
+
+
+def number(argument: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
+    """ValueError unless it is a finite number from `least` to `most`; returns it as a float."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not least <= value <= most:
+        if math.isfinite(least) and math.isfinite(most):
+            what = f"a number from {least:g} to {most:g}"
+        elif math.isfinite(least):
+            what = f"a finite number of at least {least:g}"
+        else:
+            limit = f" of at most {most:g}" if math.isfinite(most) else ""
+            what = f"a finite number{limit}"
+        raise ValueError(f"{argument} must be {what}, got {value!r}.")
+    return float(value)
+
+
+def one_of(argument: str, value: Any, allowed: Collection[Any], advice: str = "") -> None:
+    """ValueError unless it is one of the values that are allowed."""
+    # Through a list, because a value of another kind may not be hashable.
+    if value not in list(allowed):
+        names = ", ".join(map(repr, allowed))
+        message = f"{argument} must be one of {names}, got {value!r}. {advice}"
+        raise ValueError(message.rstrip())
+
+
+def flag(argument: str, value: Any) -> None:
+    """ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{argument} must be True or False, got {value!r}.")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from snnviz import distributed
+from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -37,9 +37,7 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
 
 def pick_precision(precision: str, device: torch.device) -> str:
     """ "float32" or "bfloat16": what "auto" means on this device."""
-    if precision not in PRECISIONS:
-        allowed = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {allowed}, got {precision!r}.")
+    checks.one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
     if device.type == "cuda":

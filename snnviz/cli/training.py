@@ -246,12 +246,12 @@ class Interruptions:
 
 def _in_words(error: TrainingStopped, trainer: Trainer, own: OwnImages | None) -> TrainingStopped:
     """Says how to go on from the command line, where there is no trainer any more."""
-    problem, epoch = str(error).partition(" trainer.rollback()")[0], trainer.history.n_epochs
-    how = _command("fork", trainer, own, "--epoch", str(epoch))
-    return TrainingStopped(
-        f"{problem} The run is saved up to epoch {epoch}. Go on there with other options "
+    how = _command("fork", trainer, own, "--epoch", str(error.epoch))
+    way_back = (
+        f"The run is saved up to epoch {error.epoch}. Go on there with other options "
         f"(--schedule…): {how}"
     )
+    return TrainingStopped(error.problem, error.epoch, way_back)
 
 
 # --- in words -----------------------------------------------------------------------------------

@@ -78,10 +78,15 @@ class History:
         """Something that is not in the factors: a new schedule, say, or a pin."""
         self._notes.append((epoch, step, event, group, neuron, detail))
 
-    def truncate(self, *, epochs: int, steps: int) -> None:
-        """Forgets all that came after; events stay, for they did happen."""
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Events of another history, as its `note_rows` gives them."""
+        self._notes.extend(notes)
+
+    def truncate(self, *, epochs: int, steps: int, events: int | None = None) -> None:
+        """Forgets all that came after; events stay, for they did happen (None: all of them)."""
         self._steps = [row for row in self._steps if row[0] <= steps]
         self._epochs = self._epochs[:epochs]
+        self._notes = self._notes[:events]
 
     # What everyone reads ----------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from snnviz import checks
 from snnviz.data import ImageData
 from snnviz.rivals.dense import dense, dense_longer
 from snnviz.rivals.group_sparse import group_sparse
@@ -28,7 +29,8 @@ from snnviz.rivals.slimming import slimming
 from snnviz.rivals.start import Start
 from snnviz.rivals.switched import free, random_features, shuffled, switched
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer
+from snnviz.training.schedule import Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 __all__ = ["METHODS", "Method", "Start", "check_settings", "train"]
 
@@ -42,7 +44,7 @@ class Method(NamedTuple):
         needs_reference: it takes its shape or size from the switched run, unless told a size.
     """
 
-    train: Callable[..., Trainer]
+    train: Callable[..., AlternatingTrainer]
     about: str
     needs_reference: bool = False
 
@@ -75,7 +77,7 @@ def train(
     precision: str = "auto",
     reference: Mapping[str, np.ndarray] | None = None,
     **settings: Any,
-) -> Trainer:
+) -> AlternatingTrainer:
     """Trains a network with one of `METHODS`, to the schedule's end.
 
     Args:
@@ -115,8 +117,7 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: there is no such method, or it has none of that name.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+    checks.one_of("method", method, METHODS)
     known = list(inspect.signature(METHODS[method].train).parameters)[1:]
     for name in settings:
         if name not in known:

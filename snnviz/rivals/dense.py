@@ -3,17 +3,18 @@
 import math
 
 from snnviz.rivals.start import Start
-from snnviz.training import Position, Schedule, Trainer
+from snnviz.training.schedule import Position, Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 
-def dense(start: Start) -> Trainer:
+def dense(start: Start) -> AlternatingTrainer:
     """Every neuron stays on."""
     trainer = start.trainer(schedule=start.alone)
     trainer.run(progress=False)
     return trainer
 
 
-def dense_longer(start: Start) -> Trainer:
+def dense_longer(start: Start) -> AlternatingTrainer:
     """Every neuron stays on, and the switcher's steps are spent on the task network as well."""
     trainer = start.trainer(schedule=start.alone)
     batches = trainer.batches_per_epoch

@@ -1,21 +1,24 @@
 """L0 regularisation (Louizos et al. 2018): hard concrete gates, learned with the weights."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.joint import JointLearners
-from snnviz.rivals.start import Start, number
-from snnviz.structure import Factors
+from snnviz.rivals.joint import joint_step
+from snnviz.rivals.start import Start, check_setting
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Trainer
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3  # section 4 of the paper
 
 
-def l0(start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0.2) -> Trainer:
+def l0(
+    start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0.2
+) -> AlternatingTrainer:
     """Trains weights and gates together; what size comes of it, comes.
 
     Args:
@@ -24,17 +27,14 @@ def l0(start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0
         lr: learning rate of the gates, under Adam.
         dropout: the share of gates that is off at the start, about.
     """
-    price = number("strength", strength, 0) / len(start.data.train)
-    share = number("dropout", dropout, 0.001, 0.999)
-
-    class L0(L0Learners):
-        def __init__(self, *args: Any) -> None:
-            self.share = share
-            super().__init__(*args)
-            self.price = price
-
-    schedule = start.alone.replace(switcher_lr=number("lr", lr, 0), switcher_optimizer="adam")
-    trainer = start.trainer(schedule=schedule, learners=L0)
+    price = check_setting("strength", strength, 0) / len(start.data.train)
+    share = check_setting("dropout", dropout, 0.001, 0.999)
+    rate = check_setting("lr", lr, 0)
+    trainer = start.trainer(
+        schedule=start.alone.replace(switcher_lr=rate, switcher_optimizer="adam"),
+        learners=partial(Learners, gates=partial(make_gates, dropout=share)),
+        task_step=partial(joint_step, penalty=partial(price_weights, price=price)),
+    )
     trainer.run(progress=False)
     return trainer
 
@@ -76,29 +76,23 @@ def stretched(s: Tensor) -> Tensor:
     return (s * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
-class L0Learners(JointLearners):
-    """Draws gates for each step, and pays for those that are likely to be on."""
+def make_gates(learners: Learners, dropout: float) -> Gates:
+    """A gate for each neuron."""
+    return Gates({g.name: g.neurons for g in learners.groups}, dropout)
 
-    price, share = 0.0, 0.5
 
-    def make_gates(self) -> Gates:
-        return Gates({g.name: g.neurons for g in self.groups}, self.share)
+def price_weights(learners: Learners, price: float) -> Tensor | float:
+    """The expected number of weights that are on, at this price for each."""
+    weights = _count_weights(learners)
+    chances = learners.switcher.chances()
+    return price * sum(weights[name] * p.sum() for name, p in chances.items())
 
-    def gates(self) -> Factors:
-        return self.switcher.sample()
 
-    def penalty(self) -> Tensor | float:
-        """The expected number of weights that are on, at their price."""
-        costs = self._weights_per_neuron()
-        return self.price * sum(
-            costs[name] * p.sum() for name, p in self.switcher.chances().items()
-        )
-
-    def _weights_per_neuron(self) -> dict[str, int]:
-        """Weights and biases that lead into a neuron."""
-        found = {}
-        for group in self.groups:
-            layers: list[Any] = [self.network.get_submodule(name) for name in group.writers]
-            parameters = sum(p.numel() for layer in layers for p in layer.parameters())
-            found[group.name] = parameters // group.neurons
-        return found
+def _count_weights(learners: Learners) -> dict[str, int]:
+    """Weights and biases that lead into a neuron of each group."""
+    found = {}
+    for group in learners.groups:
+        layers: list[Any] = [learners.network.get_submodule(name) for name in group.writers]
+        parameters = sum(p.numel() for layer in layers for p in layer.parameters())
+        found[group.name] = parameters // group.neurons
+    return found

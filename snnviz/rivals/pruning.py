@@ -11,40 +11,42 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
 from snnviz.structure.probe import copied
-from snnviz.training import Learners, Trainer
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 Scores = dict[str, np.ndarray]  # {group: (neurons,)}, the lowest go first
-Score = Callable[[Trainer], Scores]
+Score = Callable[[AlternatingTrainer], Scores]
 
 
-def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
+def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
     """By the L1 norm of the weights that lead into and out of a neuron (Torch-Pruning).
 
     Norms are divided by their group's mean, so that groups of all fan-ins compare.
     """
-    return pruned(start, _l1, size, prune_at)
+    return train_and_prune(start, score_by_l1, size, prune_at)
 
 
-def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
+def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
     """By lot."""
 
-    def drawn(trainer: Trainer) -> Scores:
+    def draw_scores(trainer: AlternatingTrainer) -> Scores:
         rng = np.random.default_rng(start.seed)
         return {name: rng.random(n) for name, n in trainer.history.groups.items()}
 
-    return pruned(start, drawn, size, prune_at)
+    return train_and_prune(start, draw_scores, size, prune_at)
 
 
-def pruned(
+def train_and_prune(
     start: Start,
     score: Score,
     size: float | None,
     prune_at: float,
-    learners: type[Learners] = Learners,
-) -> Trainer:
+    learners: Callable[..., Learners] = Learners,
+    task_step: Callable[..., Tensor] | None = None,
+) -> AlternatingTrainer:
     """Trains, prunes, trains on: as many examples in all as without pruning.
 
     Args:
@@ -52,14 +54,15 @@ def pruned(
         score: says at that moment which neurons go first.
         size: share of the parameters that is left (0 to 1); None: as many as in the reference.
         prune_at: the share of the epochs (0 to 1) after which neurons are turned off.
-        learners: how steps are taken; their `pruned()` is called at that moment, if they have it.
+        learners: makes the learners, which stop shrinking at that moment.
+        task_step: in place of the trainer's own.
     """
-    trainer = start.trainer(schedule=start.alone, learners=learners)
+    trainer = start.trainer(schedule=start.alone, learners=learners, task_step=task_step)
     target = target_parameters(start, trainer.switches, size)
     epochs = start.schedule.epochs
-    before = min(max(round(number("prune_at", prune_at, 0, 1) * epochs), 1), epochs)
+    before = min(max(round(check_setting("prune_at", prune_at, 0, 1) * epochs), 1), epochs)
     trainer.run(before, progress=False)
-    off = lowest(trainer.switches, score(trainer), target)
+    off = find_lowest(trainer.switches, score(trainer), target)
     for group, neurons in off.items():
         trainer.pin(group, neurons, on=False)
     if trainer.finished:
@@ -67,7 +70,7 @@ def pruned(
             f"settings.prune_at must leave at least one of {epochs} epochs to train on, "
             f"got {prune_at:g}."
         )
-    getattr(trainer.learners, "stop_shrinking", lambda: None)()
+    trainer.learners.stop_shrinking()
     trainer.run(progress=False)
     return trainer
 
@@ -79,7 +82,7 @@ def target_parameters(start: Start, switches: Switches, size: float | None) -> i
         ValueError: `size` is no share, or there is neither a size nor a reference.
     """
     if size is not None:
-        return round(number("size", size, 0, 1) * switches.parameters)
+        return round(check_setting("size", size, 0, 1) * switches.parameters)
     if start.reference is None:
         raise ValueError(
             "settings.size must say which share of the parameters is to be left (0 to 1), "
@@ -88,14 +91,16 @@ def target_parameters(start: Start, switches: Switches, size: float | None) -> i
     return switches.size(start.reference).parameters
 
 
-def lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[int]]:
+def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[int]]:
     """The neurons of least score that go, so that the size comes nearest to the target.
 
     One neuron of each group stays, that of the highest score.
     """
     names = list(scores)
     ranked = [
-        (scores[name][i], g, i) for g, name in enumerate(names) for i in _all_but_best(scores[name])
+        (scores[name][i], g, i)
+        for g, name in enumerate(names)
+        for i in _leave_out_best(scores[name])
     ]
     ranked.sort()
 
@@ -118,14 +123,14 @@ def lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[in
     return {name: neurons for name, neurons in off.items() if neurons}
 
 
-def by_group(trainer: Trainer, importance: Callable[..., Tensor | None]) -> Scores:
+def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor | None]) -> Scores:
     """Torch-Pruning's importance of every neuron of every switch group.
 
     It is asked of a copy in which the factors are folded in.
     """
     import torch_pruning as tp
 
-    network = folded(trainer.network, trainer.switches, trainer.factors)
+    network = fold_factors(trainer.network, trainer.switches, trainer.factors)
     example = trainer.data.batch("train", torch.arange(2))[0]
     graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
     found: Scores = {}
@@ -142,7 +147,7 @@ def by_group(trainer: Trainer, importance: Callable[..., Tensor | None]) -> Scor
     return found
 
 
-def folded(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
+def fold_factors(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
     """A copy whose parameters hold the factors."""
     copy = copied(network)
     with torch.no_grad():
@@ -151,10 +156,10 @@ def folded(network: nn.Module, switches: Switches, factors: Factors) -> nn.Modul
     return copy
 
 
-def _l1(trainer: Trainer) -> Scores:
+def score_by_l1(trainer: AlternatingTrainer) -> Scores:
     import torch_pruning as tp
 
-    return by_group(trainer, tp.importance.MagnitudeImportance(p=1))
+    return score_groups(trainer, tp.importance.MagnitudeImportance(p=1))
 
 
 def _by_neuron(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
@@ -165,6 +170,6 @@ def _by_neuron(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
     return found
 
 
-def _all_but_best(scores: np.ndarray) -> Mapping[int, None]:
+def _leave_out_best(scores: np.ndarray) -> Mapping[int, None]:
     best = int(np.argmax(scores))
     return dict.fromkeys(i for i in range(len(scores)) if i != best)

@@ -11,12 +11,12 @@ from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
 from snnviz.shrink import compact
 from snnviz.structure.probe import copied
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 OTHER = 1_000_003  # added to a network's seed: other weights
 
 
-def scratch(start: Start) -> Trainer:
+def scratch(start: Start) -> AlternatingTrainer:
     """Trains a network that has only the neurons which the reference keeps, from new weights."""
     if start.reference is None:
         raise ValueError("scratch needs the switched run whose shape it is to have: reference=...")

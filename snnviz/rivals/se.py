@@ -6,20 +6,20 @@ It stands where a factor would: after the norm, before the activation. It turns 
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import find_switches
 from snnviz.structure.probe import copied
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 
-def se(start: Start, reduction: float = 8) -> Trainer:
+def se(start: Start, reduction: float = 8) -> AlternatingTrainer:
     """Trains the network with a gate behind each of its layers of switch groups.
 
     Args:
         start: what to train.
         reduction: the gate's hidden units are so many times fewer than the neurons.
     """
-    divisor = number("reduction", reduction, 1)
+    divisor = check_setting("reduction", reduction, 1)
     example = start.data.batch("train", torch.arange(2))[0].cpu()
     network = excited(start.network, example, divisor, start.seed)
     trainer = start.trainer(network, start.alone)

@@ -4,24 +4,26 @@ Where a group has no norm there is no such scale. It gets one, which is learned 
 and multiplies them, as a batch norm's scale would.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.joint import JointLearners
-from snnviz.rivals.pruning import Scores, pruned
-from snnviz.rivals.start import Start, number
-from snnviz.structure import Factors
+from snnviz.rivals.joint import joint_step
+from snnviz.rivals.pruning import Scores, train_and_prune
+from snnviz.rivals.start import Start, check_setting
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Learners, Trainer
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 
 def slimming(
     start: Start, strength: float = 1e-4, size: float | None = None, prune_at: float = 0.5
-) -> Trainer:
+) -> AlternatingTrainer:
     """Trains under the penalty, prunes by scale, and trains on without it.
 
     Args:
@@ -30,17 +32,14 @@ def slimming(
         size: share of the parameters that is left; None: as in the reference.
         prune_at: the share of the epochs after which neurons go.
     """
-    weight = number("strength", strength, 0)
-
-    class Slimming(SlimmingLearners):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.strength = weight
-
+    weight = check_setting("strength", strength, 0)
     plan = start.schedule  # scales learn as the weights do
     alike = {"lr": plan.task_lr, "optimizer": plan.task_optimizer, "momentum": plan.task_momentum}
     plan = plan.replace(**{f"switcher_{name}": value for name, value in alike.items()})
-    return pruned(replace(start, schedule=plan), scales, size, prune_at, Slimming)
+    shrinkage = partial(shrink_scales, strength=weight)
+    learners = partial(Learners, gates=make_scales, shrinkage=shrinkage)
+    begun = replace(start, schedule=plan)
+    return train_and_prune(begun, scales, size, prune_at, learners, joint_step)
 
 
 class Scales(nn.Module):
@@ -69,32 +68,29 @@ class Scales(nn.Module):
             for i, name in enumerate(self.groups)
         }
 
+    def sample(self) -> dict[str, Tensor]:
+        """Those of a step: nothing is drawn."""
+        return self.factors()
 
-class SlimmingLearners(JointLearners):
+
+def make_scales(learners: Learners) -> Scales:
+    """A scale for each neuron whose group has no norm."""
+    without = {g.name for g in learners.groups if not any(g.norms)}
+    return Scales({g.name: g.neurons for g in learners.groups}, without)
+
+
+def shrink_scales(learners: Learners, strength: float) -> Callable[[], None]:
     """Adds the penalty's slope to the gradients of all scales."""
 
-    strength = 0.0
-
-    def make_gates(self) -> Scales:
-        without = {g.name for g in self.groups if not any(g.norms)}
-        return Scales({g.name: g.neurons for g in self.groups}, without)
-
-    def gates(self) -> Factors:
-        return self.switcher.factors()
-
-    def _shrink(self) -> None:
-        for scale in _norm_scales(self):
+    def shrink() -> None:
+        for scale in [*_norm_scales(learners), *learners.switcher.parameters()]:
             if scale.grad is not None:
-                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
-        for scale in self.switcher.parameters():
-            if scale.grad is not None:
-                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
+                scale.grad.add_(scale.detach().sign(), alpha=strength)
 
-    def stop_shrinking(self) -> None:
-        self.strength = 0.0
+    return shrink
 
 
-def scales(trainer: Trainer) -> Scores:
+def scales(trainer: AlternatingTrainer) -> Scores:
     """How large the scale of each neuron is; of a neuron with several norms the mean."""
     found = {}
     for group in trainer.switches.groups.values():

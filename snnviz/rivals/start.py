@@ -1,17 +1,21 @@
 """What every method starts from, so that all see the same network, images and order of batches."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from snnviz import checks
 from snnviz.data import ImageData
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Learners, Schedule, Trainer
+from snnviz.training.config import TrainingConfig
+from snnviz.training.learners import Learners
+from snnviz.training.schedule import Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +48,20 @@ class Start:
         network: nn.Module | None = None,
         schedule: Schedule | None = None,
         switcher: SwitcherConfig | None = None,
-        learners: type[Learners] = Learners,
-    ) -> Trainer:
+        learners: Callable[..., Learners] = Learners,
+        task_step: Callable[..., Tensor] | None = None,
+    ) -> AlternatingTrainer:
         """A trainer of all this, but for what is given."""
-        return Trainer(
-            network or self.network,
-            self.data,
-            schedule or self.schedule,
-            switcher or self.switcher,
-            self.seed,
-            self.device,
-            self.precision,
+        config = TrainingConfig(
+            schedule=schedule or self.schedule,
+            switcher=switcher or self.switcher,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
             learners=learners,
+            task_step=task_step,
         )
+        return AlternatingTrainer(network or self.network, self.data, config)
 
     @property
     def alone(self) -> Schedule:
@@ -64,14 +69,10 @@ class Start:
         return self.schedule.replace(switcher_steps=0)
 
 
-def number(name: str, value: Any, least: float, most: float = math.inf) -> float:
-    """A setting that is a number.
+def check_setting(name: str, value: Any, least: float, most: float = math.inf) -> float:
+    """A setting that is a number, as a float.
 
     Raises:
         ValueError: it is none, or out of range.
     """
-    given = isinstance(value, int | float) and not isinstance(value, bool)
-    if not given or not least <= value <= most or math.isinf(value):
-        limit = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
-        raise ValueError(f"settings.{name} must be a number {limit}, got {value!r}.")
-    return float(value)
+    return checks.number(f"settings.{name}", value, least, most)

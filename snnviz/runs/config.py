@@ -23,7 +23,7 @@ from snnviz.runs.fingerprints import (
     tensors_of,
 )
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 FORMAT = 1
 NAME = "config.json"
@@ -87,7 +87,7 @@ class RunConfig:
     learned: str = ""
 
     @classmethod
-    def of(cls, trainer: Trainer, keep_every: int, parent: Parent | None) -> "RunConfig":
+    def of(cls, trainer: AlternatingTrainer, keep_every: int, parent: Parent | None) -> "RunConfig":
         return cls(
             schedule=trainer.schedule,
             switcher=trainer.switcher.config,
@@ -233,11 +233,11 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learned(trainer: Trainer) -> str:
+def _learned(trainer: AlternatingTrainer) -> str:
     """Fingerprint of the switcher that the trainer began with, if that had learned before."""
     if not trainer.learners.began_learned:
         return ""
-    return hash_tensors(*trainer._initial["switcher"].values())
+    return hash_tensors(*trainer.initial["switcher"].values())
 
 
 # Options that earlier versions had, and the values at which they changed nothing.

@@ -1,9 +1,10 @@
 """A trainer as a run folder has it at some epoch. Reads only, also while another process writes."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -14,18 +15,19 @@ from snnviz.history import tables
 from snnviz.runs import checkpoint
 from snnviz.runs.checkpoint import Checkpoint, Lost
 from snnviz.runs.past import Past, at_ends, past
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker
 _TRIES = 5  # checkpoints that are looked at for one that is whole
 
-T = TypeVar("T", bound=Trainer)
+T = TypeVar("T", bound=AlternatingTrainer)
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
     """A trainer as it was, and where that was read."""
 
-    trainer: Any
+    trainer: T
     past: Past
     at: Checkpoint  # what it was read from
     ended: Checkpoint  # the state at its last epoch's end
@@ -52,17 +54,17 @@ def last(found: Past) -> str:
 
 
 def load(
-    make: type[T],
+    make: Callable[..., T],
     folder: Path,
     epoch: int | None,
     network: nn.Module | None,
     data: ImageData | None,
     device: str | torch.device | None,
-) -> Loaded:
+) -> Loaded[T]:
     """The trainer at an epoch's end; None: where the run was saved last.
 
     Args:
-        make: the class of the trainer.
+        make: the class of the trainer; its arguments are those of `snnviz.Trainer`.
     """
     found = _past(folder, epoch)
     config = found.config
@@ -71,12 +73,12 @@ def load(
     trainer = make(
         config.build_network(network, data),
         data,
-        config.schedule,
-        config.switcher,
-        config.seed,
-        device,
-        config.precision,
-        config.exclude,
+        schedule=config.schedule,
+        switcher=config.switcher,
+        seed=config.seed,
+        device=device,
+        precision=config.precision,
+        exclude=config.exclude,
         weighted=config.weighted,
     )
     if trainer.history.groups != found.history.groups:
@@ -157,7 +159,7 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
     return groups[epoch][-1]
 
 
-def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
+def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
     """Loads a checkpoint into a fresh trainer, history and all."""
     history = found.history
     groups = at_ends(found.checkpoints, history)
@@ -172,20 +174,17 @@ def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
     else:
         end = f"the end of epoch {at.epoch}"
         epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
-    trainer.load_state_dict(state)
-    if trainer.position.step > found.pointer.steps:
+    if at.step > found.pointer.steps:
         raise files.Damaged(at.file, "it is ahead of the history")
-    history.truncate(epochs=at.epoch, steps=at.step)
-    if at.file.name != last(found):
-        history._notes = history._notes[: at.events]
-    trainer.history = history
-    trainer._initial, trainer._epoch_end = initial, epoch_end  # type: ignore[assignment]
+    events = None if at.file.name == last(found) else at.events
+    history.truncate(epochs=at.epoch, steps=at.step, events=events)
+    trainer.take_up(state, epoch_end, initial, history)
     kept = [one for one in (start, ended) if one]
     return Loaded(trainer, found, at, ended, kept)
 
 
 def _state(
-    at: Checkpoint | None, trainer: Trainer, folder: Path, what: str, way: str
+    at: Checkpoint | None, trainer: AlternatingTrainer, folder: Path, what: str, way: str
 ) -> Mapping[str, Any]:
     """An earlier state, which training goes on without if it must."""
     try:

@@ -21,7 +21,7 @@ from snnviz.networks import network
 from snnviz.runs.fingerprints import now, surroundings
 from snnviz.structure import Switches, find_switches
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer, TrainingStopped
+from snnviz.training import AlternatingTrainer, Schedule, TrainingStopped
 
 Row = dict[str, Any]  # {column of the results: value}
 
@@ -145,7 +145,9 @@ def failed(cell: Cell, why: str, wall_seconds: float | None = None) -> Row:
 
 def in_words(error: BaseException) -> str:
     """An error in a line; where it was raised, too, if it is none that speaks to the user."""
-    text = " ".join(str(error).split()).partition(" trainer.rollback()")[0][:_MOST_WORDS]
+    # There is no trainer left that could roll back.
+    whole = error.problem if isinstance(error, TrainingStopped) else str(error)
+    text = " ".join(whole.split())[:_MOST_WORDS]
     if isinstance(error, ValueError | OSError | ImportError | TrainingStopped) and text:
         return text
     place = traceback.extract_tb(error.__traceback__)[-1:]
@@ -179,7 +181,7 @@ def _measured(cell: Cell, reference: Row | None) -> Row:
     return {**_outcome(trainer), **_size(trainer.history, whole), **_where(trainer.device)}
 
 
-def _outcome(trainer: Trainer) -> Row:
+def _outcome(trainer: AlternatingTrainer) -> Row:
     history, plan = trainer.history, trainer.schedule
     last = history.last_epoch
     row = {k: last[k] for k in ("test_accuracy", "test_loss", "train_accuracy", "train_loss")}

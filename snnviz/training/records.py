@@ -1,20 +1,31 @@
-"""What steps and evaluations leave behind."""
+"""What training hands out: a record of each step, an evaluation, and why it stopped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from snnviz import distributed
 from snnviz.training.schedule import Phase
 
 
 class TrainingStopped(RuntimeError):
     """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
 
-    `problem` is what happened and what to try, without the way back.
+    Args:
+        problem: what happened and what to try.
+        epoch: `trainer.rollback()` returns to the end of this epoch; 0 is the start.
+        way_back: a sentence that says how to go back; None: with `trainer.rollback()`.
     """
 
-    problem = ""
+    def __init__(self, problem: str, epoch: int, way_back: str | None = None) -> None:
+        if way_back is None:
+            back = f"the end of epoch {epoch}" if epoch else "the start"
+            way_back = f"trainer.rollback() returns to {back}."
+        super().__init__(f"{problem} {way_back}")
+        self.problem, self.epoch = problem, epoch
 
 
 class Evaluation(NamedTuple):
@@ -45,11 +56,20 @@ class StepRecord:
         return float(self.measured[1])
 
 
-@dataclass
-class Running:
-    """Sums over the task steps of the epoch that is under way."""
+def measure_step(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
+    """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
+    accuracy = (scores.detach().argmax(1) == labels).float().mean()
+    return torch.cat([torch.stack([loss.detach(), accuracy]), on])
 
-    loss: float = 0.0
-    accuracy: float = 0.0
-    steps: int = 0
-    seconds: float = 0.0
+
+def count_neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
+    """(groups,): counted on the device, where NaN counts as off."""
+    return torch.stack([(s > 0).sum() for s in factors.values()])
+
+
+def average_over_processes(measured: Tensor, weight: float) -> Tensor:
+    """Loss and accuracy of a whole batch, of which this process saw a share of this weight."""
+    if not distributed.several():
+        return measured
+    measured[:2] *= weight
+    return distributed.total(measured) / distributed.processes()

@@ -14,17 +14,32 @@ import pytest
 import torch
 
 from snnviz import sweep
+from snnviz.data import ImageData
 from snnviz.export import load_compact
 from snnviz.history import History
 from snnviz.runs import Trainer, table
 from snnviz.sweep import Study
 from snnviz.switcher import SwitcherConfig
-from tests.runs.conftest import tiny_data, tiny_net
+from tests.runs.conftest import tiny_net
 
 HERE = Path(__file__).parent
 FIRST = [1.0041457414627075, 0.9293319582939148, 0.9445591568946838]
 FIRST += [1.0562245845794678, 1.0961676836013794, 0.9695705771446228]
 SECOND = [1.0030673742294312, 0.9842585325241089, 1.0195322036743164, 0.993141770362854]
+
+
+def tiny_data() -> ImageData:
+    """The images that the run was trained on."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (112, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(112) % 5
+    return ImageData.from_tensors(
+        (images[:80], labels[:80]),
+        (images[80:], labels[80:]),
+        holdout=16,
+        device="cpu",
+        augment="shift+flip",
+    )
 
 
 @pytest.fixture

@@ -134,8 +134,9 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
         (
             "magnitud",
             {},
-            "method must be one of dense, dense_longer, switched, free, shuffled, random_features, "
-            "slimming, magnitude, random, group_sparse, l0, se, scratch, got 'magnitud'.",
+            "method must be one of 'dense', 'dense_longer', 'switched', 'free', 'shuffled', "
+            "'random_features', 'slimming', 'magnitude', 'random', 'group_sparse', 'l0', 'se', "
+            "'scratch', got 'magnitud'.",
         ),
         (
             "magnitude",
@@ -156,11 +157,19 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
         (
             "slimming",
             {"size": 0.5, "strength": "much"},
-            "settings.strength must be a number of at least 0, got 'much'.",
+            "settings.strength must be a finite number of at least 0, got 'much'.",
         ),
-        ("l0", {"dropout": 1.0}, "settings.dropout must be a number from 0.001 to 0.999, got 1.0."),
-        ("se", {"reduction": 0}, "settings.reduction must be a number of at least 1, got 0."),
-        ("free", {"lr": -1}, "settings.lr must be a number of at least 0, got -1."),
+        (
+            "l0",
+            {"dropout": 1.0},
+            "settings.dropout must be a number from 0.001 to 0.999, got 1.0.",
+        ),
+        (
+            "se",
+            {"reduction": 0},
+            "settings.reduction must be a finite number of at least 1, got 0.",
+        ),
+        ("free", {"lr": -1}, "settings.lr must be a finite number of at least 0, got -1."),
         (
             "random",
             {},

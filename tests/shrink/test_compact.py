@@ -28,9 +28,10 @@ from snnviz.data import ImageData
 from snnviz.export import save_compact
 from snnviz.networks import NETWORKS as NAMED
 from snnviz.networks import network
+from snnviz.runs import Trainer
 from snnviz.shrink import CompactReport, OutputsDiffer, compact
 from snnviz.structure import Size, Switches, find_switches, scaled_parameters
-from snnviz.training import Phase, Schedule, Trainer
+from snnviz.training import Phase, Schedule
 from tests import networks_at_random, reference
 from tests.helpers import message_of
 from tests.networks_at_random import Plan, built, drawn, plans

@@ -135,7 +135,7 @@ def raised(error: Exception) -> Exception:
     [
         (ValueError("seed must\n be 1."), "seed must be 1."),
         (
-            TrainingStopped("The loss became nan. trainer.rollback() returns to the start."),
+            TrainingStopped("The loss became nan.", epoch=0),
             "The loss became nan.",
         ),
         (ZeroDivisionError("by 0"), "ZeroDivisionError: by 0 (test_cell.py, line {line})"),
