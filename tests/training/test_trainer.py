@@ -1045,7 +1045,7 @@ def test_main_training_on_each_device(device: torch.device) -> None:
     """The default recipe learns, turns neurons off, and says what it did."""
     data = tiny_data(n=200)
     plan = Schedule(epochs=6, batch_size=20, switcher_lr=0.01)
-    made = Trainer(small(), data, plan, SwitcherConfig(gain=0.5), device=device)
+    made = Trainer(small(), data, plan, SwitcherConfig(gain=4.0), device=device)
     history = made.run(progress=False)
     assert history.epochs.test_accuracy.iloc[-1] > 0.8
     assert history.epochs.neurons_on.iloc[-1] < 10
