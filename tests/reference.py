@@ -202,7 +202,7 @@ def neuron_weights(network: nn.Module, layers: Layers) -> dict[str, NeuronWeight
                 shifts.append(torch.zeros(n) if layer.bias is None else layer.bias)
         count = len(pairs)
         weights[group] = NeuronWeights(
-            torch.cat(incoming, 1),
+            tuple(incoming),
             sum(scales[1:], scales[0]) / count,
             sum(shifts[1:], shifts[0]) / count,
             outgoing_lengths(network, readers[group], len(scales[0])),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
 
+_PIECE = 2**18  # weights that are squared at a time
 LEAST_LENGTH = 1e-12  # shorter ones count as this: a logarithm and a quotient need one above 0
 
 
@@ -19,26 +20,35 @@ class NeuronWeights:
     """The weights of the n neurons of a group.
 
     Attributes:
-        incoming: weights into each neuron, of all layers that write it.
+        rows: weights into each neuron, of each layer that writes it.
         scale: of the norm behind it, or 1.
         shift: of the norm behind it, or the layer's bias, or 0.
         outgoing: length of all weights by which other layers read it; 1 where none does.
     """
 
-    incoming: Tensor  # (n, fan_in)
+    rows: tuple[Tensor, ...]  # of each layer (n, fan_in)
     scale: Tensor  # (n,)
     shift: Tensor  # (n,)
     outgoing: Tensor  # (n,)
 
     @cached_property
+    def incoming(self) -> Tensor:
+        """(n, fan_in): the weights into each neuron, of all layers that write it."""
+        return self.rows[0] if len(self.rows) == 1 else torch.cat(self.rows, 1)
+
+    @cached_property
     def length(self) -> Tensor:
         """(n,): of the incoming weights, above 0."""
-        return torch.linalg.vector_norm(self.incoming, dim=1).clamp_min(LEAST_LENGTH)
+        # Not of `incoming`: where several layers write the neurons, that is a copy.
+        lengths = [torch.linalg.vector_norm(part, dim=1) for part in self.rows]
+        if len(lengths) > 1:
+            lengths = [torch.linalg.vector_norm(torch.stack(lengths), dim=0)]
+        return lengths[0].clamp_min(LEAST_LENGTH)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "NeuronWeights":
-        """Each of the four tensors through a function."""
-        parts = (self.incoming, self.scale, self.shift, self.outgoing)
-        return NeuronWeights(*map(function, parts))
+        """Each of the tensors through a function."""
+        rest = (self.scale, self.shift, self.outgoing)
+        return NeuronWeights(tuple(map(function, self.rows)), *map(function, rest))
 
 
 def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
@@ -59,9 +69,9 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
         shifts.append(shift)
     outgoing = outgoing_lengths(network, group)
     if len(incoming) == 1:
-        return NeuronWeights(incoming[0], scales[0], shifts[0], outgoing)
+        return NeuronWeights((incoming[0],), scales[0], shifts[0], outgoing)
     scale, shift = torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
-    return NeuronWeights(torch.cat(incoming, 1), scale, shift, outgoing)
+    return NeuronWeights(tuple(incoming), scale, shift, outgoing)
 
 
 def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
@@ -86,13 +96,17 @@ def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
 
 def _squares_by_input(layer: Any) -> Tensor:
     """(inputs,): the sum of the squares of the weights by which a layer reads each input."""
-    # Not `vector_norm`, which takes forty times as long where the dimension that stays is the last
-    # one in memory, as it is in linear layers and in channels_last convolutions.
-    squares, parts = layer.weight.square(), getattr(layer, "groups", 1)
-    if parts == 1:
-        return squares.sum((0, *range(2, squares.ndim)))
-    split = squares.unflatten(0, (parts, -1))  # (parts, outputs of one, inputs of one, ...)
-    return split.sum((1, *range(3, split.ndim))).flatten()
+    # Not `vector_norm`, which takes ten times as long where the dimension that stays is the last
+    # one in memory, as it is in linear layers and in channels_last convolutions. And in pieces, for
+    # new memory for the squares of all weights would take most of the time.
+    weight, parts = layer.weight, getattr(layer, "groups", 1)
+    if parts > 1:
+        split = weight.square().unflatten(0, (parts, -1))  # (parts, outputs of one, inputs, ...)
+        return split.sum((1, *range(3, split.ndim))).flatten()
+    outputs = max(_PIECE * len(weight) // max(weight.numel(), 1), 1)
+    others = (0, *range(2, weight.ndim))
+    sums = [piece.square().sum(others) for piece in weight.split(outputs)]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
 def _by_neuron(

@@ -30,14 +30,7 @@ class SwitcherConfig:
     gain: float = 0.06
     gain_rule: str = "per_neuron"
     reads: str = "descriptors"
-    descriptors: tuple[str, ...] = (
-        "length",
-        "scale",
-        "shift",
-        "outgoing",
-        "mean_cosine",
-        "density",
-    )
+    descriptors: tuple[str, ...] = ("length", "scale", "shift", "outgoing")
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:

@@ -20,6 +20,7 @@ from snnviz.structure import (
     neuron_weights,
     outgoing_lengths,
     scaled_parameters,
+    weights,
 )
 from tests import reference
 from tests.helpers import example
@@ -285,3 +286,11 @@ def test_outgoing_weights_of_a_grouped_convolution() -> None:
     np.testing.assert_allclose(
         outgoing_lengths(network, group).detach(), np.sqrt(wanted), rtol=1e-5
     )
+
+
+def test_outgoing_weights_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 50))
+    group = next(iter(find_switches(network, torch.randn(2, 1, 2, 2)).groups.values()))
+    whole = outgoing_lengths(network, group)
+    monkeypatch.setattr(weights, "_PIECE", 6 * 7)  # of 7 outputs, and a rest of 1
+    torch.testing.assert_close(outgoing_lengths(network, group), whole)

@@ -16,7 +16,7 @@ from snnviz.structure import NeuronWeights, find_switches, neuron_weights
 from snnviz.switcher import DESCRIPTORS, Descriptor, Switcher, SwitcherConfig
 from tests import reference
 from tests.reference import tiny_data
-from tests.switcher.weights import ODD, in_order, parts_of, some_weights
+from tests.switcher.weights import ODD, in_order, made_of, parts_of, some_weights
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 9))
 NAMES = list(DESCRIPTORS)
@@ -32,13 +32,25 @@ def test_against_the_reference(name: str, size: tuple[int, int], seed: int) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_of_neurons_that_several_layers_write(name: str) -> None:
+    """They are as if one layer had all the weights."""
+    one, other = some_weights(6, 4).map(Tensor.double), some_weights(6, 3, 1).map(Tensor.double)
+    both = dataclasses.replace(one, rows=(*one.rows, *other.rows))
+    assert both.incoming.shape == (6, 7)
+    whole = dataclasses.replace(one, rows=(both.incoming,))
+    function = DESCRIPTORS[name].function
+    torch.testing.assert_close(function(both), function(whole), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(function(both), reference.DESCRIPTORS[name](both), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @given(size=SIZES, seed=st.integers(0, 10_000))
 def test_the_order_of_the_inputs_does_not_matter(
     name: str, size: tuple[int, int], seed: int
 ) -> None:
     neurons = some_weights(*size, seed).map(Tensor.double)
     order = torch.randperm(size[1], generator=torch.Generator().manual_seed(seed))
-    mixed = dataclasses.replace(neurons, incoming=neurons.incoming[:, order])
+    mixed = dataclasses.replace(neurons, rows=(neurons.incoming[:, order],))
     function = DESCRIPTORS[name].function
     torch.testing.assert_close(function(mixed), function(neurons), rtol=1e-9, atol=1e-12)
 
@@ -57,7 +69,7 @@ def test_it_permutes_with_the_neurons(name: str, size: tuple[int, int], seed: in
 @pytest.mark.parametrize("neurons", ODD.values(), ids=ODD)
 def test_odd_weights_give_finite_values_and_gradients(name: str, neurons: NeuronWeights) -> None:
     parts = [part.clone().requires_grad_(True) for part in parts_of(neurons)]
-    values = DESCRIPTORS[name].function(NeuronWeights(*parts))
+    values = DESCRIPTORS[name].function(made_of(*parts))
     if values.requires_grad:  # one neuron has no other to be like
         values.sum().backward()
     assert values.isfinite().all()
@@ -70,7 +82,7 @@ def test_gradients_by_finite_differences(name: str) -> None:
     given_parts = tuple(part.clone().requires_grad_(True) for part in parts_of(neurons))
 
     def function(*parts: Tensor) -> Tensor:
-        return DESCRIPTORS[name].function(NeuronWeights(*parts))
+        return DESCRIPTORS[name].function(made_of(*parts))
 
     assert torch.autograd.gradcheck(function, given_parts)
 

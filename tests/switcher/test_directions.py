@@ -13,7 +13,7 @@ from snnviz.networks import vgg_small
 from snnviz.structure import NeuronWeights, find_switches, neuron_weights
 from snnviz.switcher import DirectionReader, SwitcherConfig
 from tests import reference
-from tests.switcher.weights import ODD, in_order, parts_of, some_weights
+from tests.switcher.weights import ODD, in_order, made_of, parts_of, some_weights
 
 
 def awake(fan_in: dict[str, int], seed: int = 0, **config: Any) -> DirectionReader:
@@ -107,7 +107,7 @@ def test_every_factor_is_1_at_the_start_and_can_move(activation: str, rule: str)
 def test_odd_weights_give_finite_factors_and_gradients(weights: NeuronWeights) -> None:
     switcher = awake({"a": 5})
     parts = [part.clone().requires_grad_(True) for part in parts_of(weights)]
-    factors = switcher({"a": NeuronWeights(*parts)})["a"]
+    factors = switcher({"a": made_of(*parts)})["a"]
     (factors * torch.linspace(0, 1, len(factors))).sum().backward()
     assert factors.isfinite().all()
     for tensor in (*parts, *switcher.parameters()):

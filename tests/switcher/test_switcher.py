@@ -19,7 +19,7 @@ from snnviz.structure import NeuronWeights, find_switches, neuron_weights
 from snnviz.switcher import ACTIVATIONS, Switcher, SwitcherConfig
 from tests import reference
 from tests.reference import tiny_data
-from tests.switcher.weights import ODD, equal_weights, in_order, parts_of, some_weights
+from tests.switcher.weights import ODD, equal_weights, in_order, made_of, parts_of, some_weights
 
 
 def awake(config: SwitcherConfig | None = None, seed: int = 0) -> Switcher:
@@ -52,7 +52,7 @@ def test_permuting_neurons_permutes_their_factors_and_inputs_change_nothing(
         order = orders[f"g{i}"] = torch.randperm(n)
         moved = in_order(one, order)
         columns = moved.incoming[:, torch.randperm(fan_in)]
-        mixed[f"g{i}"] = dataclasses.replace(moved, incoming=columns)
+        mixed[f"g{i}"] = dataclasses.replace(moved, rows=(columns,))
     factors, others = switcher(groups), switcher(mixed)
     for group, values in factors.items():
         wanted = values[orders[group]]
@@ -109,7 +109,7 @@ def test_gradients_of_the_weights_that_are_read_by_finite_differences() -> None:
     parts = tuple(
         part.double().clone().requires_grad_(True) for part in parts_of(some_weights(5, 4))
     )
-    assert torch.autograd.gradcheck(lambda *p: switcher({"a": NeuronWeights(*p)})["a"], parts)
+    assert torch.autograd.gradcheck(lambda *p: switcher({"a": made_of(*p)})["a"], parts)
 
 
 def test_gradients_of_the_switcher_by_finite_differences() -> None:
@@ -148,7 +148,7 @@ def test_weights_of_other_precisions_are_read(dtype: torch.dtype) -> None:
 def test_odd_weights_give_finite_factors_and_gradients(neurons: NeuronWeights) -> None:
     switcher = awake()
     parts = [part.clone().requires_grad_(True) for part in parts_of(neurons)]
-    factors = switcher({"a": NeuronWeights(*parts)})["a"]
+    factors = switcher({"a": made_of(*parts)})["a"]
     (factors * torch.linspace(0, 1, len(factors))).sum().backward()
     assert factors.isfinite().all()
     for tensor in (*parts, *switcher.parameters()):
@@ -289,8 +289,8 @@ def test_a_file_that_was_cut_off(file: Path) -> None:
             "install a newer snnviz.",
         ),
         (
-            b'\\"outgoing\\", \\"mean',
-            b'\\"unknowns\\", \\"mean',
+            b'\\"shift\\", \\"outgoing\\"',
+            b'\\"shift\\", \\"unknowns\\"',
             "the file 'FILE' cannot be used: switcher.descriptors must be some of 'length', "
             "'scale', 'shift', 'outgoing', 'mean_cosine', 'greatest_cosine', 'density', "
             "got 'unknowns'. Add your own to snnviz.switcher.DESCRIPTORS.",

@@ -12,7 +12,12 @@ def some_weights(n: int, fan_in: int, seed: int = 0) -> NeuronWeights:
     incoming, scale, shift, outgoing = (
         torch.randn(n, k, generator=generator) for k in (fan_in, 1, 1, 1)
     )
-    return NeuronWeights(incoming, scale[:, 0], shift[:, 0], outgoing[:, 0].abs() + 0.1)
+    return made_of(incoming, scale[:, 0], shift[:, 0], outgoing[:, 0].abs() + 0.1)
+
+
+def made_of(incoming: Tensor, scale: Tensor, shift: Tensor, outgoing: Tensor) -> NeuronWeights:
+    """Of neurons that one layer writes."""
+    return NeuronWeights((incoming,), scale, shift, outgoing)
 
 
 def equal_weights(
@@ -20,7 +25,7 @@ def equal_weights(
 ) -> NeuronWeights:
     """Of n neurons that are alike."""
     rest = (torch.full((n,), float(value)) for value in (scale, shift, outgoing))
-    return NeuronWeights(torch.full((n, fan_in), float(incoming)), *rest)
+    return made_of(torch.full((n, fan_in), float(incoming)), *rest)
 
 
 def in_order(weights: NeuronWeights, order: Tensor) -> NeuronWeights:
