@@ -15,23 +15,23 @@ from snnviz.training.trainer import AlternatingTrainer
 def group_sparse(
     start: Start, strength: float = 5e-4, size: float | None = None, prune_at: float = 0.5
 ) -> AlternatingTrainer:
-    """Torch-Pruning's `GroupNormPruner`: shrinks groups as it trains, prunes, trains on without.
+    """Torch-Pruning's `GroupNormPruner`: trains with the penalty, prunes, and trains without it.
 
     Args:
         start: what to train.
-        strength: of the penalty (`reg`).
-        size: share of the parameters that is left; None: as in the reference.
-        prune_at: the share of the epochs after which neurons go.
+        strength: strength of the penalty (`reg`).
+        size: share of the parameters to keep; None: as in the reference.
+        prune_at: share of the epochs after which neurons are removed.
     """
     weight = check_setting("strength", strength, 0)
     example = start.data.batch("train", torch.arange(2))[0]
     shrinkage = partial(shrink_groups, example=example, strength=weight)
     learners = partial(Learners, shrinkage=shrinkage)
-    return train_and_prune(start, group_norms, size, prune_at, learners)
+    return train_and_prune(start, score_by_l2, size, prune_at, learners)
 
 
 def shrink_groups(learners: Learners, example: Tensor, strength: float) -> Callable[[], None]:
-    """Has Torch-Pruning add the penalty's slope to the gradients of each task step."""
+    """Lets Torch-Pruning add the penalty's gradient in each task step."""
     import torch_pruning as tp
 
     network = learners.network
@@ -56,8 +56,8 @@ def _layers_not_switched(learners: Learners) -> list[nn.Module]:
     ]
 
 
-def group_norms(trainer: AlternatingTrainer) -> Scores:
-    """The L2 norms of all weights of a neuron, those that read it as well."""
+def score_by_l2(trainer: AlternatingTrainer) -> Scores:
+    """The L2 norm of all weights of a neuron, outgoing ones included."""
     import torch_pruning as tp
 
     return score_groups(trainer, tp.importance.MagnitudeImportance(p=2))

@@ -1,7 +1,7 @@
-"""Factors that are learned together with the weights, in the same steps: no phases, no switcher.
+"""Factors that are learned together with the weights in the same steps: no phases, no switcher.
 
-What gates the neurons stands in the switcher's place. Its learning rate is the schedule's
-`switcher_lr`, which decays as the task network's does.
+The module that gates the neurons takes the place of the switcher. Its learning rate is the
+schedule's `switcher_lr`, which decays like that of the task network.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from snnviz.structure import scaled_parameters
 from snnviz.training.learners import Learners
+from snnviz.training.meter import count_neurons_on, measure_step
 from snnviz.training.optimizers import take_step, trainable_parameters
-from snnviz.training.records import count_neurons_on, measure_step
 
 Penalty = Callable[[Learners], Tensor | float]
 
@@ -34,13 +34,13 @@ def joint_step(
     *,
     penalty: Penalty = no_penalty,
 ) -> Tensor:
-    """Updates the task network and its gates. In place of the trainer's `task_step`.
+    """Updates the task network and its gates; replaces the trainer's `task_step`.
 
     Args:
-        learners: their gates have `sample()`, the factors of a step, attached to the gates.
+        learners: `sample()` of their gates gives the factors of a step, with gradients.
         through_switcher: there is no switcher, so this changes nothing.
-        weight: of the loss; always 1, for these methods train in one process.
-        penalty: what is added to the loss.
+        weight: weight of the loss; always 1, because these methods train in one process.
+        penalty: added to the loss.
 
     Returns:
         Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
@@ -61,7 +61,7 @@ def joint_step(
     if gates:
         take_step(learners.switcher_optimizer, lr * _ratio_of_rates(learners))
     learners.task_moved(factors_too=True)
-    with torch.no_grad():  # what a sampled gate turns off for one step is not off
+    with torch.no_grad():  # a gate that is 0 in one sample is not off
         on = count_neurons_on(learners.apply_pins(learners.switcher.factors()))
     return measure_step(loss, scores, labels, on)
 

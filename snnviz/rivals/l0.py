@@ -19,13 +19,13 @@ GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3  # section 4 of the paper
 def l0(
     start: Start, strength: float = 0.1, lr: float = 0.02, dropout: float = 0.2
 ) -> AlternatingTrainer:
-    """Trains weights and gates together; what size comes of it, comes.
+    """Trains weights and gates together; the penalty decides the size.
 
     Args:
         start: what to train.
         strength: lambda times the number of training images: the price of a weight that is on.
-        lr: learning rate of the gates, under Adam.
-        dropout: the share of gates that is off at the start, about.
+        lr: learning rate of the gates, which Adam trains.
+        dropout: approximate share of the gates that are off at the start.
     """
     price = check_setting("strength", strength, 0) / len(start.data.train)
     share = check_setting("dropout", dropout, 0.001, 0.999)
@@ -40,7 +40,7 @@ def l0(
 
 
 class Gates(nn.Module):
-    """log alpha of every neuron's gate."""
+    """One gate for each neuron, whose parameter is log alpha."""
 
     config = SwitcherConfig(reads="nothing")
 
@@ -51,15 +51,15 @@ class Gates(nn.Module):
         self.log_alpha = nn.ParameterList(torch.full((n,), start) for n in neurons.values())
 
     def sample(self) -> dict[str, Tensor]:
-        """Gates drawn for a step (equations 10 and 11)."""
+        """Gates sampled for a step (equations 10 and 11)."""
         return {name: hard_concrete(a, torch.rand_like(a)) for name, a in self._items()}
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         """Gates for evaluation, without noise (equation 13)."""
-        return {name: stretched(a.sigmoid()) for name, a in self._items()}
+        return {name: stretch(a.sigmoid()) for name, a in self._items()}
 
-    def chances(self) -> dict[str, Tensor]:
-        """How likely each gate is to be on (equation 12)."""
+    def probabilities(self) -> dict[str, Tensor]:
+        """The probability that each gate is on (equation 12)."""
         return {name: (a - BETA * math.log(-GAMMA / ZETA)).sigmoid() for name, a in self._items()}
 
     def _items(self) -> list[tuple[str, Tensor]]:
@@ -67,12 +67,12 @@ class Gates(nn.Module):
 
 
 def hard_concrete(log_alpha: Tensor, u: Tensor) -> Tensor:
-    """A gate from uniform noise u (equations 10 and 11): 0, 1, or between."""
+    """A gate from uniform noise u (equations 10 and 11), from 0 to 1."""
     u = u.clamp(1e-6, 1 - 1e-6)
-    return stretched(((u.log() - (1 - u).log() + log_alpha) / BETA).sigmoid())
+    return stretch(((u.log() - (1 - u).log() + log_alpha) / BETA).sigmoid())
 
 
-def stretched(s: Tensor) -> Tensor:
+def stretch(s: Tensor) -> Tensor:
     return (s * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
@@ -82,14 +82,14 @@ def make_gates(learners: Learners, dropout: float) -> Gates:
 
 
 def price_weights(learners: Learners, price: float) -> Tensor | float:
-    """The expected number of weights that are on, at this price for each."""
+    """The price of the expected number of weights that are on."""
     weights = _count_weights(learners)
-    chances = learners.switcher.chances()
-    return price * sum(weights[name] * p.sum() for name, p in chances.items())
+    probabilities = learners.switcher.probabilities()
+    return price * sum(weights[name] * p.sum() for name, p in probabilities.items())
 
 
 def _count_weights(learners: Learners) -> dict[str, int]:
-    """Weights and biases that lead into a neuron of each group."""
+    """Number of incoming weights and biases of a neuron, for each group."""
     found = {}
     for group in learners.groups:
         layers: list[Any] = [learners.network.get_submodule(name) for name in group.writers]

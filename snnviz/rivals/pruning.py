@@ -1,7 +1,7 @@
-"""Pruning by a score: train, turn the lowest neurons off for good, train on with the others.
+"""Pruning by a score: train, switch the lowest neurons off for good, and train the others further.
 
-What is turned off is held off by a pin, so that it is off in the history too. A pin gives the same
-gradients as if the neuron had been taken out; the time of the steps behind it stays.
+A pin holds a neuron off, so that it is off in the history too. The gradients are the same as if the
+neuron had been removed; a step takes as long as before.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,20 +17,20 @@ from snnviz.structure.probe import copied
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import AlternatingTrainer
 
-Scores = dict[str, np.ndarray]  # {group: (neurons,)}, the lowest go first
+Scores = dict[str, np.ndarray]  # {group: (neurons,)}; neurons with the lowest go first
 Score = Callable[[AlternatingTrainer], Scores]
 
 
 def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
-    """By the L1 norm of the weights that lead into and out of a neuron (Torch-Pruning).
+    """Removes the neurons whose incoming and outgoing weights have the smallest L1 norm.
 
-    Norms are divided by their group's mean, so that groups of all fan-ins compare.
+    Torch-Pruning divides each norm by the mean of its group, so that groups are comparable.
     """
     return train_and_prune(start, score_by_l1, size, prune_at)
 
 
 def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
-    """By lot."""
+    """Removes neurons at random."""
 
     def draw_scores(trainer: AlternatingTrainer) -> Scores:
         rng = np.random.default_rng(start.seed)
@@ -47,15 +47,15 @@ def train_and_prune(
     learners: Callable[..., Learners] = Learners,
     task_step: Callable[..., Tensor] | None = None,
 ) -> AlternatingTrainer:
-    """Trains, prunes, trains on: as many examples in all as without pruning.
+    """Trains, prunes, and trains further: in all, as many examples as without pruning.
 
     Args:
         start: what to train.
-        score: says at that moment which neurons go first.
-        size: share of the parameters that is left (0 to 1); None: as many as in the reference.
-        prune_at: the share of the epochs (0 to 1) after which neurons are turned off.
+        score: computes at that moment which neurons go first.
+        size: share of the parameters to keep (0 to 1); None: as in the reference.
+        prune_at: share of the epochs (0 to 1) after which neurons are switched off.
         learners: makes the learners, which stop shrinking at that moment.
-        task_step: in place of the trainer's own.
+        task_step: replaces the trainer's own.
     """
     trainer = start.trainer(schedule=start.alone, learners=learners, task_step=task_step)
     target = target_parameters(start, trainer.switches, size)
@@ -76,25 +76,25 @@ def train_and_prune(
 
 
 def target_parameters(start: Start, switches: Switches, size: float | None) -> int:
-    """How many parameters are to be left.
+    """Number of parameters to keep.
 
     Raises:
-        ValueError: `size` is no share, or there is neither a size nor a reference.
+        ValueError: `size` is not a share, or there is neither a size nor a reference.
     """
     if size is not None:
         return round(check_setting("size", size, 0, 1) * switches.parameters)
     if start.reference is None:
         raise ValueError(
-            "settings.size must say which share of the parameters is to be left (0 to 1), "
-            "where there is no switched run to be as small as."
+            "settings.size is missing. Give the share of the parameters to keep (0 to 1), or the "
+            "switched run whose size to take: reference=..."
         )
     return switches.size(start.reference).parameters
 
 
 def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[int]]:
-    """The neurons of least score that go, so that the size comes nearest to the target.
+    """The neurons with the lowest scores whose removal brings the size nearest to the target.
 
-    One neuron of each group stays, that of the highest score.
+    In each group, the neuron with the highest score stays.
     """
     names = list(scores)
     ranked = [
@@ -110,7 +110,7 @@ def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, li
             left[names[g]][i] = 0
         return left
 
-    least, most = 0, len(ranked)  # the fewest that make it as small as the target
+    least, most = 0, len(ranked)  # the smallest number that reaches the target
     while least < most:
         k = (least + most) // 2
         if switches.size(factors(k)).parameters <= target:
@@ -126,7 +126,7 @@ def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, li
 def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor | None]) -> Scores:
     """Torch-Pruning's importance of every neuron of every switch group.
 
-    It is asked of a copy in which the factors are folded in.
+    It is computed on a copy into whose parameters the factors are folded.
     """
     import torch_pruning as tp
 
@@ -142,7 +142,7 @@ def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor |
         channels = list(range(len(layer.weight)))
         scores = importance(graph.get_pruning_group(layer, prune, idxs=channels))
         if scores is None:
-            raise ValueError(f"Torch-Pruning finds nothing to judge the neurons of {name!r} by.")
+            raise ValueError(f"Torch-Pruning has no score for the neurons of group {name!r}.")
         found[name] = _by_neuron(group, scores.detach().cpu().numpy())
     return found
 
@@ -163,7 +163,7 @@ def score_by_l1(trainer: AlternatingTrainer) -> Scores:
 
 
 def _by_neuron(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
-    """Scores of a layer's channels as those of the group's neurons: sums where several are one."""
+    """Scores of neurons from those of a layer's channels: the sum, where a neuron has several."""
     member = group.written_as[0]
     found = np.zeros(group.neurons)
     np.add.at(found, member.neurons, scores[member.channels])

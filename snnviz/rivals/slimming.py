@@ -1,7 +1,7 @@
 """Network slimming (Liu et al. 2017): an L1 penalty on the norms' scales; the smallest go.
 
-Where a group has no norm there is no such scale. It gets one, which is learned with the weights
-and multiplies them, as a batch norm's scale would.
+A group without a norm gets scales of its own, which are learned together with the weights and
+multiply them like the scale of a batch norm.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ from snnviz.training.trainer import AlternatingTrainer
 def slimming(
     start: Start, strength: float = 1e-4, size: float | None = None, prune_at: float = 0.5
 ) -> AlternatingTrainer:
-    """Trains under the penalty, prunes by scale, and trains on without it.
+    """Trains with the penalty, prunes by scale, and trains further without it.
 
     Args:
         start: what to train.
-        strength: of the penalty; 1e-4 for VGG and 1e-5 for ResNet in the paper.
-        size: share of the parameters that is left; None: as in the reference.
-        prune_at: the share of the epochs after which neurons go.
+        strength: strength of the penalty; in the paper 1e-4 for VGG and 1e-5 for ResNet.
+        size: share of the parameters to keep; None: as in the reference.
+        prune_at: share of the epochs after which neurons are removed.
     """
     weight = check_setting("strength", strength, 0)
     plan = start.schedule  # scales learn as the weights do
@@ -39,11 +39,11 @@ def slimming(
     shrinkage = partial(shrink_scales, strength=weight)
     learners = partial(Learners, gates=make_scales, shrinkage=shrinkage)
     begun = replace(start, schedule=plan)
-    return train_and_prune(begun, scales, size, prune_at, learners, joint_step)
+    return train_and_prune(begun, score_by_scale, size, prune_at, learners, joint_step)
 
 
 class Scales(nn.Module):
-    """One scale for each neuron of a group without norms; groups with norms have theirs."""
+    """One scale for each neuron of a group without norms; the others have those of their norms."""
 
     config = SwitcherConfig(reads="nothing")
 
@@ -62,14 +62,14 @@ class Scales(nn.Module):
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         own = dict(zip(self.names, self.scales, strict=True))
-        # A scale may become negative; as a factor it is what it weighs.
+        # A scale may become negative; a factor may not.
         return {
             name: own[name].abs() if name in own else getattr(self, f"one{i}")
             for i, name in enumerate(self.groups)
         }
 
     def sample(self) -> dict[str, Tensor]:
-        """Those of a step: nothing is drawn."""
+        """The factors of a step: nothing is random."""
         return self.factors()
 
 
@@ -80,7 +80,7 @@ def make_scales(learners: Learners) -> Scales:
 
 
 def shrink_scales(learners: Learners, strength: float) -> Callable[[], None]:
-    """Adds the penalty's slope to the gradients of all scales."""
+    """Adds the penalty's gradient to that of each scale."""
 
     def shrink() -> None:
         for scale in [*_norm_scales(learners), *learners.switcher.parameters()]:
@@ -90,8 +90,8 @@ def shrink_scales(learners: Learners, strength: float) -> Callable[[], None]:
     return shrink
 
 
-def scales(trainer: AlternatingTrainer) -> Scores:
-    """How large the scale of each neuron is; of a neuron with several norms the mean."""
+def score_by_scale(trainer: AlternatingTrainer) -> Scores:
+    """The absolute scale of each neuron; the mean, if it has several norms."""
     found = {}
     for group in trainer.switches.groups.values():
         total, count = np.zeros(group.neurons), np.zeros(group.neurons)

@@ -1,4 +1,4 @@
-"""What every method starts from, so that all see the same network, images and order of batches."""
+"""What every method starts from, so that all have the same network, images and batches."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ from snnviz.training.trainer import AlternatingTrainer
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A task network before its first step, and what it is to be trained on.
+    """A task network before its first step, and everything needed to train it.
 
     Attributes:
         network: trained in place.
         data: training and test images.
-        schedule: that of the switched run; other methods derive theirs from it.
+        schedule: the schedule of the switched run; other methods derive theirs from it.
         switcher: how the switcher is built.
-        seed: of data order, augmentation, dropout and whatever a method draws.
+        seed: seed of data order, augmentation, dropout and everything that a method draws.
         device: "auto" or a torch device.
         precision: "float32", "bfloat16" or "auto".
         reference: {group: factors (neurons,)} at the end of the switched run of the same network,
@@ -51,7 +51,7 @@ class Start:
         learners: Callable[..., Learners] = Learners,
         task_step: Callable[..., Tensor] | None = None,
     ) -> AlternatingTrainer:
-        """A trainer of all this, but for what is given."""
+        """A trainer with these settings; arguments that are given replace them."""
         config = TrainingConfig(
             schedule=schedule or self.schedule,
             switcher=switcher or self.switcher,
@@ -65,14 +65,14 @@ class Start:
 
     @property
     def alone(self) -> Schedule:
-        """The schedule without switcher phases: as many examples for the task network."""
+        """The schedule without switcher phases; the task network sees as many examples."""
         return self.schedule.replace(switcher_steps=0)
 
 
 def check_setting(name: str, value: Any, least: float, most: float = math.inf) -> float:
-    """A setting that is a number, as a float.
+    """A setting that must be a number, as a float.
 
     Raises:
-        ValueError: it is none, or out of range.
+        ValueError: it is not a number, or out of range.
     """
     return checks.number(f"settings.{name}", value, least, most)

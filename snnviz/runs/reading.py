@@ -13,6 +13,7 @@ from snnviz import files
 from snnviz.data import ImageData
 from snnviz.history import tables
 from snnviz.runs import checkpoint
+from snnviz.runs.advice import Call, DamagedLater, NoSuchEpoch
 from snnviz.runs.checkpoint import Checkpoint, Lost
 from snnviz.runs.past import Past, at_ends, past
 from snnviz.training.trainer import AlternatingTrainer
@@ -145,10 +146,11 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
     ended = found.history.n_epochs
     if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch <= ended:
         there = f"0 (the start) to {ended}" if ended else "0 (the start), for none has ended yet"
-        raise ValueError(
+        raise NoSuchEpoch(
             f"epoch must be one that the run in {str(found.folder)!r} has, {there}, got {epoch!r}. "
-            "To train more of them, go on with the run: "
-            f"Trainer.resume({str(found.folder)!r})."
+            "To train more of them, go on with the run: ",
+            Call("resume", found.folder),
+            ".",
         )
     if epoch not in groups:
         kept = ", ".join(map(str, groups)) or "none"
@@ -210,12 +212,7 @@ def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Except
         error = files.Damaged(Path(str(error.filename)), "it is missing")
     if not isinstance(error, files.Damaged) or good is None:
         return error
-    return files.Damaged(
-        error.file,
-        error.why,
-        f"restore it from a copy, or go on from the newest good one before it: "
-        f"Trainer.resume({str(folder)!r}, epoch={good.epoch}), which drops what came later.",
-    )
+    return DamagedLater(error, Call("resume", folder, good.epoch))
 
 
 def _in_words(groups: Mapping[str, int]) -> str:

@@ -16,8 +16,8 @@ from torch.func import functional_call
 from snnviz import distributed
 from snnviz.structure import Factors, NeuronWeights, Switches, neuron_weights, scaled_parameters
 from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
+from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
-from snnviz.training.records import count_neurons_on
 from snnviz.training.schedule import Phase, Schedule
 
 Shrink = Callable[[], None]

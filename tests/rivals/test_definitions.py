@@ -16,9 +16,9 @@ from snnviz.rivals.group_sparse import shrink_groups
 from snnviz.rivals.joint import joint_step
 from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, hard_concrete, make_gates, price_weights
 from snnviz.rivals.pruning import find_lowest, score_by_l1
-from snnviz.rivals.scratch import shaped
-from snnviz.rivals.se import excited
-from snnviz.rivals.slimming import make_scales, scales, shrink_scales
+from snnviz.rivals.scratch import shape_like
+from snnviz.rivals.se import add_excitation
+from snnviz.rivals.slimming import make_scales, score_by_scale, shrink_scales
 from snnviz.rivals.start import Start
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import task_step
@@ -99,7 +99,7 @@ def test_slimming_prunes_by_scale(start: MakeStart) -> None:
         trainer.network.get_submodule("norm1").weight.copy_(  # type: ignore[operator]
             torch.tensor([0.5, -3.0, 0.1])
         )
-    found = scales(trainer)
+    found = score_by_scale(trainer)
     np.testing.assert_allclose(found["conv1"], [0.5, 3.0, 0.1])
     np.testing.assert_allclose(found["fc1"], np.ones(26))
 
@@ -115,7 +115,7 @@ def test_gates_are_on_as_often_as_the_closed_form_says() -> None:
     drawn = hard_concrete(log_alpha, u)
     often = (drawn > 0).double().mean(0)
     chance = 1 / (1 + torch.exp(-(log_alpha - BETA * np.log(-GAMMA / ZETA))))
-    torch.testing.assert_close(gates.chances()["a"].detach(), chance)
+    torch.testing.assert_close(gates.probabilities()["a"].detach(), chance)
     np.testing.assert_allclose(often, chance, atol=0.004)
     assert drawn.min() == 0
     assert drawn.max() == 1
@@ -235,7 +235,7 @@ def test_scratch_has_the_shape_and_other_weights(
     begun = start(name, width=1.0)
     groups = begun.trainer().history.groups
     reference = {group: np.arange(n) % 2 * 2.0 for group, n in groups.items()}
-    small = shaped(begun.network, begun.data, reference, 0)
+    small = shape_like(begun.network, begun.data, reference, 0)
     for group, n in groups.items():
         assert len(small.get_submodule(group).weight) == n // 2  # type: ignore[arg-type]
     for module_name, module in small.named_modules():
@@ -248,9 +248,9 @@ def test_scratch_has_the_shape_and_other_weights(
     assert not torch.allclose(small.get_submodule(next(iter(groups))).weight, kept)  # type: ignore[arg-type]
 
 
-def test_a_network_of_ones_own_is_drawn_anew(data: sv.ImageData) -> None:
+def test_the_users_own_network_is_redrawn(data: sv.ImageData) -> None:
     own = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.ReLU(), nn.Linear(8, 3))
-    small = shaped(own, data, {"1": np.array([1, 0] * 4)}, 0)
+    small = shape_like(own, data, {"1": np.array([1, 0] * 4)}, 0)
     assert small.get_submodule("1").weight.shape == (4, 256)
     assert not torch.allclose(small.get_submodule("1").weight, own[1].weight[::2])  # type: ignore[arg-type,index]
 
@@ -258,7 +258,7 @@ def test_a_network_of_ones_own_is_drawn_anew(data: sv.ImageData) -> None:
 def test_excitation_weighs_what_the_layer_says(data: sv.ImageData) -> None:
     network = sv.network("vgg_small", data, width=0.25)
     images = data.batch("test", torch.arange(4))[0]
-    gated = excited(network, images, 4, seed=0)
+    gated = add_excitation(network, images, 4, seed=0)
     names = [name for name, _ in gated.named_children()]
     assert names == [name for name, _ in network.named_children()]
     gate: Any = gated.get_submodule("norm1")
