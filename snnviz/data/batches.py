@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from snnviz.checks import whole
+from snnviz.devices import standard_settings
 
 
 class BatchOrder:
@@ -31,14 +32,14 @@ class BatchOrder:
     def batches_per_epoch(self) -> int:
         return self.n // self.batch_size
 
+    @standard_settings()  # without inference mode, in which rows could not be used for training
     def next(self) -> tuple[Tensor, torch.Generator]:
         """The rows (b,) of the next batch, int64 on the CPU, and a generator for augmenting it."""
         epoch, k = divmod(self.drawn, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(
-                self.n, generator=_make_generator(self.seed, 0, epoch)
-            )  # (n,)
+            shuffling = _make_generator(self.seed, 0, epoch)
+            self._order = torch.randperm(self.n, generator=shuffling, device="cpu")  # (n,)
         rows = self._order[k * self.batch_size : (k + 1) * self.batch_size]
         generator = _make_generator(self.seed, 1, self.drawn)
         self.drawn += 1
@@ -52,10 +53,10 @@ class BatchOrder:
         for key in ("seed", "drawn"):
             whole(key, state.get(key), 0)
         self.seed, self.drawn = state["seed"], state["drawn"]
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
 
 
 def _make_generator(seed: int, use: int, number: int) -> torch.Generator:
     """A CPU generator for each number, hashed so that similar seeds give unrelated ones."""
     state = np.random.SeedSequence((seed, use, number)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator("cpu").manual_seed(int(state[0]))

@@ -101,7 +101,7 @@ def _number_classes(train: Tensor, test: Tensor) -> tuple[str, ...]:
         warnings.warn(
             f"The train labels {what}, so the network gets {count} outputs for {len(seen)} classes "
             f"with images. {advice}; or name all classes with classes=(…).",
-            stacklevel=4,
+            stacklevel=5,  # the caller of ImageData.from_tensors
         )
     return tuple(str(i) for i in range(count))
 

@@ -194,7 +194,7 @@ def _tell_left_out(folder: Path, *splits: ImageFolder) -> None:
 
 
 def _note(text: str) -> None:
-    warnings.warn(text, stacklevel=5)  # the caller of ImageData.from_folder
+    warnings.warn(text, stacklevel=6)  # the caller of ImageData.from_folder
 
 
 def _list_by_name(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from snnviz.data import checks, pixels
 from snnviz.data.classes import choose_class_names
 from snnviz.data.datasets import find_class_names, stack_items
 from snnviz.data.folders import read_folder
-from snnviz.devices import pick_device
+from snnviz.devices import pick_device, standard_settings
 from snnviz.files import home_path
 
 SPLITS = ("train", "test", "holdout")
@@ -93,6 +93,7 @@ class ImageData:
         kind = f"{_shape(self.train.images)}, {self.n_classes} classes, on {self.device}"
         return f"ImageData({self.name!r}: {counts} {kind})"
 
+    @standard_settings()
     def batch(
         self,
         split: SplitName,
@@ -121,6 +122,7 @@ class ImageData:
             images = pixels.augment_images(images, draws.to(self.device, non_blocking=True))
         return self.normalise(images), rows.labels.index_select(0, index)
 
+    @standard_settings()
     def normalise(self, images: Tensor) -> Tensor:
         """Normalises raw images (b, c, h, w), of this data's dtype and device, as `batch` does."""
         if images.dtype != self.train.images.dtype:
@@ -131,6 +133,7 @@ class ImageData:
         floats = images.float().div_(255) if images.dtype == torch.uint8 else images
         return floats.sub(self.mean).div_(self.std)
 
+    @standard_settings()
     def to(self, device: str | torch.device) -> ImageData:
         """The same data on another device; `meta` gives shapes without data."""
         device = pick_device(device)
@@ -155,6 +158,7 @@ class ImageData:
         return rows
 
     @classmethod
+    @standard_settings()
     def from_tensors(
         cls,
         train: tuple[Any, Any],
@@ -185,9 +189,8 @@ class ImageData:
         size = checks.count_holdout(holdout, len(labels))
         held = None
         if size:
-            order = torch.randperm(
-                len(labels), generator=torch.Generator().manual_seed(HOLDOUT_SEED)
-            )
+            generator = torch.Generator("cpu").manual_seed(HOLDOUT_SEED)
+            order = torch.randperm(len(labels), generator=generator, device="cpu")
             out, kept = order[:size].sort().values, order[size:].sort().values
             held = Split(images[out], labels[out])
             images, labels = images[kept], labels[kept]
@@ -196,6 +199,7 @@ class ImageData:
         return cls(name, *splits, names, mean, std, augment).to(device)
 
     @classmethod
+    @standard_settings()
     def from_dataset(
         cls,
         train: Any,
@@ -227,6 +231,7 @@ class ImageData:
         )
 
     @classmethod
+    @standard_settings()
     def from_folder(
         cls,
         folder: str | os.PathLike[str],
