@@ -62,7 +62,7 @@ def choose_class_names(
     """
     if classes is None:
         return _number_classes(train, test)
-    names = _order_by_number(classes) if isinstance(classes, Mapping) else _list_names(classes)
+    names = order_names(classes) if isinstance(classes, Mapping) else _list_names(classes)
     for split, labels in (("train", train), ("test", test)):
         if labels.max() >= len(names):
             raise ValueError(
@@ -119,7 +119,7 @@ def _list_names(classes: Any) -> tuple[str, ...]:
     return _check_different(normalise_name(str(name)) for name in names)
 
 
-def _order_by_number(classes: Mapping[Any, Any]) -> tuple[str, ...]:
+def order_names(classes: Mapping[Any, Any]) -> tuple[str, ...]:
     """The names of {number: name} or {name: number}, such as a dataset's `class_to_idx`."""
     named = dict(classes)
     if named and all(isinstance(key, str) for key in named):

@@ -6,11 +6,13 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from snnviz.data.arrays import dtype_name
+from snnviz.data.classes import normalise_name, order_names
 from snnviz.data.pictures import convert_picture, to_pixels
 
 
@@ -33,7 +35,7 @@ def stack_items(argument: str, dataset: Any, advice: str) -> tuple[Tensor, Tenso
     return images, labels
 
 
-def find_class_names(train: Any, test: Any) -> Any:
+def find_class_names(train: Any, test: Any) -> list[str] | None:
     """The class names that the datasets have, or None.
 
     Raises:
@@ -49,17 +51,28 @@ def find_class_names(train: Any, test: Any) -> Any:
     return named
 
 
-def _list_classes(dataset: Any) -> Any:
+def _list_classes(dataset: Any) -> list[str] | None:
+    """The dataset's names in their order; None if it has none, or has no order of them."""
     classes = getattr(dataset, "classes", None)
-    if isinstance(classes, list | tuple):  # ImageNet has several words for one class
-        words = [", ".join(c) if isinstance(c, list | tuple) else c for c in classes]
-        return words or None
-    return classes
+    if isinstance(classes, Mapping):
+        return list(order_names(classes))
+    if isinstance(classes, np.ndarray):
+        classes = classes.tolist()
+    if not isinstance(classes, list | tuple) or not classes:
+        return None
+    # ImageNet has several words for one class.
+    words = [", ".join(c) if isinstance(c, list | tuple) else str(c) for c in classes]
+    return list(map(normalise_name, words))
 
 
 def _count_items(argument: str, dataset: Any) -> int:
     advice = "Pass a map-style dataset: len(dataset) and dataset[i] -> (image, label)."
     kind = type(dataset).__name__
+    if isinstance(dataset, type):
+        name = dataset.__name__
+        raise ValueError(
+            f"{argument} must be a dataset, got the class {name}. Make a dataset of it: {name}(…)."
+        )
     if isinstance(dataset, DataLoader):
         raise ValueError(
             f"{argument} must be a dataset, got a {kind}. Pass the dataset in it: loader.dataset."

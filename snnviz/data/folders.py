@@ -48,8 +48,9 @@ def read_folder(
             f"{test.classes} in {folder}. Add or rename the folders that only one of them has."
         )
     advice = "Pass size= to resize all images, and save all of them as grey or all as RGB."
-    with warnings.catch_warnings():  # large images are read, up to the size that Pillow refuses
+    with warnings.catch_warnings():  # an image is read if it can be, with no word about its size
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", "Corrupt EXIF", UserWarning)
         splits = stack_items("train", train, advice), stack_items("test", test, advice)
     _tell_left_out(folder, train, test)
     return *splits, train.classes
@@ -130,10 +131,11 @@ class ImageFolder:
 
     def _open(self, path: Path) -> Any:
         """The first frame of a file, turned as viewers show it."""
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
         try:
-            with Image.open(path) as image:
+            # Given a path, Pillow 13 maps the file into memory and garbles turned TIFF files.
+            with path.open("rb") as file, Image.open(file) as image:
                 if getattr(image, "is_animated", False) and image.format not in _ONE_PICTURE:
                     self._leave_out(FRAMES, path)
                 image.load()
@@ -145,6 +147,11 @@ class ImageFolder:
                 f"{path} must not be larger than Pillow reads for safety, got: {one_line(error)}. "
                 "Save a smaller copy of the image; if you trust the file, you can also set "
                 "PIL.Image.MAX_IMAGE_PIXELS = None first."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise ValueError(
+                f"{path} must be a complete image, got a file that Pillow does not recognise. "
+                "Replace or remove the file."
             ) from error
         except Exception as error:  # damaged files make Pillow raise errors of many types
             raise ValueError(
