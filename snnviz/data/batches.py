@@ -32,18 +32,20 @@ class BatchOrder:
     def batches_per_epoch(self) -> int:
         return self.n // self.batch_size
 
-    @standard_settings()  # without inference mode, in which rows could not be used for training
     def next(self) -> tuple[Tensor, torch.Generator]:
         """The rows (b,) of the next batch, int64 on the CPU, and a generator for augmenting it."""
         epoch, k = divmod(self.drawn, self.batches_per_epoch)
         if epoch != self._epoch:
-            self._epoch = epoch
-            shuffling = _make_generator(self.seed, 0, epoch)
-            self._order = torch.randperm(self.n, generator=shuffling, device="cpu")  # (n,)
+            self._epoch, self._order = epoch, self._draw_order(epoch)
         rows = self._order[k * self.batch_size : (k + 1) * self.batch_size]
         generator = _make_generator(self.seed, 1, self.drawn)
         self.drawn += 1
         return rows, generator
+
+    @standard_settings()  # an order drawn in inference mode could not be used in training
+    def _draw_order(self, epoch: int) -> Tensor:
+        generator = _make_generator(self.seed, 0, epoch)
+        return torch.randperm(self.n, generator=generator, device="cpu")  # (n,)
 
     def state_dict(self) -> dict[str, int]:
         return {"seed": self.seed, "drawn": self.drawn}

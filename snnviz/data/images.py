@@ -109,10 +109,13 @@ class ImageData:
         Never waits for the device. Raises ValueError for a split that does not exist.
         """
         rows = self.get_split(split)
-        if index.ndim != 1 or index.dtype != torch.int64:
+        if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype != torch.int64:
+            got = type(index).__name__
+            if isinstance(index, Tensor):
+                got = f"{index.dtype} of the shape {tuple(index.shape)}"
             raise ValueError(
-                f"index must be an int64 tensor of the shape (b,), got {index.dtype} of the shape "
-                f"{tuple(index.shape)}. Use torch.arange(b), or the rows from BatchOrder.next()."
+                f"index must be an int64 tensor of the shape (b,), got {got}. "
+                "Use torch.arange(b), or the rows from BatchOrder.next()."
             )
         # Index and draws are small, so that copying them to the device needs no wait.
         drawn, index = len(index), index[part].to(self.device, non_blocking=True)
@@ -122,7 +125,6 @@ class ImageData:
             images = pixels.augment_images(images, draws.to(self.device, non_blocking=True))
         return self.normalise(images), rows.labels.index_select(0, index)
 
-    @standard_settings()
     def normalise(self, images: Tensor) -> Tensor:
         """Normalises raw images (b, c, h, w), of this data's dtype and device, as `batch` does."""
         if images.dtype != self.train.images.dtype:

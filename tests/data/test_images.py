@@ -195,6 +195,11 @@ BAD = {
         "index must be an int64 tensor of the shape (b,), got torch.bool of the shape (40,). "
         "Use torch.arange(b), or the rows from BatchOrder.next().",
     ),
+    "index of Python": (
+        lambda: small().batch("train", [0, 1]),  # pyright: ignore
+        "index must be an int64 tensor of the shape (b,), got list. "
+        "Use torch.arange(b), or the rows from BatchOrder.next().",
+    ),
     "normalise": (
         lambda: small().normalise(torch.zeros(1, 3, 5, 6)),
         "images must be torch.uint8 like the data, got torch.float32. "
