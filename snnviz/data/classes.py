@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from snnviz.data.arrays import dtype_name, to_tensor
+from snnviz.data.notes import tell
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 INTEGERS += (torch.uint16, torch.uint32, torch.uint64)
@@ -98,10 +98,10 @@ def _number_classes(train: Tensor, test: Tensor) -> tuple[str, ...]:
         start = int(seen[0])
         what = f"start at {start}" if start == unused else f"skip {unused} of the numbers"
         advice = f"Subtract {start} from all labels" if start == unused else RENUMBER.rstrip(".")
-        warnings.warn(
-            f"The train labels {what}, so the network gets {count} outputs for {len(seen)} classes "
-            f"with images. {advice}; or name all classes with classes=(…).",
-            stacklevel=5,  # the caller of ImageData.from_tensors
+        many = "1 class" if len(seen) == 1 else f"{len(seen)} classes"
+        tell(
+            f"The train labels {what}, so the network gets {count} outputs for {many} with images. "
+            f"{advice}; or name all classes with classes=(…)."
         )
     return tuple(str(i) for i in range(count))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,19 @@ from snnviz.data.classes import normalise_name, order_names
 from snnviz.data.pictures import convert_picture, to_pixels
 
 
-def stack_items(argument: str, dataset: Any, advice: str) -> tuple[Tensor, Tensor]:
-    """All images (n, c, h, w) and labels (n,) of a dataset: len(dataset), dataset[i] -> pair."""
+def stack_items(
+    argument: str, dataset: Any, advice: str, where: Callable[[int], str] | None = None
+) -> tuple[Tensor, Tensor]:
+    """All images (n, c, h, w) and labels (n,) of a dataset: len(dataset), dataset[i] -> pair.
+
+    Args:
+        argument: what errors call the dataset.
+        dataset: the dataset.
+        advice: what errors say if images differ in size or kind.
+        where: what errors call the item i; by default argument[i].
+    """
     n = _count_items(argument, dataset)
-    where = getattr(dataset, "where", lambda i: f"{argument}[{i}]")
+    where = where or (lambda i: f"{argument}[{i}]")
     labels = torch.empty(n, dtype=torch.int64, device="cpu")
     images = torch.empty(0, device="cpu")
     for i in range(n):
@@ -99,9 +108,11 @@ def _count_items(argument: str, dataset: Any) -> int:
 
 def _read_item(where: str, item: Any) -> tuple[Tensor, int]:
     if not isinstance(item, tuple | list) or len(item) != 2:
+        advice = "Wrap the dataset so that it gives an image and a class number."
+        if isinstance(item, Tensor | np.ndarray):
+            advice = "For tensors or arrays of all images and labels use ImageData.from_tensors."
         raise ValueError(
-            f"{where} must be a pair (image, label), got {type(item).__name__}. "
-            "Wrap the dataset so that it gives an image and a class number."
+            f"{where} must be a pair (image, label), got {type(item).__name__}. {advice}"
         )
     image, label = item
     if not isinstance(image, Tensor):

@@ -102,6 +102,13 @@ def test_datasets_that_number_their_classes_differently_are_refused() -> None:
     assert ImageData.from_dataset(*forms, device="cpu").classes == ("\u00e1",)
 
 
+def test_a_note_points_to_the_call() -> None:
+    one = [(picture("L"), 1)]
+    with pytest.warns(UserWarning, match="network gets 2 outputs for 1 class with") as caught:
+        ImageData.from_dataset(one, one, device="cpu")
+    assert caught[0].filename == __file__
+
+
 BAD_DATASETS = {
     "empty": (
         [],
@@ -147,6 +154,16 @@ BAD_DATASETS = {
         [picture("L")],
         "train[0] must be a pair (image, label), got Image. "
         "Wrap the dataset so that it gives an image and a class number.",
+    ),
+    "tensor of all images": (
+        torch.zeros(4, 1, 5, 6),
+        "train[0] must be a pair (image, label), got Tensor. For tensors or arrays of all images "
+        "and labels use ImageData.from_tensors.",
+    ),
+    "images and labels": (
+        (torch.zeros(4, 1, 5, 6), torch.zeros(4)),
+        "train[0] must be a pair (image, label), got Tensor. For tensors or arrays of all images "
+        "and labels use ImageData.from_tensors.",
     ),
     "two sizes": (
         pairs(picture("L"), picture("L", (7, 5))),
@@ -195,6 +212,6 @@ BAD_DATASETS = {
 def test_bad_datasets(dataset: Any, words: str) -> None:
     good = pairs(picture("L"))
     assert message_of(lambda: ImageData.from_dataset(dataset, good, device="cpu")) == words
-    if dataset and isinstance(dataset, list):
+    if isinstance(dataset, list) and dataset:
         said = message_of(lambda: ImageData.from_dataset(good, dataset, device="cpu"))
         assert said == words.replace("train[", "test[")
