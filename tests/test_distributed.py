@@ -164,7 +164,7 @@ def test_statistics_of_norms_are_means_over_processes(both: Any) -> None:
     """After one step, so that both have seen what one process sees: half of the batch each."""
     made = together.batch_norm()
     size, made_of = made.schedule.batch_size, made.network
-    index, generator = made._task_order.next()
+    index, generator = made.batches.task_order.next()
     images, _ = made.data.batch("train", index, generator)
     with torch.no_grad():
         channels = made_of.get_submodule("0")(images).movedim(1, 0).split(size // 2, 1)

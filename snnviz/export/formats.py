@@ -17,14 +17,15 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None = None) -> float:
-    """Writes a network for other programs, and proves it by running the file.
+    """Writes a network for other programs, and checks the file by running it.
 
-    The path's ending says how: `.pt2` for `torch.export.load`, `.onnx` for ONNX (which needs the
-    extra `onnx`). What is written computes as in evaluation, on the CPU, for any number of images.
+    The suffix of the path chooses the format: `.pt2` for `torch.export.load`, `.onnx` for ONNX
+    (which needs the extra `onnx`). The file computes as in evaluation mode, on the CPU, for any
+    number of images.
 
     Args:
         network: from images to class scores; left as it is.
-        path: the file; one that is there already is replaced once the new one has been proved.
+        path: the file; an existing file is replaced after the new one has been checked.
         example: normalised images (n, channels, height, width).
 
     Returns:
@@ -32,8 +33,8 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
         largest output: for the example, and for one image.
 
     Raises:
-        ValueError: a wrong ending, no example, a network that cannot be exported, or a file that
-            gives other outputs than the network.
+        ValueError: a wrong suffix, no example, a network that cannot be exported, or a file whose
+            outputs differ from the network's.
         ImportError: the extra `onnx` is not installed.
     """
     path = Path(path)
@@ -59,10 +60,10 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
         file = Path(beside) / path.name
         try:
-            # With one image only, the number of images would be fixed at 1.
+            # With a single image, the exporter would fix the number of images at 1.
             write(network, example if len(example) > 1 else torch.cat([example, example]), file)
             outputs = [run(file, example), run(file, example[:1])]
-        except Exception as error:  # the exporters raise dozens of kinds
+        except Exception as error:  # the exporters raise many classes of errors
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(
                 f"network cannot be exported to {path.name} ({why}). save_compact(network, path) "
@@ -85,8 +86,8 @@ def _scores(network: nn.Module, images: Tensor) -> Tensor:
         return network(images)
     except Exception as error:
         raise ValueError(
-            f"network does not run on example, of shape {tuple(images.shape)} ({error}). "
-            "Give normalised images as the network takes them."
+            f"network does not run on an example of shape {tuple(images.shape)} ({error}). "
+            "Give normalised images of the shape that the network takes."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Whether the smaller network gives the same outputs, and where it does not."""
+"""Checks that the smaller network has the same outputs, and finds where it does not."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.shrink.narrow import staying
+from snnviz.shrink.narrow import find_kept
 from snnviz.structure import Switches
 
 
 class OutputsDiffer(RuntimeError):
-    """The smaller network would not give what the larger one gives."""
+    """The smaller network would not have the same outputs as the larger one."""
 
 
 @torch.no_grad()
@@ -51,9 +51,9 @@ def _first_difference(
 ) -> str:
     """The first layer whose remaining channels differ."""
     before, after = _outputs(folded, example), _outputs(small, example)
-    rows, _ = staying(switches, off)
+    rows, _ = find_kept(switches, off)
     for name, expected in before.items():
-        came = after.get(name)  # None: taken out
+        came = after.get(name)  # None: removed
         dim = -1 if isinstance(folded.get_submodule(name), nn.Linear) else 1
         if name in rows:
             stay = torch.from_numpy(np.flatnonzero(rows[name]))

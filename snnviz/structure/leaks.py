@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from snnviz.structure.costs import with_costs
+from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.probe import NORMS
 from snnviz.structure.scaling import scaled_parameters
 
 
-def without_leaks(
+def drop_leaking(
     probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
 ) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
     """The groups whose off neurons reach no reader, and why the others are left out."""
     leaks = _leaks(probe, example, groups, positions)
     # Where some reader takes the neurons as they are and another takes them through a norm, the
     # factor has to act in the writers as well.
-    groups = {k: _scaled_twice(g) if k in leaks else g for k, g in groups.items()}
+    groups = {k: _scale_in_writers_too(g) if k in leaks else g for k, g in groups.items()}
     leaks = _leaks(probe, example, groups, positions) if leaks else {}
     reasons = {
         writer: f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
@@ -33,7 +33,7 @@ def without_leaks(
     return {name: group for name, group in groups.items() if name not in leaks}, reasons
 
 
-def _scaled_twice(group: SwitchGroup) -> SwitchGroup:
+def _scale_in_writers_too(group: SwitchGroup) -> SwitchGroup:
     present = set(group.scaled)
     norm_of = dict(zip(group.writers, group.norms, strict=True))
     carried = {m.layer: m for m in group.carried_as}
@@ -47,7 +47,7 @@ def _scaled_twice(group: SwitchGroup) -> SwitchGroup:
 
 
 @contextmanager
-def drawn_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
+def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     """Fresh norms and zero biases would hide a leak, and ReLU those of one sign."""
     generator = torch.Generator().manual_seed(0)
 
@@ -96,11 +96,11 @@ def _leaks(
         for group in groups.values()
         for member in group.read_as
     ]
-    switches = with_costs(probe, groups, {}, positions)
+    switches = add_costs(probe, groups, {}, positions)
     switches = switches.to(example.device)
     try:
         for sign in (1, -1):
-            with drawn_at_random(probe, sign):
+            with draw_at_random(probe, sign):
                 parameters = scaled_parameters(probe, switches, factors)
                 functional_call(probe, parameters, (example,))
     finally:

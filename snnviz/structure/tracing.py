@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.costs import with_costs
-from snnviz.structure.grouping import shared_parameters, switch_group, writers_among
+from snnviz.structure.costs import add_costs
+from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
-from snnviz.structure.leaks import without_leaks
-from snnviz.structure.moves import with_moves
-from snnviz.structure.probe import WRITERS, check_arguments, copied, positions_used, running
+from snnviz.structure.leaks import drop_leaking
+from snnviz.structure.moves import choose_moves
+from snnviz.structure.probe import WRITERS, check_arguments, copied, count_positions, running
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,14 +55,14 @@ def find_switches(
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_flow(probe, example)
-    traced, graph = _traced(probe, example)
+    traced, graph = _trace(probe, example)
     names = {module: name for name, module in probe.named_modules()}
     order = {name: i for i, name in enumerate(names.values())}
     shared = shared_parameters(probe)
     left_alone: dict[str, str] = {}
     groups: dict[str, SwitchGroup] = {}
     for items in traced:
-        found = switch_group(items, graph, names, shared, order, groups)
+        found = build_switch_group(items, graph, names, shared, order, groups)
         if isinstance(found, str):
             left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
         elif _matches(found, exclude):
@@ -72,7 +72,7 @@ def find_switches(
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    groups, leaking = without_leaks(probe, example, groups, positions)
+    groups, leaking = drop_leaking(probe, example, groups, positions)
     left_alone |= leaking
     left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
     if not groups:
@@ -82,8 +82,8 @@ def find_switches(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = with_moves(probe, example, groups, positions, shared)
-    return with_costs(probe, groups, left_alone, positions)
+    groups = choose_moves(probe, example, groups, positions, shared)
+    return add_costs(probe, groups, left_alone, positions)
 
 
 def describe(
@@ -138,7 +138,7 @@ def _weighted_only(group: SwitchGroup) -> str:
 
 def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
     """Runs the copy once; how many places of an image each layer's weights are used at."""
-    with running(probe, example), positions_used(probe) as positions, torch.no_grad():
+    with running(probe, example), count_positions(probe) as positions, torch.no_grad():
         scores = probe(example)
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(example):
         came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
@@ -169,7 +169,7 @@ def _check_flow(probe: nn.Module, example: Tensor) -> None:
         return  # something that such tensors cannot do; the trace itself will tell
 
 
-def _traced(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
+def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
     """The groups as they were traced, and the graph."""
     from snnviz.structure.graph import (
         Graph,

@@ -1,4 +1,4 @@
-"""What the switcher reads of a network: the weights of each group's neurons."""
+"""The weights of each group's neurons, which the switcher reads."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from snnviz.structure.groups import Member, SwitchGroup
 
 
 class NeuronWeights(NamedTuple):
-    """What the switcher reads of a group."""
+    """The weights of a group's neurons, which the switcher reads."""
 
     incoming: Tensor  # (neurons, fan_in): weights into each neuron, of all writers
     scale: Tensor  # (neurons,): the norm's scale, or 1
@@ -24,7 +24,7 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
     for member, norm in zip(group.written_as, group.norms, strict=True):
         layer: Any = network.get_submodule(member.layer)
         last: Any = network.get_submodule(norm) if norm else layer
-        # In this order the weights of a channels_last convolution need not be copied.
+        # This order of dimensions needs no copy of the weights of a channels_last convolution.
         rows = layer.weight.movedim(1, -1).flatten(1)  # (channels, fan_in)
         ones = rows.new_ones(len(rows))
         scale = last.weight if norm else ones  # (channels,)
@@ -42,13 +42,13 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
 
 
 def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
-    """(neurons,): length of all weights by which other layers read each neuron, attached."""
+    """(neurons,): the norm of all weights that read each neuron, attached to the parameters."""
     squares: list[Tensor] = []
     for member in group.read_as:
         layer: Any = network.get_submodule(member.layer)
         weight = layer.weight
         if weight.ndim < 2:
-            continue  # a norm that reads: its scale is no connection
+            continue  # a norm reads it: its scale is not a connection
         parts = getattr(layer, "groups", 1)
         split = weight.reshape(parts, -1, *weight.shape[1:]).movedim(2, 1)  # (parts, in, out, …)
         channels = split.flatten(2).square().sum(2).flatten()  # (inputs,)
@@ -57,14 +57,14 @@ def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
         squares.append(chosen.new_zeros(group.neurons).index_add(0, index, chosen))
     if not squares:
         return next(network.parameters()).new_ones(group.neurons)
-    # A root's slope at 0 is infinite.
+    # The gradient of a square root at 0 is infinite.
     return torch.stack(squares).sum(0).clamp_min(1e-30).sqrt()
 
 
 def _by_neuron(
     member: Member, neurons: int, rows: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sorts channels by neuron: those of one neuron stand side by side, 0 where there is none."""
+    """Sorts channels by neuron: one row holds all channels of a neuron, padded with 0."""
     index = torch.from_numpy(_channels_by_neuron(member, neurons, len(rows))).to(rows.device)
     parts = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[index].flatten(1)
     padded = torch.cat([torch.stack([scale, shift], 1), rows.new_zeros(1, 2)])[index].mean(1)
@@ -73,7 +73,7 @@ def _by_neuron(
 
 @lru_cache(maxsize=1024)
 def _channels_by_neuron(member: Member, neurons: int, channels: int) -> np.ndarray:
-    """(neurons, most channels of one): its channels, and `channels` where it has fewer."""
+    """(neurons, most channels of a neuron): its channels, padded with the number `channels`."""
     most = int(np.bincount(member.neurons, minlength=neurons).max())
     place = np.full((neurons, most), channels)
     filled = np.zeros(neurons, dtype=int)

@@ -29,7 +29,7 @@ Sequential = nn.Sequential
 
 
 def random_factors(switches: Switches, seed: int = 0, off: float = 0.3) -> dict[str, Tensor]:
-    """Float64 factors, some of them exactly 0, none of a group wholly 0."""
+    """Float64 factors, some of them exactly 0, none of a group entirely 0."""
     rng = np.random.default_rng(seed)
     factors = {}
     for name, group in switches.groups.items():
