@@ -326,7 +326,7 @@ def test_each_process_has_a_gpu_of_its_own(
     one_of_three(1)
     assert (distributed.own_gpu(), chosen) == ("cuda:1", [1])
     one_of_three(2)
-    with pytest.raises(ValueError, match="torchrun started") as caught:
+    with pytest.raises(ValueError, match="torchrun must start") as caught:
         pick_device("cuda")
     assert str(caught.value) == (
         "torchrun must start at most one process per GPU, got 3 processes for 2 GPUs. Use "
