@@ -33,7 +33,7 @@ def test_a_network_that_differs_is_never_handed_out(
     # It is wrong in both; but the next layer no longer gets 0 from the neurons that are off.
     assert end == "0.0001 is allowed. The difference begins at layer 10."
     said = message_of(lambda: compact(own, own_factors(), OWN_IMAGES), OutputsDiffer)
-    assert said.endswith(" The difference begins at the network's end.")
+    assert said.endswith(" The difference begins at the end of the network.")
 
 
 @pytest.mark.parametrize(("layer", "neuron"), [("0", 2), ("4", 1), ("7", 5)])
