@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _BY_VALUE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
-class _Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):
     """Notices operations whose result, or whose shape, depends on the values of tensors."""
 
     seen = False
@@ -26,7 +26,7 @@ def check_flow(probe: nn.Module, example: Tensor) -> None:
     """Raises a ValueError if the network chooses its layers or sizes by its images.
 
     Tensors without values show this: a network that needs a value of one fails on them. This takes
-    longer than running the network, so it is done only if some operation asks for a value at all.
+    longer than running the network, and is needed only if `Watch` has seen something.
     """
     from torch._subclasses.fake_tensor import (
         DataDependentOutputException,
@@ -34,10 +34,6 @@ def check_flow(probe: nn.Module, example: Tensor) -> None:
         FakeTensorMode,
     )
 
-    with _Watch() as watch:
-        probe(example)
-    if not watch.seen:
-        return
     try:
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             probe(mode.from_tensor(example))

@@ -145,7 +145,7 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
         ) from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 

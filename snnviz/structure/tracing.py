@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure.costs import add_costs
-from snnviz.structure.flow import check_flow
+from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
 from snnviz.structure.leaks import drop_leaking
@@ -75,7 +75,6 @@ def _find(
     # Frozen parameters would cut the trace short, so the copy asks for every gradient.
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
-    check_flow(probe, example)
     _check_training(probe, example)
     traced, graph = _trace(probe, example)
     names = {module: name for name, module in probe.named_modules()}
@@ -166,7 +165,8 @@ def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
     with running(probe, example), torch.random.fork_rng(devices), torch.no_grad():
         with count_positions(probe) as positions:
             scores = probe(example)
-        again = probe(example)
+        with Watch() as watch:
+            again = probe(example)
     if not _are_scores(scores, example):
         raise ValueError(
             f"network must return class scores of shape ({len(example)}, classes) "
@@ -179,6 +179,8 @@ def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
             "random there. Functional dropout, for example, is random unless it follows the mode: "
             "F.dropout(x, p, training=self.training)."
         )
+    if watch.seen:
+        check_flow(probe, example)
     return positions
 
 
