@@ -95,7 +95,7 @@ def _find(
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
     groups, leaking = drop_leaking(probe, example, groups, positions)
     left_alone |= leaking
-    groups, failing = drop_failing(network, probe, example, groups, positions)
+    groups, failing = drop_failing(probe, example, groups, positions)
     left_alone |= failing
     left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
     if not groups:
@@ -172,7 +172,7 @@ def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
             f"network must return class scores of shape ({len(example)}, classes) "
             f"for {len(example)} images, got {_kind_of(scores)}."
         )
-    close = 1e-3 * float(scores.abs().max())  # GPUs add in any order
+    close = 1e-3 * float(scores.nan_to_num().abs().max())  # GPUs add in any order
     if not torch.allclose(scores, again, rtol=0, atol=close, equal_nan=True):
         raise ValueError(
             "network must give the same class scores at every call in evaluation mode, and it is "

@@ -33,7 +33,6 @@ _DROPOUTS = (
 
 
 def drop_failing(
-    network: nn.Module,
     probe: nn.Module,
     example: Tensor,
     groups: dict[str, SwitchGroup],
@@ -42,8 +41,7 @@ def drop_failing(
     """The groups whose neurons can be removed, and why the others are left out.
 
     Args:
-        network: the user's; its values are used where random ones lead to infinite scores.
-        probe: a copy in evaluation mode; its parameters and buffers are drawn at random.
+        probe: a copy of the user's network, in evaluation mode; it is left as it is.
         example: at least two images.
         groups: what to try.
         positions: of `count_positions`.
@@ -51,7 +49,7 @@ def drop_failing(
     tried = [group for group in groups.values() if not group.mixed_by]
     if not tried:
         return groups, {}
-    trial = _Trial(network, probe, example, positions)
+    trial = _Trial(probe, example, positions)
     trial.accept(tried)
     reasons = {
         writer: why for name, why in trial.rejected.items() for writer in groups[name].writers
@@ -63,16 +61,14 @@ def drop_failing(
 class _Trial:
     """All groups are tried together, and halves of them where that fails."""
 
-    def __init__(
-        self, network: nn.Module, probe: nn.Module, example: Tensor, positions: dict[str, int]
-    ) -> None:
-        self.probe, self.example, self.positions = probe, example, positions
+    def __init__(self, probe: nn.Module, example: Tensor, positions: dict[str, int]) -> None:
+        self.probe, self.example, self.positions = copied(probe), example, positions
         self.in_double = False
         self.accepted: list[SwitchGroup] = []
         self.rejected: dict[str, str] = {}
-        draw_all(probe)
-        if not self._scores(probe, "evaluation").isfinite().all():
-            self.probe = copied(network).eval()
+        draw_all(self.probe)
+        if not self._scores(self.probe, "evaluation").isfinite().all():
+            self.probe = copied(probe)  # with the values that it has
 
     def accept(self, groups: list[SwitchGroup]) -> None:
         """Adds those of the groups to the accepted ones that can be removed together with them."""
