@@ -29,7 +29,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import snnviz as sv
-from snnviz.training.meter import measured
+from snnviz.training.meter import measure_step
+from snnviz.training.trainer import switcher_step, task_step
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 DATA = Path(__file__).parents[1] / "data"
@@ -130,21 +131,21 @@ def steps(pairs: int, data: sv.ImageData, name: str, repeats: int = 40) -> dict[
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        measured(loss, scores, labels, on)
+        measure_step(loss, scores, labels, on)
 
     def gated_step() -> None:
-        learners.task_step(images, labels, 0.01)
+        task_step(learners, images, labels, 0.01)
 
-    def switcher_step() -> None:
+    def alternate() -> None:
         learners._readings = None  # as after a task phase
-        learners.switcher_step(images, labels, 1e-3, 1.0)
+        switcher_step(learners, images, labels, 1e-3, 1.0)
 
     gated, switcher = [], []
     for warmed in range(pairs + 1):
         base = _seconds(plain_step, repeats)
         # The factors of a round are computed once, and a round has four task steps.
         task = _seconds(gated_step, repeats)
-        switch = _seconds(switcher_step, repeats)
+        switch = _seconds(alternate, repeats)
         if warmed:
             gated.append(task / base)
             switcher.append(switch / base)

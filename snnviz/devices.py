@@ -1,4 +1,4 @@
-"""The device and the precision to compute with, and random numbers on the device."""
+"""Choose the device and the precision of the computation, and seed its random numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import torch
 
-from snnviz import distributed
+from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name, with its number; "auto" is cuda, else mps, else cpu.
+    """The device of that name, with its number; "auto" means cuda, else mps, else cpu.
 
-    Under torchrun "cuda" is the process's own GPU, and "auto" is never mps.
+    Under torchrun, "cuda" is the GPU of this process, and "auto" never chooses mps.
 
     Raises ValueError for a device that this machine does not have.
     """
@@ -31,15 +31,13 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         here += ["mps"] if torch.backends.mps.is_available() else []
         raise ValueError(
             f"device must be auto or one that this machine has ({', '.join(here)}), "
-            f'got {str(device)!r}. Use device="auto" to take the fastest.'
+            f'got {str(device)!r}. Use device="auto" to choose the fastest.'
         ) from error
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
     """ "float32" or "bfloat16": what "auto" means on this device."""
-    if precision not in PRECISIONS:
-        allowed = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {allowed}, got {precision!r}.")
+    checks.one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -53,13 +51,13 @@ def pick_precision(precision: str, device: torch.device) -> str:
 
 @contextmanager
 def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random state is ours within, seeded by the step, and the user's again after.
+    """Seeds torch's global random state by the step inside the block, and restores it afterwards.
 
-    Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
-    anywhere. Of several processes each draws for itself.
+    Dropout and similar layers draw from it. Because the step seeds it, it does not have to be saved
+    and a run can continue from any step. Each of several processes draws its own numbers.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        # The ranks' seeds lie far apart in 32 bits, for the CPU's generator looks at no more.
+        # The CPU's generator uses only 32 bits, in which the ranks' seeds must differ widely.
         torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
         yield

@@ -28,7 +28,7 @@ def test_bad_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert message_of(call) == (
             f"device must be auto or one that this machine has (cpu), got {str(device)!r}. "
-            'Use device="auto" to take the fastest.'
+            'Use device="auto" to choose the fastest.'
         )
 
 

@@ -1,4 +1,4 @@
-"""How the factors of each group are spread at one moment, and how many of them are off."""
+"""The distribution of each group's factors after one epoch, with the share that is off."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
-from snnviz.plots.paper import DARK, chosen_groups, every, note, paper_axes, write
+from snnviz.plots.paper import DARK, choose_groups, mark_step, note_no_epoch, paper_axes, write
 from snnviz.plots.scale import factor_norm, off_patch
 
 if TYPE_CHECKING:
     from snnviz.history import History
 
 BARS = 40
-MAX_EPOCHS = 50  # that the end of the scale is taken from, evenly chosen
+MAX_EPOCHS = 50  # an even selection, from which the end of the scale is computed
 ROW = 1.45  # from one group's base line to the next; bars are at most 1 high
-OFF_AT = (-0.24, -0.1)  # where the share that is off stands, in shares of the scale
+OFF_AT = (-0.24, -0.1)  # the position of the share that is off, as a share of the scale
 
 
 def factor_distribution(
@@ -33,36 +33,40 @@ def factor_distribution(
     group: str | None = None,
     within: History | None = None,
 ) -> Axes:
-    """How the factors are spread after an epoch: a row a group, and how much of it is off.
+    """Histograms of the factors after an epoch: one row per group, with the share that is off.
 
-    Off is no value of the scale, so it stands apart on the left: the hatched part of the frame is
-    the share of neurons that are off. Bars are the neurons that are on, in the colours of the
-    switch map; the highest bar of a row is as high as the row, and beside it stands how many
-    neurons that is. The scale's end is the same for all epochs and leaves out the largest
-    hundredth, which the last bar holds.
+    Off is not a value of the scale, so it is shown apart on the left: the hatched part of the
+    frame is the share of neurons that are off. The bars count the neurons that are on, in the
+    colours of the switch map. The highest bar of each row fills the row's height; the text beside
+    it gives its number of neurons. The end of the scale is the same for all epochs; the largest
+    1 % of factors may be beyond it and are counted in the last bar.
 
     Args:
-        epoch: of the finished ones, from 1; the last if left out.
-        group: only this one.
-        within: a longer history whose scale is taken, so that moments of it compare.
+        epoch: a finished epoch, from 1; if left out, the last one.
+        group: draw only this group.
+        within: a longer history whose scale is used, so that moments of a run compare.
 
     Raises:
-        TypeError: `history` is no History.
+        TypeError: `history` is not a History.
         ValueError: there is no such epoch or group.
     """
-    names, done = chosen_groups(history, group), history.n_epochs
+    names, done = choose_groups(history, group), history.n_epochs
     if epoch is not None and epoch not in range(1, done + 1):
-        allowed = f"from 1 to {done}, the epochs that are finished" if done else "left out"
-        raise ValueError(f"epoch must be {allowed}, got {epoch!r}. Left out, it is the last.")
+        allowed = (
+            f"a finished epoch, from 1 to {done}"
+            if done
+            else "left out, because no epoch has finished"
+        )
+        raise ValueError(f"epoch must be {allowed}, got {epoch!r}. If left out, it is the last.")
     axes = paper_axes(ax, height=min(1.3 + 0.45 * max(len(names), 2), 8.5))
     axes.set_xlabel(f"factor after epoch {epoch or done}" if done else "epoch")
     axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}")
     if done == 0:
-        return note(axes)
+        return note_no_epoch(axes)
 
     factors = history.factors
     scale = factors if within is None else within.factors
-    some = slice(None, None, every(max(map(len, scale.values())), MAX_EPOCHS))
+    some = slice(None, None, mark_step(max(map(len, scale.values())), MAX_EPOCHS))
     norm = factor_norm(np.concatenate([scale[name][some].ravel() for name in names]))
     top, colours = float(norm.vmax or 2), matplotlib.colormaps["cividis"]
     edges = np.linspace(0, top, BARS + 1)

@@ -1,4 +1,4 @@
-"""Direct labels: the name of each line at its right end, instead of a legend."""
+"""Direct labels: each line's name at its right end, instead of a legend."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from snnviz.plots.paper import TICK_SIZE, write
 
 @dataclass(frozen=True)
 class End:
-    """What is written at the right end of a line."""
+    """The label at the right end of a line."""
 
     y: float
     text: str
     colour: str
-    mark: dict[str, Any] | None = None  # how a point of the line looks
+    mark: dict[str, Any] | None = None  # the style of the line's markers
 
 
 def label_ends(ax: Axes, ends: Sequence[End], marked: bool = False) -> None:
-    """Write each line's name beside its end, moved up or down just enough not to overlap.
+    """Writes each line's name beside its end, moved up or down so that names do not overlap.
 
-    Where a label had to leave its line's end, or if all are to be `marked`, each line's mark is
-    drawn again beside its label.
+    If a name had to move away from its line, or with `marked`, each line's marker is repeated
+    beside its name.
     """
     figure = cast(Figure, ax.get_figure(root=True))
     low, high = ax.get_ylim()
     height = 72 * ax.get_window_extent().height / figure.dpi  # points, before any layout
     gap = (high - low) * 1.25 * TICK_SIZE / height
-    # Upwards; of equal ones the first comes on top.
+    # Upwards; of several equal values, the first is on top.
     ends = sorted((e for e in reversed(ends) if np.isfinite(e.y)), key=lambda e: e.y)
     wanted = np.clip([e.y for e in ends], low, high)
     places = _spread(wanted, gap, low, high)
@@ -50,10 +50,11 @@ def label_ends(ax: Axes, ends: Sequence[End], marked: bool = False) -> None:
 
 
 def _spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """The places nearest to the wanted ones (ascending) that are at least `gap` apart.
+    """The positions nearest to the wanted ones (ascending) that are at least `gap` apart.
 
-    Least squares with order kept: neighbours that are too near are pooled into a block around
-    their mean, as in isotonic regression. All is then moved back between `low` and `high`.
+    The solution is the least-squares one that keeps the order: neighbours that are too close are
+    pooled into a block around their mean, as in isotonic regression. The result is then moved
+    between `low` and `high`.
     """
     n = len(wanted)
     blocks: list[tuple[float, int]] = []  # (mean of wanted minus its own offset, members)

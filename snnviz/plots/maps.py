@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from snnviz.plots.paper import DARK, OFF, chosen_groups, note, paper_axes
+from snnviz.plots.paper import DARK, OFF, choose_groups, note_no_epoch, paper_axes
 from snnviz.plots.scale import factor_norm, factor_scale, off_patch
 
 if TYPE_CHECKING:
@@ -28,33 +28,33 @@ def switch_map(
 ) -> Axes:
     """Every neuron's factor after every epoch: which neurons went off, when, and which came back.
 
-    A row is a neuron, a column an epoch. Rows are sorted by the last time a neuron went off: the
-    first to go on top, below them those that came back, and at the bottom those never off. *Off*
-    (a factor of exactly 0) is flat grey with a hatch; all other factors are on a colour scale with
-    1 in its middle, whose upper end leaves out the largest hundredth. A factor that is not a
-    number is white.
+    Rows are neurons and columns are epochs. Rows are sorted by the last time that a neuron went
+    off: the earliest on top, then the neurons that came back on, and at the bottom those that were
+    never off. *Off* (a factor of exactly 0) is grey with a hatch. All other factors are on a
+    colour scale with 1 in its middle; the largest 1 % may be beyond its upper end. A factor that
+    is not a number is white.
 
-    Without `group`, all groups stand above one another in one Axes, with one colour scale and
-    heights that follow the square root of their sizes. The images in `ax.images` are in the order
-    of `history.groups`.
+    Without `group`, all groups are drawn above each other in one Axes, with one colour scale and
+    heights proportional to the square root of their sizes. The images in `ax.images` are in the
+    order of `history.groups`.
 
     Args:
-        group: only this one.
-        within: a longer history whose limits, colours and order of rows are taken, so that moments
-            of it compare.
+        group: draw only this group.
+        within: a longer history whose limits, colours and order of rows are used, so that moments
+            of a run compare.
 
     Raises:
-        TypeError: `history` is no History.
+        TypeError: `history` is not a History.
         ValueError: there is no such group.
     """
-    names, groups = chosen_groups(history, group), history.groups
+    names, groups = choose_groups(history, group), history.groups
     axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), 8.5))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"neurons{'' if group is None else ' of ' + group}, first off on top")
-    factors = history.factors  # {group: (epochs, neurons)}, made afresh at each reading
+    factors = history.factors  # {group: (epochs, neurons)}, a new copy
     epochs = max(map(len, factors.values()), default=0)
     if epochs == 0:
-        return note(axes)
+        return note_no_epoch(axes)
 
     whole = factors if within is None else within.factors
     norm = factor_norm(np.concatenate([whole[name].ravel() for name in names]))
@@ -81,7 +81,7 @@ def switch_map(
 
 
 def _bands(sizes: dict[str, int]) -> dict[str, tuple[float, float]]:
-    """Bottom and top of each group, the first on top. A lone group counts its neurons."""
+    """Bottom and top of each group, the first on top. One group alone is as high as its size."""
     if len(sizes) == 1:
         return {name: (0, n) for name, n in sizes.items()}
     heights = np.sqrt(list(sizes.values()))
@@ -95,7 +95,7 @@ def _bands(sizes: dict[str, int]) -> dict[str, tuple[float, float]]:
 
 
 def _rows_by_switching_off(factors: np.ndarray) -> np.ndarray:
-    """Neurons from the bottom row to the top one: never off, back on, off (last to first)."""
+    """The order of neurons from the bottom row: never off, back on, off (last to first)."""
     off = factors == 0  # (epochs, neurons)
     begins = off & ~np.vstack([np.zeros_like(off[:1]), off[:-1]])
     epoch = np.arange(1, len(off) + 1)[:, None]
@@ -110,7 +110,7 @@ def _draw_band(
 ) -> None:
     n, epochs = rows.shape
     extent = (0.5, epochs + 0.5, bottom, top)
-    # "nearest": blending neighbours would invent factors between off and on.
+    # "nearest", because interpolation would show factors between off and on that do not exist.
     style: dict[str, Any] = {"interpolation": "nearest", "origin": "lower", "aspect": "auto"}
     ax.imshow(np.ma.masked_invalid(rows), norm=norm, cmap=cmap, extent=extent, **style)
     outline = _outline(rows == 0)
@@ -123,9 +123,9 @@ def _draw_band(
 
 
 def _outline(off: np.ndarray) -> Path:
-    """One path around all that is off, so that one hatch runs through it however thin a row is.
+    """One path around all off cells (neurons, epochs), so that thin rows share one hatch.
 
-    Runs of epochs that neighbouring rows (neurons, epochs) share are one rectangle.
+    A range of epochs that is off in neighbouring rows becomes one rectangle.
     """
     edges = np.diff(np.pad(off.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # (n, epochs + 1)
     runs = [set(zip(np.flatnonzero(e == 1), np.flatnonzero(e == -1), strict=True)) for e in edges]

@@ -1,4 +1,4 @@
-"""What every plot shares: the palette, the sizes of a paper, and Axes made for it."""
+"""What every plot shares: the palette, sizes for a paper, and the Axes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from matplotlib.figure import Figure
 from snnviz import checks
 from snnviz.history import History
 
-# The palette of every picture in the project.
+# The palette of all pictures in the project.
 TASK = "#0072B2"
 SWITCHER = "#D55E00"
 DENSE = "#7F7F7F"
-OFF = "#DEDEDE"  # always under OFF_HATCH, which no factor has
+OFF = "#DEDEDE"  # always with OFF_HATCH, which marks nothing else
 OFF_HATCH, OFF_HATCH_COLOUR = "//////", "#A6A6A6"
-RIVALS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")  # Okabe-Ito without the two phases' colours
+RIVALS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")  # Okabe-Ito without TASK and SWITCHER
 DARK = "#222222"
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-MAX_MARKS = 20  # on a line; more would run into one another
+MAX_MARKS = 20  # on a line; more would overlap
 
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
-FONT = ("DejaVu Sans", "sans-serif")  # the first comes with matplotlib, so sizes agree everywhere
+FONT = ("DejaVu Sans", "sans-serif")  # matplotlib includes the first, so sizes agree everywhere
 LABEL_SIZE, TICK_SIZE = 8, 7  # points
 SCREEN_DPI = 150
 
 
 class PaperFigure(Figure):
-    """A figure without pyplot that shows itself in a notebook."""
+    """A figure that shows itself in a notebook without pyplot."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -41,7 +41,7 @@ class PaperFigure(Figure):
 
 
 class PaperAxes(Axes):
-    """Axes of a `PaperFigure`: as the last line of a notebook cell they show their figure."""
+    """Axes that show their `PaperFigure` as the last line of a notebook cell."""
 
     def _repr_png_(self) -> bytes | None:
         figure = self.get_figure(root=True)
@@ -49,13 +49,13 @@ class PaperAxes(Axes):
 
 
 def paper_axes(ax: Axes | None, height: float) -> Axes:
-    """The given Axes or new ones, with a paper's font sizes and line widths.
+    """The given Axes or new ones, with font sizes and line widths for a paper.
 
     Raises:
-        TypeError: what was given is no Axes.
+        TypeError: `ax` is not a matplotlib Axes.
     """
     if ax is not None:
-        advice = "Take those of a figure, figure.add_subplot(), or leave ax out for new ones."
+        advice = "Use figure.add_subplot(), or leave ax out for a new figure."
         checks.kind_of("ax", ax, Axes, "a matplotlib Axes", advice)
     else:
         figure = PaperFigure(figsize=(SINGLE, height), dpi=SCREEN_DPI, layout="constrained")
@@ -69,7 +69,7 @@ def paper_axes(ax: Axes | None, height: float) -> Axes:
 
 
 def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
-    """Text in the size of a paper's ticks, in which a $ is a $."""
+    """Writes text in the size of tick labels. A $ in it is a $, not the start of a formula."""
     style = {"fontsize": TICK_SIZE, "fontfamily": FONT, "parse_math": False} | style
     ax.text(x, y, text, **style)
 
@@ -78,42 +78,39 @@ def check_history(argument: str, value: Any) -> None:
     checks.kind_of(argument, value, History, "a snnviz.History", "Give trainer.history.")
 
 
-def named_runs(histories: Mapping[str, History] | History) -> dict[str, History]:
-    """{name: history}; of one run without a name, the name is empty.
+def name_runs(histories: Mapping[str, History] | History) -> dict[str, History]:
+    """{name: history}; a single history has an empty name.
 
     Raises:
-        TypeError: it is no history, or one of them is none.
+        TypeError: a history is not a History.
         ValueError: there is no run.
     """
     named = dict(histories) if isinstance(histories, Mapping) else {"": histories}
     if not named:
         raise ValueError(
-            "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+            "histories must contain at least one run, got none. Give {'a name': trainer.history}."
         )
     for name, history in named.items():
         check_history(f"histories[{name!r}]" if name else "histories", history)
     return named
 
 
-def chosen_groups(history: History, group: str | None) -> list[str]:
-    """The group's name alone, or without one all of the history's.
+def choose_groups(history: History, group: str | None) -> list[str]:
+    """[group], or the names of all groups if `group` is None.
 
     Raises:
-        TypeError: it is no history.
+        TypeError: `history` is not a History.
         ValueError: there is no such group.
     """
     check_history("history", history)
     groups = history.groups
-    if group is not None and group not in groups:
-        raise ValueError(
-            f"group must be one of {', '.join(map(repr, groups))}, got {group!r}. "
-            "To draw all groups, leave it out."
-        )
+    if group is not None:
+        checks.one_of("group", group, groups, "To draw all groups, leave it out.")
     return list(groups) if group is None else [group]
 
 
-def note(ax: Axes) -> Axes:
-    """Say in empty Axes why they are empty."""
+def note_no_epoch(ax: Axes) -> Axes:
+    """Writes into empty Axes why they are empty."""
     middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
     write(ax, 0.5, 0.5, "no epoch finished yet", **middle)
     ax.set_xlim(0, 1)
@@ -122,6 +119,6 @@ def note(ax: Axes) -> Axes:
     return ax
 
 
-def every(points: int, most: int) -> int:
-    """Every how many-th point to mark, so that there are at most so many marks."""
+def mark_step(points: int, most: int) -> int:
+    """The smallest step between marked points that gives at most `most` markers."""
     return max(1, -(-points // most))

@@ -1,4 +1,4 @@
-"""The share of neurons that are on, group by group."""
+"""The share of neurons that are on, for each group."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from snnviz.plots.paper import (
     MARKERS,
     MAX_MARKS,
     RIVALS,
-    chosen_groups,
-    every,
-    note,
+    choose_groups,
+    mark_step,
+    note_no_epoch,
     paper_axes,
 )
 
@@ -34,26 +34,26 @@ def neurons_on(
     group: str | None = None,
     within: History | None = None,
 ) -> Axes:
-    """Share of neurons on (%) after each epoch: a line for each group, and all together in black.
+    """Share of neurons on (%) after each epoch: a line per group, and all together in black.
 
-    On is every neuron whose factor is not exactly 0.
+    A neuron is on if its factor is not exactly 0.
 
     Args:
-        group: only this one, and all together.
-        within: a longer history whose limits the axes take, so that moments of it compare.
+        group: draw only this group, and all together.
+        within: a longer history whose axis limits are used, so that moments of a run compare.
 
     Raises:
-        TypeError: `history` is no History.
+        TypeError: `history` is not a History.
         ValueError: there is no such group.
     """
-    names = chosen_groups(history, group)
+    names = choose_groups(history, group)
     axes = paper_axes(ax, height=max(2.2, 0.8 + 0.14 * (len(names) + 1)))
     axes.set_xlabel("epoch")
     axes.set_ylabel("neurons on, %")
     factors = history.factors
     epochs = max(map(len, factors.values()), default=0)
     if epochs == 0:
-        return note(axes)
+        return note_no_epoch(axes)
 
     on = {name: (f != 0).sum(axis=1) for name, f in factors.items()}
     lines = {name: 100 * on[name] / n for name, n in history.groups.items()}
@@ -69,7 +69,9 @@ def neurons_on(
         if name == ALL:
             mark = {"marker": "_", "ms": 6, "mew": 1.6, "color": DARK}
             dashes, width = DASHES[0], 1.6
-        marked = [] if name == ALL and epochs > 1 else slice(None, None, every(epochs, MAX_MARKS))
+        marked = (
+            [] if name == ALL and epochs > 1 else slice(None, None, mark_step(epochs, MAX_MARKS))
+        )
         line: dict[str, Any] = {"ls": dashes, "lw": width, "markevery": marked}
         axes.plot(x, share, label=name, clip_on=False, zorder=3, **line, **mark)
         ends.append(End(float(share[-1]), f"{name} {share[-1]:.0f} %", DARK, mark))

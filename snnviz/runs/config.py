@@ -16,7 +16,7 @@ from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.runs.fields import one_of, patterns, plain_name, table, text, texts, whole
 from snnviz.runs.fingerprints import differing, images_of, now, surroundings, tensors_of
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 FORMAT = 1
 NAME = "config.json"
@@ -77,7 +77,7 @@ class RunConfig:
     created: str
 
     @classmethod
-    def of(cls, trainer: Trainer, keep_every: int, parent: Parent | None) -> "RunConfig":
+    def of(cls, trainer: AlternatingTrainer, keep_every: int, parent: Parent | None) -> "RunConfig":
         return cls(
             schedule=trainer.schedule,
             switcher=trainer.switcher.config,

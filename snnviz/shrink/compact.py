@@ -21,14 +21,14 @@ from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.structure.memory_format import make_safe
 from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.probe import check_arguments, copied, running
-from snnviz.training import Trainer
+from snnviz.training import AlternatingTrainer
 
 TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
 
 
 def compact(
-    source: Trainer | nn.Module,
+    source: AlternatingTrainer | nn.Module,
     factors: Mapping[str, Tensor] | None = None,
     example: Tensor | None = None,
     *,
@@ -58,7 +58,7 @@ def compact(
 
     Source: removal by the dependency graphs of Fang et al. 2023 (DepGraph), in Torch-Pruning.
     """
-    if isinstance(source, Trainer):
+    if isinstance(source, AlternatingTrainer):
         network, switches = source.network, source.switches
         factors = source.factors if factors is None else factors
         if example is None:

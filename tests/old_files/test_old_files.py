@@ -40,7 +40,7 @@ def test_a_history_loads(run: Path) -> None:
         "switcher"
     ]
     assert history.steps["accuracy"].to_list()[:4] == [0.125, 0.25, 0.25, 0.1875]
-    assert history.note_rows() == [(3, 10, "pin", "0", 1, "1 off")]
+    assert history.note_rows() == [(3, 10, "pin", "0", 1, -1, "1 off")]
     assert history.factors_at(1)["0"].tolist() == [1.0] * 6
     assert history.factors_at(2)["0"].tolist() == FIRST
     assert history.factors_at(2)["4"].tolist() == SECOND

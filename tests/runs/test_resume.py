@@ -272,6 +272,7 @@ def story(trainer: Trainer, done: list[int]) -> None:
         done[0] = trainer.history.n_epochs
 
 
+@pytest.mark.slow  # some hundred runs
 def test_killed_at_any_change_of_a_file(tmp_path: Path) -> None:
     """Whatever is on the disk then, the run goes on, and ends as one that was never killed.
 

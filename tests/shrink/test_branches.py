@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from snnviz.data import ImageData
 from snnviz.export import export, load_compact, save_compact
+from snnviz.runs import Trainer
 from snnviz.shrink import CompactReport, compact
 from snnviz.structure import find_switches
-from snnviz.training import Schedule, Trainer
+from snnviz.training import Schedule
 from tests import reference
 from tests.networks_at_random import drawn
 from tests.shrink.nets import (

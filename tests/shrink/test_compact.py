@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from snnviz import compact as public_compact
+from snnviz.runs import Trainer
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
-from snnviz.training import Schedule, Trainer
+from snnviz.training import Schedule
 from tests import reference
 from tests.helpers import message_of
 from tests.networks_at_random import drawn

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from snnviz.networks import network
+from snnviz.runs import Trainer
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
-from snnviz.training import Schedule, Trainer
+from snnviz.training import Schedule
 from tests.networks_at_random import drawn
 from tests.shrink.nets import (
     NETWORKS,

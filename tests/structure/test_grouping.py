@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torchvision.ops import FrozenBatchNorm2d
 
+from snnviz.runs import Trainer
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
-from snnviz.training import Schedule, Trainer
+from snnviz.training import Schedule
 from tests import reference
 from tests.helpers import example
 from tests.networks_at_random import drawn

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snnviz.runs import Trainer
 from snnviz.shrink import compact
 from snnviz.structure import describe, find_switches
-from snnviz.training import Trainer
 from tests import reference
 from tests.helpers import example, message_of
 from tests.structure.nets import (

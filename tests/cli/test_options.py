@@ -1,0 +1,203 @@
+"""Options from dataclasses and from files, and what is said of wrong ones."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import snnviz as sv
+from snnviz.cli.files import read_options
+from snnviz.cli.options import RunOptions, WrongUsage, collect_given, fill, make_options
+from snnviz.switcher import SwitcherConfig
+from snnviz.training import Schedule
+
+
+def documented(kind: type) -> dict[str, str]:
+    """{field: its help}, read from the docstring by hand."""
+    lines = (kind.__doc__ or "").partition("Attributes:\n")[2].splitlines()
+    found: dict[str, str] = {}
+    for line in filter(str.strip, lines):
+        if name := re.match(r" {8}(\w+): (.*)", line):
+            found[name[1]] = name[2]
+        else:
+            found[list(found)[-1]] += " " + line.strip()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "prefix"),
+    [
+        ("train", RunOptions, ""),
+        ("train", Schedule, "schedule."),
+        ("train", SwitcherConfig, "switcher."),
+        ("fork", Schedule, "schedule."),
+    ],
+)
+def test_every_field_is_an_option_with_its_help(
+    run: Any, command: str, kind: type, prefix: str
+) -> None:
+    shown = run(command, "--help")
+    assert (shown.code, shown.err) == (0, "")
+    words = " ".join(shown.out.replace("│", " ").split())
+    helps = documented(kind)
+    plain = [f for f in dataclasses.fields(kind) if not dataclasses.is_dataclass(f.type)]
+    assert plain
+    for field in plain:
+        option = re.escape(f"--{prefix}{field.name.replace('_', '-')}")
+        default = ""
+        if command == "train" and field.default not in (None, ()):
+            default = rf" \[default: {re.escape(str(field.default))}\]"
+        text = re.escape(helps[field.name]) + default
+        assert re.search(rf"{option}( [A-Z.|]+| --\S+)? {text}( |$)", words), field.name
+
+
+def test_the_help_names_exit_codes_and_commands(run: Any) -> None:
+    shown = run()
+    assert shown == run("--help")
+    assert shown.code == 0
+    text = " ".join(shown.out.split())
+    assert (
+        "Exit codes: 0 done; 1 an error that you can fix, explained in one line on stderr; "
+        "2 wrong usage; 130 interrupted." in text
+    )
+    commands = re.findall(r"│ (\w+) {3,}", shown.out)
+    assert commands == ["train", "resume", "fork", "show", "compact", "figures", "lab", "sweep"]
+
+
+def test_what_is_left_out_is_not_given() -> None:
+    kind = make_options(RunOptions)
+    assert collect_given(kind()) == {}
+    schedule = dataclasses.replace(kind().schedule, through_switcher=False)
+    options = kind(seed=0, exclude=(), schedule=schedule)
+    assert collect_given(options) == {
+        "seed": 0,
+        "exclude": (),
+        "schedule": {"through_switcher": False},
+    }
+
+
+def test_later_layers_come_before_earlier_ones_field_by_field() -> None:
+    made = fill(
+        RunOptions,
+        {"seed": 1, "schedule": {"epochs": 5, "task_lr": 0.1}, "exclude": ["a"]},
+        {"seed": 2, "schedule": {"task_lr": 0.2}, "switcher": {"hidden": 8}},
+    )
+    schedule, switcher = Schedule(epochs=5, task_lr=0.2), SwitcherConfig(hidden=8)
+    assert made == RunOptions(seed=2, exclude=("a",), schedule=schedule, switcher=switcher)
+
+
+NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "lenet"}, f"network must be one of {NETWORKS}, got 'lenet'."),
+        (
+            {"data": "folder:"},
+            "data must be one of 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', "
+            "'svhn', 'folder:PATH', got 'folder:'.",
+        ),
+        (
+            {"augment": ["flip"]},
+            "augment must be a single value, got ['flip'].",
+        ),
+        (
+            {"augment": "turn"},
+            "augment must be one of 'none', 'shift', 'flip', 'shift+flip', got 'turn'.",
+        ),
+        (
+            {"seed": 1.5},
+            "seed must be a whole number of at least 0, got 1.5. Use for example seed=1.",
+        ),
+        (
+            {"keep_every": True},
+            "keep_every must be a whole number of at least 1, got True. "
+            "Use for example keep_every=1.",
+        ),
+        ({"width": "1"}, "width must be a finite number, got '1'."),
+        ({"holdout": -1}, "holdout must be a finite number of at least 0, got -1."),
+        ({"network": ["mlp"]}, "network must be a single value, got ['mlp']."),
+        ({"size": [28, 28]}, "size must be a single value, got [28, 28]."),
+        ({"name": {"a": 1}}, "name must be a single value, got {'a': 1}."),
+        (
+            {"data": "folder:img", "size": 0},
+            "size must be a whole number of at least 1, got 0. Use for example size=1.",
+        ),
+        ({"device": 3}, "device must be text, got 3."),
+        ({"exclude": "conv1"}, "exclude must be a list of patterns, got 'conv1'."),
+        ({"weighted": [3]}, "weighted must be a list of patterns, got [3]."),
+        (
+            {"size": 32},
+            "size is for your own images, got 32 with 'fashion-mnist'. Leave it out, or name a "
+            "folder of images: data=folder:PATH.",
+        ),
+        (
+            {"name": "../up"},
+            "name must be the plain name of a folder, without / and not beginning or ending with "
+            "a dot, got '../up'.",
+        ),
+        ({"schedule": 3}, "schedule must be a table of options, got 3."),
+        ({"schedule": {"epochs": "3"}}, "schedule.epochs must be a whole number, got '3'."),
+        (
+            {"switcher": {"activation": ["relu"]}},
+            "switcher.activation must be a single value, got ['relu'].",
+        ),
+        (
+            {"schedule": {"epochs": [3]}},
+            "schedule.epochs must be a single value, got [3].",
+        ),
+        (
+            {"switcher": {"width": 3}},
+            "there is no option 'switcher.width'; there are activation, hidden, gain, gain_rule, "
+            "reads, outgoing, attention.",
+        ),
+    ],
+)
+def test_options_that_are_not_allowed(options: dict, message: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        fill(RunOptions, options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"seed": 4, "schedule": {"task_lr": 0.1, "warmup-epochs": 0}}'),
+        ("a.toml", "seed = 4\n[schedule]\ntask_lr = 0.1\nwarmup-epochs = 0\n"),
+    ],
+)
+def test_a_file_of_options(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    options = read_options(tmp_path / name)
+    assert options == {"seed": 4, "schedule": {"task_lr": 0.1, "warmup_epochs": 0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", None, "config 'a.json' cannot be read: No such file or directory."),
+        (
+            "a.json",
+            "seed = 3",
+            "config 'a.json' must be a file of JSON (or .toml): "
+            "Expecting value: line 1 column 1 (char 0).",
+        ),
+        ("a.json", "[1]", "config 'a.json' must hold a table of options."),
+        ("a.json", '{"sed": 1}', "there is no option 'sed'; there are network, "),
+        ("a.toml", "[schedule]\nepochs = 2.5", "schedule.epochs must be a whole number, got 2.5."),
+    ],
+)
+def test_a_file_of_options_that_is_none(
+    place: Path, run: Any, name: str, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (place / name).write_text(text)
+    done = run("train", "--config", name)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"snnviz: {message}")
+    assert done.err.endswith(" See: snnviz train --help\n")
+    assert done.err.count("\n") == 1
+    assert not (place / "runs").exists()
