@@ -1,8 +1,8 @@
-"""Finds the switch groups of any network: traces it, and proves that off means off.
+"""Finds the switch groups of any network: traces it, and tries out that off neurons can be removed.
 
-Which channels must live or die together comes from Torch-Pruning's dependency graph. Whether a
-factor of 0 then really keeps a neuron from its readers is found out by running a copy of the
-network, with all its parameters drawn at random, and looking at what the readers get.
+Torch-Pruning's dependency graph says which channels belong together. Then a copy of the network is
+run with random parameters: an off neuron must not reach any reader (`leaks.py`), and the network
+without it must give the same scores (`trial.py`). Where this fails, the neurons are left alone.
 """
 
 from collections.abc import Sequence
@@ -52,8 +52,9 @@ def find_switches(
             that `compact` folds the factors in and takes none of them out.
 
     Raises:
-        ValueError: the example is no tensor of images, or the network does not run on it, cannot
-            be traced, or has no neurons that can be switched.
+        ValueError: the example is not a tensor of images, or the network does not run on it in
+            both modes, is random in evaluation mode, cannot be traced, or has no neurons that can
+            be switched.
 
     Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
     """
@@ -206,9 +207,8 @@ def _kind_of(scores: Any) -> str:
 
 def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
     """The groups as they were traced, and the graph."""
-    from snnviz.structure.graph import (
-        Graph,
-    )  # here, for a script that trains nothing should not wait for it
+    # Imported here, so that a script that trains nothing need not wait for it.
+    from snnviz.structure.graph import Graph
 
     try:
         graph = Graph(probe, example)
@@ -216,6 +216,6 @@ def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Grap
     except Exception as error:
         raise ValueError(
             "network cannot be traced, so its switch groups are not known "
-            f"({type(error).__name__}: {error}). Networks whose layers are chosen by the data are "
-            "not supported."
+            f"({type(error).__name__}: {error}). Networks whose layers are chosen by the images "
+            "are not supported."
         ) from error

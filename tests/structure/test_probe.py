@@ -311,6 +311,16 @@ def test_what_would_stop_the_training_is_said_before_it(network: nn.Module, mess
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+def test_a_network_whose_parameters_are_all_frozen() -> None:
+    """Its neurons can be switched, and it cannot be trained."""
+    network, images = reference.own().requires_grad_(False), example((1, 8, 8))
+    assert list(find_switches(network, images).groups) == ["0", "4", "7"]
+    assert message_of(lambda: Trainer(network, reference.tiny_data(), device="cpu")) == (
+        "network must have parameters to train, and all of its parameters are frozen. "
+        "Use network.requires_grad_(True), or do so for some of its layers."
+    )
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_networks_of_another_precision(dtype: torch.dtype) -> None:
     network = hidden(nn.Conv2d(3, 6, 3), nn.ReLU()).to(dtype)

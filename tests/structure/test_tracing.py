@@ -134,7 +134,7 @@ def test_a_network_that_cannot_be_traced(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said == (
         "network cannot be traced, so its switch groups are not known "
         "(ZeroDivisionError: integer modulo by zero). Networks whose layers are chosen by the "
-        "data are not supported."
+        "images are not supported."
     )
 
 
