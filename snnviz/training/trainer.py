@@ -113,9 +113,7 @@ class AlternatingTrainer:
         config: how.
         recorder: is told what happens, and keeps it; None: nobody is.
 
-    Raises:
-        TypeError: an argument is of another kind.
-        ValueError: an argument is not allowed, or the network has nothing to switch.
+    Raises TypeError and ValueError as `setup.make_parts` does.
     """
 
     def __init__(
