@@ -112,8 +112,6 @@ class AlternatingTrainer:
         data: training and test images.
         config: how.
         recorder: is told what happens, and keeps it; None: nobody is.
-
-    Raises TypeError and ValueError as `setup.make_parts` does.
     """
 
     def __init__(
