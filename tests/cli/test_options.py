@@ -65,8 +65,18 @@ def test_the_help_names_exit_codes_and_commands(run: Any) -> None:
         "Exit codes: 0 done; 1 an error that you can fix, explained in one line on stderr; "
         "2 wrong usage; 130 interrupted." in text
     )
-    commands = re.findall(r"│ (\w+) {3,}", shown.out)
-    assert commands == ["train", "resume", "fork", "show", "compact", "figures", "lab", "sweep"]
+    commands = re.findall(r"│ (\w[\w-]*) {3,}", shown.out)
+    assert commands == [
+        "train",
+        "resume",
+        "fork",
+        "show",
+        "compact",
+        "figures",
+        "export-log",
+        "lab",
+        "sweep",
+    ]
 
 
 def test_what_is_left_out_is_not_given() -> None:
