@@ -177,7 +177,9 @@ class ImageData:
         Images are uint8 (0 to 255) or floating point (any range, stored as float32). `holdout`
         is the number of training images to set aside, or their share. `classes` are the names in
         the order of the class numbers, or a mapping between numbers and names; without them,
-        classes are named by their numbers. Raises ValueError for data that cannot be used for training.
+        classes are named by their numbers.
+
+        Raises ValueError for data that cannot be used for training.
 
         >>> images, labels = torch.zeros(8, 1, 6, 6), torch.arange(8) % 2
         >>> ImageData.from_tensors((images, labels), (images, labels), holdout=2, device="cpu")
