@@ -1,6 +1,5 @@
 """Describes a network as plain values: its layers, and the calls between them, from `torch.fx`."""
 
-import copy
 import inspect
 import math
 import numbers
@@ -22,6 +21,7 @@ from snnviz.export.vocabulary import (
     is_layer,
     tensors_of,
 )
+from snnviz.structure.probe import copied
 
 
 class CannotDescribe(ValueError):
@@ -34,7 +34,7 @@ def describe_as_values(network: nn.Module) -> tuple[dict[str, Any], dict[str, Te
     Raises:
         CannotDescribe: a layer, a call or a value in it is not in the tables of `vocabulary.py`.
     """
-    network_copy = copy.deepcopy(network)  # tracing leaves constants on the module
+    network_copy = copied(network)  # tracing leaves constants on the module
     nodes, constants = _nodes(network_copy, network)
     for name, value in constants.items():
         network_copy.register_buffer(name, value, persistent=False)

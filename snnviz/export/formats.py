@@ -1,6 +1,7 @@
 """Networks as files for other programs: PT2 and ONNX."""
 
 import os
+import re
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.probe import copied
+from snnviz.structure.probe import copied, first_line
 
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # codes for terminals
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -64,10 +66,9 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             write(network, example if len(example) > 1 else torch.cat([example, example]), file)
             outputs = [run(file, example), run(file, example[:1])]
         except Exception as error:  # the exporters raise many classes of errors
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"network cannot be exported to {path.name} ({why}). save_compact(network, path) "
-                "may still write it."
+                f"network cannot be exported to {path.name} ({_reason(error)}). "
+                "save_compact(network, path) may still write it."
             ) from error
         difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
         if not difference <= TOLERANCE:
@@ -78,6 +79,13 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             )
         os.replace(file, path)
     return difference
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the original cause, without the advice that the exporters wrap it in."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return _COLOUR.sub("", first_line(error))
 
 
 @torch.no_grad()

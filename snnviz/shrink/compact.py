@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.shrink.branches import remove_branches
-from snnviz.shrink.comparing import compare_outputs
+from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
-from snnviz.shrink.narrow import keep_one, remove
 from snnviz.shrink.report import CompactReport
 from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.structure.memory_format import make_safe
+from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.probe import check_arguments, copied, running
 from snnviz.training import AlternatingTrainer
 
@@ -91,7 +91,10 @@ def compact(
     if entirely and _runs(small, example):
         small, removed, kept = remove_branches(small, switches, entirely, example, tolerance)
     small = make_safe(small, example)
-    difference = compare_outputs(expected, switches, folded, small, off, example, tolerance)
+    difference = compare_outputs(
+        expected, switches, folded, small, off, example, tolerance, layers=not removed
+    )
+    check_training(network, small, example)
     report = CompactReport(
         widths=_widths(folded, small),
         before=switches.size(),
@@ -153,7 +156,7 @@ def _runs(network: nn.Module, example: Tensor) -> bool:
     try:
         with torch.no_grad():
             network(example[:1])
-    except RuntimeError:
+    except Exception:  # whatever the user's code does with other sizes
         return False
     return True
 

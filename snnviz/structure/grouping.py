@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights
+from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights, own_parameters
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
@@ -39,6 +39,9 @@ def build_switch_group(
             return "they are tied to the channels of the images"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
             return f"{names[module]} computes its weights from other parameters"
+        if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and own_parameters(module):
+            own = ", ".join(own_parameters(module))
+            return f"{names[module]} has parameters besides weight and bias ({own})"
         if isinstance(module, WRITERS):
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = _inputs(module) if reading else len(module.weight)

@@ -1,6 +1,5 @@
 """Off means off: no reader of a group may notice a neuron whose factor is 0."""
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,10 +51,12 @@ def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     generator = torch.Generator().manual_seed(0)
 
     def draw(tensor: Tensor, low: float, high: float) -> None:
+        before.append((tensor, tensor.detach().clone()))
         values = torch.rand(tensor.shape, generator=generator) * (high - low) + low
         tensor.data.copy_(values)
 
-    before = copy.deepcopy(probe.state_dict())
+    before: list[tuple[Tensor, Tensor]] = []
+
     for module in probe.modules():
         if getattr(module, "bias", None) is not None and isinstance(module.bias, Tensor):
             draw(module.bias, -0.5 * sign, 0.5 * sign)
@@ -68,14 +69,15 @@ def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     try:
         yield
     finally:
-        probe.load_state_dict(before)
+        for tensor, values in reversed(before):
+            tensor.data.copy_(values)
 
 
 @torch.no_grad()
 def _leaks(
     probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
 ) -> dict[str, str]:
-    """Runs the copy with every second neuron off: {group: a reader that notices an off neuron}."""
+    """Runs the copy with every second neuron off: {group: a reader that an off neuron reaches}."""
     if not groups:
         return {}
     leaks: dict[str, str] = {}
@@ -84,15 +86,18 @@ def _leaks(
     def watch(group: SwitchGroup, member: Member) -> Callable[..., None]:
         off = torch.from_numpy(member.channels[member.neurons % 2 == 0]).to(example.device)
 
-        def hook(module: Any, inputs: Any) -> None:
+        def hook(module: Any, inputs: Any, by_name: Any) -> None:
             dim = -1 if isinstance(module, nn.Linear) else 1
-            if inputs[0].index_select(dim, off).any():
+            read = inputs[0] if inputs else by_name["input"]
+            if read.index_select(dim, off).any():
                 leaks.setdefault(group.name, member.layer)
 
         return hook
 
     handles = [
-        probe.get_submodule(member.layer).register_forward_pre_hook(watch(group, member))
+        probe.get_submodule(member.layer).register_forward_pre_hook(
+            watch(group, member), with_kwargs=True
+        )
         for group in groups.values()
         for member in group.read_as
     ]

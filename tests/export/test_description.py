@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from snnviz.export import save_compact
@@ -110,3 +110,25 @@ def test_a_network_that_changes_itself_is_caught_by_an_example(tmp_path: Path) -
     with pytest.raises(ValueError, match=r"cannot be saved without its code"):
         save_compact(network, tmp_path / "net", torch.ones(2, 4))
     assert network.n == 1
+
+
+class Stores(nn.Module):
+    """Keeps what it computed last, with its gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.features = self.fc(images)
+        return self.features.relu()
+
+
+def test_stored_features_are_an_error_in_words(tmp_path: Path) -> None:
+    network = Stores()
+    network(torch.ones(2, 4))
+    start = r"^network cannot be copied \(.+\)\. It must hold"
+    with pytest.raises(ValueError, match=start) as said:
+        save_compact(network, tmp_path / "net")
+    assert str(said.value).endswith("such as a tensor that was computed with gradients.")
+    assert list(tmp_path.iterdir()) == []

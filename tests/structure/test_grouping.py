@@ -395,6 +395,43 @@ def own_parameter() -> nn.Module:
     return net
 
 
+class Quantised(nn.Conv2d):
+    """Its weights are rounded to multiples of a step that is learned."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.step = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.conv2d(input, self.weight / self.step * self.step, self.bias)
+
+
+class Gain(nn.Conv2d):
+    """A scale for each channel multiplies its weights."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.gain = nn.Parameter(torch.ones(self.out_channels, 1, 1, 1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.conv2d(input, self.weight * self.gain, self.bias)
+
+
+class LowRank(nn.Linear):
+    """As in LoRA."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.first = nn.Parameter(torch.randn(2, inputs))
+        self.second = nn.Parameter(torch.zeros(outputs, 2))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + input @ self.first.T @ self.second.T
+
+
+OWN = "{} has parameters besides weight and bias ({})"
+
+
 def own_constant() -> nn.Module:
     """A constant that autograd knows nothing of, joined to the channels."""
 
@@ -489,6 +526,19 @@ def own_constant() -> nn.Module:
             id="in parts, with others",
         ),
         pytest.param(shuffled(), {"conv": f"ReshapeOp moves channels {FOLLOWED}"}, id="shuffle"),
+        pytest.param(
+            hidden(Quantised(3, 6, 3), nn.ReLU()), {"0": OWN.format(0, "step")}, id="quantiser step"
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), nn.ReLU(), Gain(6, 6, 1), nn.ReLU()),
+            {"0": OWN.format(2, "gain"), "2": OWN.format(2, "gain")},
+            id="gain of its own",
+        ),
+        pytest.param(
+            hidden(nn.Flatten(), LowRank(192, 6), nn.ReLU(), width=6),
+            {"1": OWN.format(1, "first, second")},
+            id="low rank adapter",
+        ),
         pytest.param(turned(), {"conv": reach("hidden")}, id="turned"),
         pytest.param(halves(), {"conv": "SplitOp mixes or ties its neurons"}, id="halves"),
         pytest.param(own_parameter(), {"conv": "Parameter mixes or ties its neurons"}, id="own"),

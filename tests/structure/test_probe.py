@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from snnviz.runs import Trainer
 from snnviz.shrink import compact
@@ -231,3 +232,101 @@ def test_a_lazy_network_that_has_run() -> None:
     network, images = Sequential(nn.LazyConv2d(6, 3), nn.Flatten(), nn.LazyLinear(4)), example()
     network(images)
     assert list(find_switches(network, images).groups) == ["0"]
+
+
+class Modes(nn.Module):
+    """Does one thing in evaluation mode and another in training mode."""
+
+    def __init__(self, training: Callable[[Any, Tensor], Any]) -> None:
+        super().__init__()
+        self.hidden, self.head, self.in_training = nn.Linear(192, 6), nn.Linear(6, 4), training
+
+    def forward(self, images: Tensor) -> Any:
+        scores = self.head(self.hidden(images.flatten(1)).relu())
+        return self.in_training(self, scores) if self.training else scores
+
+
+class Two(nn.Linear):
+    def forward(self, input: Tensor) -> Any:
+        return super().forward(input), self.bias
+
+
+class First(nn.Module):
+    def forward(self, both: Any) -> Tensor:
+        return both[0]
+
+
+class Random(Modes):
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(F.dropout(self.hidden(images.flatten(1)).relu(), 0.5))
+
+
+IN_TRAINING = "network must return class scores of shape (2, classes) in training mode too, got "
+AUXILIARY = (
+    "Turn off its auxiliary outputs: torchvision's networks, for example, are built with "
+    "aux_logits=False."
+)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        pytest.param(
+            Modes(lambda net, scores: (scores, scores)),
+            f"{IN_TRAINING}tuple. {AUXILIARY}",
+            id="auxiliary head",
+        ),
+        pytest.param(
+            Modes(lambda net, scores: scores.mean()),
+            f"{IN_TRAINING}(). {AUXILIARY}",
+            id="loss",
+        ),
+        pytest.param(
+            Modes(lambda net, scores: net.labels),
+            "network does not run in training mode on images of shape (2, 3, 8, 8): 'Modes' "
+            f"object has no attribute 'labels'. {CHECK}",
+            id="needs labels",
+        ),
+        pytest.param(
+            Random(lambda net, scores: scores),
+            "network must give the same class scores at every call in evaluation mode, and it is "
+            "random there. Functional dropout, for example, is random unless it follows the mode: "
+            "F.dropout(x, p, training=self.training).",
+            id="random in evaluation",
+        ),
+        pytest.param(
+            nn.Sequential(nn.Flatten(), Two(192, 6), First(), nn.ReLU(), nn.Linear(6, 4)),
+            "network must have linear and convolution layers that return one tensor, and its layer "
+            "'1' (Two) returns a tuple. Compute its other results in a module of their own.",
+            id="layer of two outputs",
+        ),
+    ],
+)
+def test_what_would_stop_the_training_is_said_before_it(network: nn.Module, message: str) -> None:
+    state = torch.random.get_rng_state()
+    assert message_of(lambda: find_switches(network, example())) == message
+    assert message_of(lambda: Trainer(network, reference.tiny_data((3, 8, 8)), device="cpu")) == (
+        message
+    )
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_network_whose_parameters_are_all_frozen() -> None:
+    """Its neurons can be switched, and it cannot be trained."""
+    network, images = reference.own().requires_grad_(False), example((1, 8, 8))
+    assert list(find_switches(network, images).groups) == ["0", "4", "7"]
+    assert message_of(lambda: Trainer(network, reference.tiny_data(), device="cpu")) == (
+        "network must have parameters to train, and all of its parameters are frozen. "
+        "Use network.requires_grad_(True), or do so for some of its layers."
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_networks_of_another_precision(dtype: torch.dtype) -> None:
+    network = hidden(nn.Conv2d(3, 6, 3), nn.ReLU()).to(dtype)
+    said = message_of(lambda: find_switches(network, example()))
+    assert said.startswith(RUNS)
+    assert said.endswith(
+        f". Its parameters are {dtype} and the images torch.float32: convert the network with "
+        "network.float()."
+    )

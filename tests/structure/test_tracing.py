@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from snnviz.shrink import compact
 from snnviz.structure import describe, find_switches
 from tests import reference
 from tests.helpers import example, message_of
@@ -117,8 +118,8 @@ def test_exclude_by_any_writer() -> None:
 )  # fmt: skip
 def test_a_network_that_chooses_by_its_data(how: str, operation: str) -> None:
     assert message_of(lambda: find_switches(Chooses(how), example())) == (
-        f"network cannot be traced, for its way depends on the data ({operation}). "
-        "Layers that are chosen by the data are not supported."
+        f"network cannot be traced, because its control flow depends on the images ({operation}). "
+        "Layers and sizes that are chosen by values of the images are not supported."
     )
 
 
@@ -133,7 +134,7 @@ def test_a_network_that_cannot_be_traced(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said == (
         "network cannot be traced, so its switch groups are not known "
         "(ZeroDivisionError: integer modulo by zero). Networks whose layers are chosen by the "
-        "data are not supported."
+        "images are not supported."
     )
 
 
@@ -193,6 +194,38 @@ def test_the_users_network_is_left_as_it_was_by_errors(network: nn.Module) -> No
     kept = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     message_of(lambda: find_switches(network, example()))
     assert_untouched(network, before, kept, True)
+
+
+class ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.head = nn.Linear(192, 6), nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(input=self.hidden(input=images.flatten(1)).relu())
+
+
+def test_layers_that_are_called_by_keyword() -> None:
+    switches = find_switches(ByName(), example())
+    assert list(switches.groups) == ["hidden"]
+    factors = {"hidden": torch.tensor([1.0, 0.0, 2.0, 0.0, 1.0, 1.0])}
+    _, report = compact(ByName(), factors, example(n=6), latency=False)
+    assert report.widths == {"hidden": (6, 4)}
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_within_a_block_without_gradients(mode: Callable[[], Any]) -> None:
+    network = reference.own()
+    with mode():
+        images = example((1, 8, 8))
+        assert list(find_switches(network, images).groups) == ["0", "4", "7"]
+        assert list(describe(network, images, show=False).group) == ["0", "4", "7", "10"]
+
+
+def test_one_image_is_enough() -> None:
+    layers = nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(216, 6), nn.BatchNorm1d(6)
+    network = hidden(*layers, width=6)
+    assert list(find_switches(network, example(n=1)).groups) == ["0", "2", "5"]
 
 
 # --- describe ------------------------------------------------------------------------------------

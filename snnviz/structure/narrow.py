@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnviz.structure import Switches
+from snnviz.structure.groups import Switches
 
 
 def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
