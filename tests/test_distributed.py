@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 NEAR = 5e-6
 PATIENCE = 300  # seconds; only a test that fails waits so long
 # It moves all scores of a group alike, which changes no factor: its gradient is rounding alone.
-NO_MATTER = "score.bias"
+NO_MATTER = "layers.4.bias"
 
 
 class Ended(NamedTuple):
