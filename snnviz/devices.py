@@ -1,15 +1,18 @@
-"""Choose the device and the precision of the computation, and seed its random numbers."""
+"""The device, the precision, torch's settings and the random numbers of a computation."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
 from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+MOST_SEED = 2**64 - 1  # of torch's generators
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -50,6 +53,48 @@ def pick_precision(precision: str, device: torch.device) -> str:
 
 
 @contextmanager
+def standard_settings() -> Iterator[None]:
+    """Torch's own default settings inside the block, or in a function that this decorates.
+
+    Numbers are float32 and on the CPU unless we say otherwise, gradients are computed, and autocast
+    and inference mode are off. What the user has set is restored afterwards: it must not change
+    what snnviz makes, and a tensor made in inference mode could never be trained with.
+    """
+    with ExitStack() as stack:
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        if torch.get_default_device().type != "cpu":  # entering it would slow every call
+            stack.enter_context(torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def check_seed(argument: str, value: Any) -> int:
+    """A seed that torch's generators take, as a Python int.
+
+    Raises:
+        ValueError: it is not a whole number from 0 to 2**64 - 1.
+    """
+    try:
+        seed = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        seed = -1
+    if not 0 <= seed <= MOST_SEED:
+        raise ValueError(
+            f"{argument} must be a whole number from 0 to 2**64 - 1, got {value!r}. "
+            f"Use for example {argument}=1."
+        )
+    return seed
+
+
+@contextmanager
 def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
     """Seeds torch's global random state by the step inside the block, and restores it afterwards.
 
@@ -59,5 +104,6 @@ def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         # The CPU's generator uses only 32 bits, in which the ranks' seeds must differ widely.
-        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
+        number = seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1
+        torch.manual_seed(number % (MOST_SEED + 1))
         yield

@@ -88,7 +88,7 @@ def total(values: Tensor) -> Tensor:
 
 def any_of(flag: bool) -> bool:
     """Whether `flag` is true in any process. Each waits for all others."""
-    return bool(total(torch.tensor(float(flag))) > 0)
+    return bool(total(torch.tensor(float(flag), dtype=torch.float32, device="cpu")) > 0)
 
 
 def check_alike(parts: Mapping[str, Iterable[Tensor] | str]) -> None:
@@ -97,8 +97,10 @@ def check_alike(parts: Mapping[str, Iterable[Tensor] | str]) -> None:
     Raises:
         ValueError: they do not; raised in all processes.
     """
-    digests = torch.zeros(processes(), len(parts), dtype=torch.int64)
-    digests[rank()] = torch.tensor([_hash_tensors(part) for part in parts.values()])
+    digests = torch.zeros(processes(), len(parts), dtype=torch.int64, device="cpu")
+    digests[rank()] = torch.tensor(
+        [_hash_tensors(part) for part in parts.values()], dtype=torch.int64, device="cpu"
+    )
     alike = (total(digests) == digests[0]).all(0).tolist()
     unlike = [name for name, same in zip(parts, alike, strict=True) if not same]
     if unlike:

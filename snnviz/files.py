@@ -243,7 +243,7 @@ def home_path(argument: str, value: str | os.PathLike[str]) -> Path:
     except RuntimeError as error:  # "~somebody", who has no account here
         raise ValueError(
             f"{argument} must begin with an existing home folder if it begins with ~, got "
-            f"{path!r}. Write ./{path} for a folder of that name."
+            f"{path!r}. Write the path from the root if a folder has that name."
         ) from error
 
 
@@ -253,7 +253,7 @@ def check_name(argument: str, value: Any) -> None:
     Raises:
         ValueError: it is not a plain name, or Windows cannot have it.
     """
-    why = _why_unsuited(value) if isinstance(value, str) else f"is a {type(value).__name__}"
+    why = _why_unsuited(value) if isinstance(value, str) else "is not a str"
     if why:
         raise ValueError(
             f"{argument} must be a name that a file can have on every system, got {value!r}, which "

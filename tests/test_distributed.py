@@ -20,7 +20,7 @@ from snnviz import distributed
 from snnviz.data import ImageData
 from snnviz.devices import pick_device
 from snnviz.history import History
-from snnviz.runs import Trainer, folder
+from snnviz.runs import Trainer, past
 from snnviz.runs.config import RunConfig
 from tests import together
 from tests.reference import tiny_data
@@ -260,7 +260,7 @@ def test_the_command_line_trains_in_two_processes(launched: Any, tmp_path: Path)
     launch.agent.send_signal(signal.SIGTERM)
     done = launch.ended()
     run = tmp_path / "runs" / "both"
-    last = folder.pointer_of(run)
+    last = past.pointer_of(run)
     assert last.steps % 16 == 0
     assert last.epochs >= 3
     assert done.out[0].splitlines()[0] == (
@@ -326,7 +326,7 @@ def test_each_process_has_a_gpu_of_its_own(
     one_of_three(1)
     assert (distributed.own_gpu(), chosen) == ("cuda:1", [1])
     one_of_three(2)
-    with pytest.raises(ValueError, match="torchrun started") as caught:
+    with pytest.raises(ValueError, match="torchrun must start") as caught:
         pick_device("cuda")
     assert str(caught.value) == (
         "torchrun must start at most one process per GPU, got 3 processes for 2 GPUs. Use "

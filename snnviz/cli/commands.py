@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from snnviz.cli import notebook, reading, sweeping, training
+from snnviz.cli import log, notebook, reading, sweeping, training
 from snnviz.cli.answers import Answer
 from snnviz.cli.convert import path, whole
 from snnviz.cli.files import read_options
@@ -187,6 +187,28 @@ def figures(
 
 
 @app.command(sort_key=7)
+def export_log(
+    run: Run,
+    /,
+    *,
+    to: Annotated[str, Parameter(help="tensorboard, trackio or wandb.")] = "tensorboard",
+    out: Annotated[
+        Path | None,
+        Parameter(
+            converter=path,
+            help="New folder for TensorBoard's file; by default logs/NAME of the run.",
+        ),
+    ] = None,
+    project: Annotated[
+        str, Parameter(help="Project of Trackio or W&B in which the run appears.")
+    ] = "snnviz",
+    json: Json = False,
+) -> Answer:
+    """Write a run's scalars, and histograms of its factors, for another tool."""
+    return log.export(run, to, out, project)
+
+
+@app.command(sort_key=8)
 def lab(
     run: Run,
     /,
@@ -199,7 +221,7 @@ def lab(
     return notebook.lab(run, data, browser, port)
 
 
-@app.command(sort_key=8)
+@app.command(sort_key=9)
 def sweep(
     study: Annotated[
         Path, Parameter(converter=path, help="A .toml file, which docs/sweeps.md describes.")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from snnviz.checks import whole
+from snnviz.devices import standard_settings
 
 
 class BatchOrder:
@@ -35,14 +36,16 @@ class BatchOrder:
         """The rows (b,) of the next batch, int64 on the CPU, and a generator for augmenting it."""
         epoch, k = divmod(self.drawn, self.batches_per_epoch)
         if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = torch.randperm(
-                self.n, generator=_make_generator(self.seed, 0, epoch)
-            )  # (n,)
+            self._epoch, self._order = epoch, self._draw_order(epoch)
         rows = self._order[k * self.batch_size : (k + 1) * self.batch_size]
         generator = _make_generator(self.seed, 1, self.drawn)
         self.drawn += 1
         return rows, generator
+
+    @standard_settings()  # an order drawn in inference mode could not be used in training
+    def _draw_order(self, epoch: int) -> Tensor:
+        generator = _make_generator(self.seed, 0, epoch)
+        return torch.randperm(self.n, generator=generator, device="cpu")  # (n,)
 
     def state_dict(self) -> dict[str, int]:
         return {"seed": self.seed, "drawn": self.drawn}
@@ -52,10 +55,10 @@ class BatchOrder:
         for key in ("seed", "drawn"):
             whole(key, state.get(key), 0)
         self.seed, self.drawn = state["seed"], state["drawn"]
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
 
 
 def _make_generator(seed: int, use: int, number: int) -> torch.Generator:
     """A CPU generator for each number, hashed so that similar seeds give unrelated ones."""
     state = np.random.SeedSequence((seed, use, number)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator("cpu").manual_seed(int(state[0]))

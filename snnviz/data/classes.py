@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from snnviz.data.arrays import dtype_name, to_tensor
+from snnviz.data.notes import tell
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 INTEGERS += (torch.uint16, torch.uint32, torch.uint64)
@@ -62,7 +62,7 @@ def choose_class_names(
     """
     if classes is None:
         return _number_classes(train, test)
-    names = _order_by_number(classes) if isinstance(classes, Mapping) else _list_names(classes)
+    names = order_names(classes) if isinstance(classes, Mapping) else _list_names(classes)
     for split, labels in (("train", train), ("test", test)):
         if labels.max() >= len(names):
             raise ValueError(
@@ -98,10 +98,10 @@ def _number_classes(train: Tensor, test: Tensor) -> tuple[str, ...]:
         start = int(seen[0])
         what = f"start at {start}" if start == unused else f"skip {unused} of the numbers"
         advice = f"Subtract {start} from all labels" if start == unused else RENUMBER.rstrip(".")
-        warnings.warn(
-            f"The train labels {what}, so the network gets {count} outputs for {len(seen)} classes "
-            f"with images. {advice}; or name all classes with classes=(…).",
-            stacklevel=4,
+        many = "1 class" if len(seen) == 1 else f"{len(seen)} classes"
+        tell(
+            f"The train labels {what}, so the network gets {count} outputs for {many} with images. "
+            f"{advice}; or name all classes with classes=(…)."
         )
     return tuple(str(i) for i in range(count))
 
@@ -119,7 +119,7 @@ def _list_names(classes: Any) -> tuple[str, ...]:
     return _check_different(normalise_name(str(name)) for name in names)
 
 
-def _order_by_number(classes: Mapping[Any, Any]) -> tuple[str, ...]:
+def order_names(classes: Mapping[Any, Any]) -> tuple[str, ...]:
     """The names of {number: name} or {name: number}, such as a dataset's `class_to_idx`."""
     named = dict(classes)
     if named and all(isinstance(key, str) for key in named):

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from snnviz.data.arrays import dtype_name
+from snnviz.data.classes import normalise_name, order_names
 from snnviz.data.pictures import convert_picture, to_pixels
 
 
-def stack_items(argument: str, dataset: Any, advice: str) -> tuple[Tensor, Tensor]:
-    """All images (n, c, h, w) and labels (n,) of a dataset: len(dataset), dataset[i] -> pair."""
+def stack_items(
+    argument: str, dataset: Any, advice: str, where: Callable[[int], str] | None = None
+) -> tuple[Tensor, Tensor]:
+    """All images (n, c, h, w) and labels (n,) of a dataset: len(dataset), dataset[i] -> pair.
+
+    Args:
+        argument: what errors call the dataset.
+        dataset: the dataset.
+        advice: what errors say if images differ in size or kind.
+        where: what errors call the item i; by default argument[i].
+    """
     n = _count_items(argument, dataset)
-    where = getattr(dataset, "where", lambda i: f"{argument}[{i}]")
+    where = where or (lambda i: f"{argument}[{i}]")
     labels = torch.empty(n, dtype=torch.int64, device="cpu")
     images = torch.empty(0, device="cpu")
     for i in range(n):
@@ -33,7 +44,7 @@ def stack_items(argument: str, dataset: Any, advice: str) -> tuple[Tensor, Tenso
     return images, labels
 
 
-def find_class_names(train: Any, test: Any) -> Any:
+def find_class_names(train: Any, test: Any) -> list[str] | None:
     """The class names that the datasets have, or None.
 
     Raises:
@@ -49,17 +60,28 @@ def find_class_names(train: Any, test: Any) -> Any:
     return named
 
 
-def _list_classes(dataset: Any) -> Any:
+def _list_classes(dataset: Any) -> list[str] | None:
+    """The dataset's names in their order; None if it has none, or has no order of them."""
     classes = getattr(dataset, "classes", None)
-    if isinstance(classes, list | tuple):  # ImageNet has several words for one class
-        words = [", ".join(c) if isinstance(c, list | tuple) else c for c in classes]
-        return words or None
-    return classes
+    if isinstance(classes, Mapping):
+        return list(order_names(classes))
+    if isinstance(classes, np.ndarray):
+        classes = classes.tolist()
+    if not isinstance(classes, list | tuple) or not classes:
+        return None
+    # ImageNet has several words for one class.
+    words = [", ".join(c) if isinstance(c, list | tuple) else str(c) for c in classes]
+    return list(map(normalise_name, words))
 
 
 def _count_items(argument: str, dataset: Any) -> int:
     advice = "Pass a map-style dataset: len(dataset) and dataset[i] -> (image, label)."
     kind = type(dataset).__name__
+    if isinstance(dataset, type):
+        name = dataset.__name__
+        raise ValueError(
+            f"{argument} must be a dataset, got the class {name}. Make a dataset of it: {name}(…)."
+        )
     if isinstance(dataset, DataLoader):
         raise ValueError(
             f"{argument} must be a dataset, got a {kind}. Pass the dataset in it: loader.dataset."
@@ -86,9 +108,11 @@ def _count_items(argument: str, dataset: Any) -> int:
 
 def _read_item(where: str, item: Any) -> tuple[Tensor, int]:
     if not isinstance(item, tuple | list) or len(item) != 2:
+        advice = "Wrap the dataset so that it gives an image and a class number."
+        if isinstance(item, Tensor | np.ndarray):
+            advice = "For tensors or arrays of all images and labels use ImageData.from_tensors."
         raise ValueError(
-            f"{where} must be a pair (image, label), got {type(item).__name__}. "
-            "Wrap the dataset so that it gives an image and a class number."
+            f"{where} must be a pair (image, label), got {type(item).__name__}. {advice}"
         )
     image, label = item
     if not isinstance(image, Tensor):

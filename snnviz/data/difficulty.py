@@ -8,10 +8,12 @@ from torch import Tensor
 from snnviz.checks import number, whole
 from snnviz.data import pixels
 from snnviz.data.images import ImageData, Split
+from snnviz.devices import MOST_SEED, check_seed, standard_settings
 
 _DRAWS = {"classes": 0, "share": 1, "noise": 2}  # each uses its own generator
 
 
+@standard_settings()
 def harder(
     data: ImageData,
     classes: int | None = None,
@@ -33,9 +35,12 @@ def harder(
         ValueError: a number is not allowed, or too few training images would remain.
     """
     _check(data, classes, noise, share)
-    kept = torch.arange(data.n_classes)
+    seed = check_seed("seed", seed)
+    kept = torch.arange(data.n_classes, device="cpu")
     if classes is not None:
-        kept = torch.randperm(data.n_classes, generator=_make_generator(seed, "classes"))
+        kept = torch.randperm(
+            data.n_classes, generator=_make_generator(seed, "classes"), device="cpu"
+        )
         kept = kept[:classes].sort().values
     splits: dict[str, Split | None] = {}
     for i, name in enumerate(("train", "test", "holdout")):
@@ -65,6 +70,7 @@ def harder(
     return made.to(data.device)
 
 
+@standard_settings()
 def choosing(data: ImageData, again: bool = False) -> ImageData:
     """Data whose held-out images replace the test images, so that choices never see the latter.
 
@@ -89,7 +95,7 @@ def choosing(data: ImageData, again: bool = False) -> ImageData:
             f"data must have at least one training image per class ({data.n_classes}) left when "
             f"{count} more are held out, got {total} in all. Hold out fewer."
         )
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(total, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
     order = order.to(data.device)
     held, kept = (
         Split(data.train.images[rows], data.train.labels[rows])
@@ -122,7 +128,7 @@ def _keep_classes(split: Split, kept: Tensor) -> Split:
 
 
 def _keep_share(split: Split, share: float, generator: torch.Generator) -> Split:
-    order = torch.randperm(len(split), generator=generator)
+    order = torch.randperm(len(split), generator=generator, device="cpu")
     chosen = []
     for label in split.labels.unique().tolist():
         rows = order[split.labels[order] == label]
@@ -132,7 +138,7 @@ def _keep_share(split: Split, share: float, generator: torch.Generator) -> Split
 
 
 def _add_noise(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    drawn = torch.randn(images.shape, generator=generator)
+    drawn = torch.randn(images.shape, generator=generator, dtype=torch.float32, device="cpu")
     if images.dtype == torch.uint8:
         return images.float().add_(drawn.mul_(255 * noise)).round_().clamp_(0, 255).to(torch.uint8)
     return images + noise * drawn
@@ -140,4 +146,4 @@ def _add_noise(images: Tensor, noise: float, generator: torch.Generator) -> Tens
 
 def _make_generator(seed: int, use: str, split: int = 0) -> torch.Generator:
     number = (seed * len(_DRAWS) + _DRAWS[use]) * 3 + split
-    return torch.Generator().manual_seed(number)
+    return torch.Generator("cpu").manual_seed(number % (MOST_SEED + 1))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from snnviz.data.classes import normalise_name
 from snnviz.data.datasets import stack_items
+from snnviz.data.notes import tell
 from snnviz.data.pictures import convert_picture, one_line, to_pixels
 
 # Pillow recognises these formats, but cannot read them without other programs.
@@ -48,9 +49,13 @@ def read_folder(
             f"{test.classes} in {folder}. Add or rename the folders that only one of them has."
         )
     advice = "Pass size= to resize all images, and save all of them as grey or all as RGB."
-    with warnings.catch_warnings():  # large images are read, up to the size that Pillow refuses
+    with warnings.catch_warnings():  # an image is read if it can be, with no word about its size
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        splits = stack_items("train", train, advice), stack_items("test", test, advice)
+        warnings.filterwarnings("ignore", "Corrupt EXIF", UserWarning)
+        splits = (
+            stack_items("train", train, advice, train.where),
+            stack_items("test", test, advice, test.where),
+        )
     _tell_left_out(folder, train, test)
     return *splits, train.classes
 
@@ -130,10 +135,11 @@ class ImageFolder:
 
     def _open(self, path: Path) -> Any:
         """The first frame of a file, turned as viewers show it."""
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
         try:
-            with Image.open(path) as image:
+            # Given a path, Pillow 13 maps the file into memory and garbles turned TIFF files.
+            with path.open("rb") as file, Image.open(file) as image:
                 if getattr(image, "is_animated", False) and image.format not in _ONE_PICTURE:
                     self._leave_out(FRAMES, path)
                 image.load()
@@ -145,6 +151,11 @@ class ImageFolder:
                 f"{path} must not be larger than Pillow reads for safety, got: {one_line(error)}. "
                 "Save a smaller copy of the image; if you trust the file, you can also set "
                 "PIL.Image.MAX_IMAGE_PIXELS = None first."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise ValueError(
+                f"{path} must be a complete image, got a file that Pillow does not recognise. "
+                "Replace or remove the file."
             ) from error
         except Exception as error:  # damaged files make Pillow raise errors of many types
             raise ValueError(
@@ -174,27 +185,23 @@ def _tell_left_out(folder: Path, *splits: ImageFolder) -> None:
     if notes:
         total = sum(map(len, found.values()))
         verb = "file was" if total == 1 else "files were"
-        _note(
+        tell(
             f"{total} {verb} not read in {folder}: {'; '.join(notes)}. "
             "Only images directly in train/<class>/ and test/<class>/ are read."
         )
     if frames:
-        _note(
+        tell(
             f"Of files with several frames or pages only the first was read: {len(frames)} in "
             f"{folder} ({frames[0].relative_to(folder)}{', …' if len(frames) > 1 else ''})."
         )
     brightest = max(split.brightest for split in splits)
     if 0 < brightest < 1 << 14:
-        _note(
+        tell(
             f"The images of 16 bits in {folder} have values up to {brightest} of 65535, so at most "
             f"{round(brightest / 257) + 1} grey levels are left when they are scaled to 8 bits. "
             "Scale them to the full range first, or pass them as float32 to "
             "ImageData.from_tensors."
         )
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, stacklevel=5)  # the caller of ImageData.from_folder
 
 
 def _list_by_name(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from snnviz.data import checks, pixels
 from snnviz.data.classes import choose_class_names
 from snnviz.data.datasets import find_class_names, stack_items
 from snnviz.data.folders import read_folder
-from snnviz.devices import pick_device
+from snnviz.devices import pick_device, standard_settings
 from snnviz.files import home_path
 
 SPLITS = ("train", "test", "holdout")
@@ -93,6 +93,7 @@ class ImageData:
         kind = f"{_shape(self.train.images)}, {self.n_classes} classes, on {self.device}"
         return f"ImageData({self.name!r}: {counts} {kind})"
 
+    @standard_settings()
     def batch(
         self,
         split: SplitName,
@@ -108,10 +109,13 @@ class ImageData:
         Never waits for the device. Raises ValueError for a split that does not exist.
         """
         rows = self.get_split(split)
-        if index.ndim != 1 or index.dtype != torch.int64:
+        if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype != torch.int64:
+            got = type(index).__name__
+            if isinstance(index, Tensor):
+                got = f"{index.dtype} of the shape {tuple(index.shape)}"
             raise ValueError(
-                f"index must be an int64 tensor of the shape (b,), got {index.dtype} of the shape "
-                f"{tuple(index.shape)}. Use torch.arange(b), or the rows from BatchOrder.next()."
+                f"index must be an int64 tensor of the shape (b,), got {got}. "
+                "Use torch.arange(b), or the rows from BatchOrder.next()."
             )
         # Index and draws are small, so that copying them to the device needs no wait.
         drawn, index = len(index), index[part].to(self.device, non_blocking=True)
@@ -131,6 +135,7 @@ class ImageData:
         floats = images.float().div_(255) if images.dtype == torch.uint8 else images
         return floats.sub(self.mean).div_(self.std)
 
+    @standard_settings()
     def to(self, device: str | torch.device) -> ImageData:
         """The same data on another device; `meta` gives shapes without data."""
         device = pick_device(device)
@@ -155,6 +160,7 @@ class ImageData:
         return rows
 
     @classmethod
+    @standard_settings()
     def from_tensors(
         cls,
         train: tuple[Any, Any],
@@ -185,9 +191,8 @@ class ImageData:
         size = checks.count_holdout(holdout, len(labels))
         held = None
         if size:
-            order = torch.randperm(
-                len(labels), generator=torch.Generator().manual_seed(HOLDOUT_SEED)
-            )
+            generator = torch.Generator("cpu").manual_seed(HOLDOUT_SEED)
+            order = torch.randperm(len(labels), generator=generator, device="cpu")
             out, kept = order[:size].sort().values, order[size:].sort().values
             held = Split(images[out], labels[out])
             images, labels = images[kept], labels[kept]
@@ -196,6 +201,7 @@ class ImageData:
         return cls(name, *splits, names, mean, std, augment).to(device)
 
     @classmethod
+    @standard_settings()
     def from_dataset(
         cls,
         train: Any,
@@ -227,6 +233,7 @@ class ImageData:
         )
 
     @classmethod
+    @standard_settings()
     def from_folder(
         cls,
         folder: str | os.PathLike[str],

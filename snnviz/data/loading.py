@@ -10,11 +10,12 @@ import torch
 from snnviz.checks import one_of
 from snnviz.data import checks, sources
 from snnviz.data.images import ImageData, Source
-from snnviz.devices import pick_device
+from snnviz.devices import pick_device, standard_settings
 
 NAMES = ("fashion-mnist", *sources.TORCHVISION)
 
 
+@standard_settings()
 def load_data(
     name: str,
     device: str | torch.device = "auto",

@@ -17,12 +17,14 @@ def draw_augmentation(b: int, augment: str, generator: torch.Generator) -> Tenso
             f"generator must be on the CPU, got one on {generator.device}. "
             "Use torch.Generator(), or the generator that BatchOrder.next() returns."
         )
-    offsets = torch.full((2, b), PAD)  # the crop that is the image itself
+    offsets = torch.full(
+        (2, b), PAD, dtype=torch.int64, device="cpu"
+    )  # the crop that is the image itself
     if "shift" in augment:
-        offsets = torch.randint(2 * PAD + 1, (2, b), generator=generator)
-    flip = torch.zeros(1, b, dtype=torch.int64)
+        offsets = torch.randint(2 * PAD + 1, (2, b), generator=generator, device="cpu")
+    flip = torch.zeros(1, b, dtype=torch.int64, device="cpu")
     if "flip" in augment:
-        flip = torch.randint(2, (1, b), generator=generator)
+        flip = torch.randint(2, (1, b), generator=generator, device="cpu")
     return torch.cat([offsets, flip])
 
 
@@ -47,15 +49,18 @@ def measure_moments(images: Tensor) -> tuple[Tensor, Tensor]:
     n, c, h, w = images.shape
     parts = images.split(max(1, CHUNK // (c * h * w)))
     if images.dtype == torch.uint8:  # counting the 256 values is exact and fast
-        counts = torch.zeros(c, 256, dtype=torch.int64)
+        counts = torch.zeros(c, 256, dtype=torch.int64, device="cpu")
         for part in parts:
             for channel in range(c):
                 counts[channel] += part[:, channel].flatten().bincount(minlength=256)
-        values, share = torch.arange(256).double() / 255, counts.double() / (n * h * w)
+        values, share = (
+            torch.arange(256, dtype=torch.float64, device="cpu") / 255,
+            counts.double() / (n * h * w),
+        )
         mean = (share * values).sum(1)  # (c,)
         var = (share * (values - mean[:, None]) ** 2).sum(1)
     else:
-        mean, var = torch.zeros(2, c, dtype=torch.float64)
+        mean, var = torch.zeros(2, c, dtype=torch.float64, device="cpu")
         for part in parts:
             mean += part.sum((0, 2, 3), dtype=torch.float64) / (n * h * w)
         for part in parts:

@@ -1,4 +1,4 @@
-"""Task networks by name; imports only `data`.
+"""Task networks by name; imports only `data` and top-level modules.
 
 Any other `torch.nn.Module` that maps images to class scores can be used as well.
 """
@@ -13,6 +13,7 @@ from torch import nn
 
 from snnviz.checks import number, one_of
 from snnviz.data import ImageData
+from snnviz.devices import check_seed, standard_settings
 from snnviz.networks.known import (
     convnext_tiny,
     densenet121,
@@ -76,6 +77,7 @@ def recipe(module: nn.Module) -> Recipe | None:
     return _RECIPES.get(module)
 
 
+@standard_settings()
 def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn.Module:
     """A task network for these images and classes, with weights drawn from `seed`.
 
@@ -104,6 +106,7 @@ def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn
             f"got {data.shape[1]} x {data.shape[2]}. Resize the images, or use 'mlp'."
         )
     check_width(name, width)
+    seed = check_seed("seed", seed)
     with torch.random.fork_rng(devices=[]):  # drawn on the CPU: the same on all devices
         torch.manual_seed(seed)
         scale = {} if width == 1 else {"width": width}

@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from snnviz import checks
 from snnviz.plots.ends import End, label_ends
+from snnviz.plots.names import shorten
 from snnviz.plots.paper import (
-    DARK,
     DASHES,
     MARKERS,
     MAX_MARKS,
+    MOST_LETTERS,
     RIVALS,
     SWITCHER,
+    TALLEST,
     TASK,
     check_history,
+    ink,
     mark_step,
     name_runs,
     note_no_epoch,
     paper_axes,
 )
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -40,6 +44,7 @@ CEILINGS = {"accuracy": 100, "loss": np.inf}
 LINES = {"task": (TASK, DASHES[0]), "switcher": (SWITCHER, DASHES[1])}
 
 
+@figure_for_paper
 def learning_curves(
     history: History,
     ax: Axes | None = None,
@@ -91,17 +96,18 @@ def learning_curves(
     scores = np.asarray(test[metric])
     if len(test):
         mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": "white", "mew": 0.9}
-        mark |= {"color": DARK, "markevery": mark_step(len(test), MAX_MARKS)}
+        mark |= {"color": ink(axes), "markevery": mark_step(len(test), MAX_MARKS)}
         axes.plot(test["x"], scores, lw=0.9, label="test", zorder=3, **mark)
         last = _last_finite(scores)
-        ends.append(End(last, f"test {_format(last, metric)}", DARK))
+        ends.append(End(last, f"test {_format(last, metric)}", ink(axes)))
     if within is None:
         axes.set_ylim(limits_around([*seen, scores], CEILINGS[metric]))
         axes.set_xlim(0, 1.015 * max(np.max(table["x"]), 1))  # room for the last marker
     else:
         whole = learning_curves(within, metric=metric, phases=phases)
         axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=axes.get_xlim()[1] > 2.5))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=axes.get_xlim()[1] > 2.5))
     label_ends(axes, ends)
     return axes
 
@@ -138,6 +144,7 @@ def curve_table(
     return pd.concat(filled or parts[:1], ignore_index=True)
 
 
+@figure_for_paper
 def compare_curves(
     histories: Mapping[str, History] | History,
     ax: Axes | None = None,
@@ -162,7 +169,7 @@ def compare_curves(
     """
     checks.one_of("metric", metric, UNITS)
     named = name_runs(histories)
-    axes = paper_axes(ax, height=2.2)
+    axes = paper_axes(ax, height=min(max(2.2, 0.7 + 0.135 * len(named)), TALLEST))
     axes.set_xlabel("epoch")
     axes.set_ylabel(UNITS[metric] if metric == "neurons_on" else f"test {UNITS[metric]}")
     values = {name: _test_values(history, metric) for name, history in named.items()}
@@ -170,7 +177,7 @@ def compare_curves(
     if longest == 0:
         return note_no_epoch(axes)
 
-    ends = []
+    ends, short = [], shorten(named, MOST_LETTERS)
     for i, (name, curve) in enumerate(values.items()):
         look = run_look(i, (colours or {}).get(name))
         if len(curve):
@@ -178,7 +185,8 @@ def compare_curves(
             marked["clip_on"] = metric != "neurons_on"  # clipping would cut markers at 100 %
             axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **look, **marked)
             last = _last_finite(curve)
-            ends.append(End(last, f"{name} {_format(last, metric)}".strip(), DARK, look))
+            words = f"{short[name]} {_format(last, metric)}".strip()
+            ends.append(End(last, words, ink(axes), look))
     if within is None:
         shown = [curve[longest // 10 :] for curve in values.values()]
         axes.set_ylim(
@@ -189,7 +197,8 @@ def compare_curves(
     else:
         whole = compare_curves(within, metric=metric)
         axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
     label_ends(axes, ends, marked=True)
     return axes
 
@@ -249,5 +258,7 @@ def limits_around(curves: Sequence[np.ndarray], ceiling: float) -> tuple[float, 
     if len(values) == 0:
         return 0, min(1, ceiling)
     low, high = values.min(), values.max()
-    room = max(0.1 * (high - low) or 0.01 * high, 1e-3)  # one value alone: readable ticks
+    span = high - low
+    room = 0.1 * span if span > 0.002 * high else 0.01 * high  # flat curves need readable ticks
+    room = max(room, 1e-3)
     return max(low - room, 0), min(high + room, ceiling)

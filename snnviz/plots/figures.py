@@ -11,14 +11,15 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snnviz.plots.paper import DOUBLE, SINGLE
+from snnviz.plots.settings import paper_settings
 
 WIDTHS = {"single": SINGLE, "double": DOUBLE}  # inches
 MAX_WIDTH = 50  # inches; more is probably a mistake in the unit (millimetres, points)
+MAX_HEIGHT = 9.0  # inches that a figure may grow to when it is made wider: the height of a page
 DPI = 600  # of PNG files, and of the heatmaps and faint lines inside PDF and SVG files
 
 # Without dates, so that the same data gives the same bytes.
@@ -26,12 +27,6 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
     "png": {},
-}
-_PARAMS: dict[Any, Any] = {
-    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
-    "svg.fonttype": "none",  # text stays text: it can be edited, searched and read aloud
-    "svg.hashsalt": "snnviz",  # otherwise a random one
-    "savefig.bbox": None,  # "tight" would change the width
 }
 _RENDERING = threading.Lock()
 
@@ -45,7 +40,9 @@ def save(
 ) -> list[Path]:
     """Saves a figure at exactly this width, with its height in proportion; returns the paths.
 
-    Text keeps its size in points, and the figure object keeps its size. Nothing is written if the
+    A figure that is made wider becomes at most 9 inches high, so that it fits on a page. Text keeps
+    its size in points, and the figure object keeps its size. The user's matplotlib settings do not
+    change the files. Nothing is written if the
     figure cannot be drawn, and no file is left half-written. PDF files embed their fonts. In SVG
     files text stays text, in DejaVu Sans or, if the reader lacks it, another sans-serif font.
 
@@ -62,7 +59,7 @@ def save(
     """
     figure = _whole_figure(figure)
     name, formats, inches = _check_name(name), _check_formats(formats), _check_width(width)
-    with _RENDERING, _size(figure, inches), _params():
+    with _RENDERING, _size(figure, inches), paper_settings():
         contents = {kind: _render(figure, kind) for kind in formats}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,35 +67,37 @@ def save(
 
 
 def _render(figure: Figure, kind: str) -> bytes:
+    _begin_layout(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
+def _begin_layout(figure: Figure) -> None:
+    """Puts Axes back to where their layout starts.
+
+    The layout depends on the ticks and these on the layout before, so without this a figure that
+    has been drawn in another size would be saved a little differently.
+    """
+    if figure.get_layout_engine() is not None:
+        for ax in figure.axes:
+            place = ax.get_subplotspec()
+            if place is not None and ax.get_in_layout():
+                ax.set_subplotspec(place)
+
+
 @contextmanager
 def _size(figure: Figure, inches: float) -> Iterator[None]:
     before = figure.get_size_inches()
+    height = before[1] * inches / before[0]
+    if inches > before[0]:
+        height = min(height, max(MAX_HEIGHT, before[1]))
     # forward=False: a window that shows the figure keeps its size.
-    figure.set_size_inches(inches, before[1] * inches / before[0], forward=False)
+    figure.set_size_inches(inches, height, forward=False)
     try:
         yield
     finally:
         figure.set_size_inches(*before, forward=False)
-
-
-@contextmanager
-def _params() -> Iterator[None]:
-    """Sets `_PARAMS`, which the writers of PDF and SVG files read only from the global settings.
-
-    Callers hold a lock. Only these keys are set and restored: `matplotlib.rc_context` would also
-    undo what another thread sets in the meantime. None of the keys affects the making of a figure.
-    """
-    before = {key: matplotlib.rcParams[key] for key in _PARAMS}
-    matplotlib.rcParams.update(_PARAMS)
-    try:
-        yield
-    finally:
-        matplotlib.rcParams.update(before)
 
 
 def _write(path: Path, content: bytes) -> Path:

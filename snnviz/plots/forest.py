@@ -13,7 +13,9 @@ from matplotlib.transforms import offset_copy
 from snnviz import checks
 from snnviz.evidence.rows import cells, varying_columns
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
-from snnviz.plots.paper import DARK, paper_axes, write
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, paper_axes, write
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +24,7 @@ Line = tuple[str, dict[str, Any] | None]  # a method and its row, or only a sett
 NEEDED = ("method", "kind", "against", "against_kind", "pairs", "difference", "low", "high")
 
 
+@figure_for_paper
 def differences(
     table: DataFrame,
     ax: Axes | None = None,
@@ -48,12 +51,12 @@ def differences(
     who = ("against", "against_kind") if rivals else ("method", "kind")
     looks = method_looks(zip(*(table[name] for name in who), strict=True))
     lines = list(_lines(table, who[0], list(looks)))
-    axes = paper_axes(ax, height=min(0.75 + 0.15 * (len(lines) + 1), 9))
+    axes = paper_axes(ax, height=min(0.75 + 0.15 * (len(lines) + 1), TALLEST))
     others = [in_words(name) for name in set(table["method" if rivals else "against"])]
     other = others[0] if len(others) == 1 else "the other"
     axes.set_xlabel(f"{other} minus rival, {unit}" if rivals else f"difference to {other}, {unit}")
     times = 100 if unit == "points" else 1
-    axes.axvline(0, color=DARK, lw=0.6, zorder=0, label="_zero")
+    axes.axvline(0, color=ink(axes), lw=0.6, zorder=0, label="_zero")
     _draw_rows(axes, lines, looks, times)
     _name_rows(axes, lines)
     axes.set_xlim(*_limits([table] if within is None else [table, within], times))
@@ -64,7 +67,7 @@ def differences(
 def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], times: float) -> None:
     """Draws rows from y = 0 downwards: a marker, a bar, and on the right the number of pairs."""
     beside = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=12, units="points")
-    place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center", "color": DARK}
+    place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center"}
     write(ax, 1, 1, "pairs", **place)
     for i, (name, row) in enumerate(lines):
         if row is not None:
@@ -80,7 +83,8 @@ def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], ti
 def _name_rows(ax: Axes, lines: list[Line]) -> None:
     """Writes the names of methods, and in bold the settings above them."""
     names = [name if row is None else in_words(name) for name, row in lines]
-    ax.set_yticks(-np.arange(len(lines)), names, parse_math=False)
+    short = shorten(names, 2 * MOST_LETTERS)
+    ax.set_yticks(-np.arange(len(lines)), [short[name] for name in names], parse_math=False)
     for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if row is None else "normal")
     ax.tick_params(axis="y", length=0)

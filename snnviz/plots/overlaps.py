@@ -13,7 +13,9 @@ from snnviz import checks
 from snnviz.evidence.overlaps import ALL
 from snnviz.evidence.rows import varying_columns
 from snnviz.plots.methods import in_words, method_looks
-from snnviz.plots.paper import DARK, OFF, paper_axes, write
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import DARK, MOST_LETTERS, OFF, paper_axes, write
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,6 +26,7 @@ SMALL = 5.5  # points
 KEY = "neurons on in both runs,\n% of those on in either\n(small: by chance; diagonal: two seeds)"
 
 
+@figure_for_paper
 def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -> Axes:
     """How far methods keep the same neurons: those on in both runs, in % of those on in either.
 
@@ -58,7 +61,8 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     look |= {"aspect": "auto", "interpolation": "nearest"}
     axes.imshow(np.ma.masked_invalid(0.9 * shade), **look)
     _frame(axes, np.isfinite(shade))
-    names = [in_words(method) for method in methods]
+    short = shorten(map(in_words, methods), MOST_LETTERS + 4)
+    names = [short[in_words(method)] for method in methods]
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.tick_params(length=0)

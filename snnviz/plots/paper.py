@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 
 from snnviz import checks
 from snnviz.history import History
+from snnviz.plots.fonts import FONT
+from snnviz.plots.settings import paper_settings
 
 # The palette of all pictures in the project.
 TASK = "#0072B2"
@@ -26,17 +29,24 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MAX_MARKS = 20  # on a line; more would overlap
 
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
-FONT = ("DejaVu Sans", "sans-serif")  # matplotlib includes the first, so sizes agree everywhere
 LABEL_SIZE, TICK_SIZE = 8, 7  # points
+LINE = 1.25  # the height of a line of text, in font sizes
+TALLEST = 8.5  # inches, so that a figure and its caption fit on a page
+MOST_LETTERS = 18  # of a name beside the Axes; longer names are shortened
 SCREEN_DPI = 150
 
 
 class PaperFigure(Figure):
     """A figure that shows itself in a notebook without pyplot."""
 
+    def draw(self, renderer: Any) -> None:
+        with paper_settings():  # parts such as ticks are made while the figure is drawn
+            super().draw(renderer)
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=self.dpi)
+        with paper_settings():
+            self.savefig(buffer, format="png", dpi=self.dpi)
         return buffer.getvalue()
 
 
@@ -49,7 +59,10 @@ class PaperAxes(Axes):
 
 
 def paper_axes(ax: Axes | None, height: float) -> Axes:
-    """The given Axes or new ones, with font sizes and line widths for a paper.
+    """New Axes with the fonts and line widths of a paper, or the given Axes.
+
+    Given Axes keep their fonts, ticks, spines and background, unless their figure is a
+    `PaperFigure`.
 
     Raises:
         TypeError: `ax` is not a matplotlib Axes.
@@ -60,18 +73,52 @@ def paper_axes(ax: Axes | None, height: float) -> Axes:
     else:
         figure = PaperFigure(figsize=(SINGLE, height), dpi=SCREEN_DPI, layout="constrained")
         ax = cast(Axes, figure.add_subplot(axes_class=PaperAxes))
+    ax.xaxis.label.set_parse_math(False)
+    ax.yaxis.label.set_parse_math(False)
+    if not on_paper(ax):
+        return ax
     for label in (ax.xaxis.label, ax.yaxis.label):
-        label.set(fontsize=LABEL_SIZE, fontfamily=FONT, parse_math=False)
+        label.set(fontsize=LABEL_SIZE, fontfamily=FONT)
     ax.tick_params(labelsize=TICK_SIZE, labelfontfamily=FONT, width=0.6, length=2.5)
     ax.spines[:].set_linewidth(0.6)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
+def on_paper(ax: Axes) -> bool:
+    """Whether the Axes are ours, and not a figure of the user with a style of its own."""
+    return isinstance(ax.get_figure(root=True), PaperFigure)
+
+
+def ink(ax: Axes) -> Any:
+    """The colour of text and thin lines; on the user's Axes, the colour of their labels."""
+    return DARK if on_paper(ax) else ax.yaxis.label.get_color()
+
+
+def text_size(ax: Axes) -> float:
+    """The size of tick labels in points."""
+    if on_paper(ax):
+        return TICK_SIZE
+    return float(ax.yaxis.get_major_ticks(1)[0].label1.get_fontsize())
+
+
 def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
     """Writes text in the size of tick labels. A $ in it is a $, not the start of a formula."""
-    style = {"fontsize": TICK_SIZE, "fontfamily": FONT, "parse_math": False} | style
-    ax.text(x, y, text, **style)
+    usual: dict[str, Any] = {"fontsize": text_size(ax), "color": ink(ax), "parse_math": False}
+    if on_paper(ax):
+        usual["fontfamily"] = FONT
+    ax.text(x, y, text, **usual | style)
+
+
+def height_in_points(ax: Axes) -> float:
+    """The height of the Axes before any layout."""
+    return 72 * ax.get_window_extent().height / cast(Figure, ax.get_figure(root=True)).dpi
+
+
+def label_step(ax: Axes, rows: int, lines: float = 1) -> int:
+    """Every how many rows of equal height there is room for text of this number of lines."""
+    room = 0.9 * height_in_points(ax) / max(rows, 1)  # axis labels take part of the height
+    return max(1, math.ceil(lines * LINE * text_size(ax) / room))
 
 
 def check_history(argument: str, value: Any) -> None:

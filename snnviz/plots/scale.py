@@ -26,6 +26,7 @@ from snnviz.plots.paper import (
     OFF_HATCH,
     OFF_HATCH_COLOUR,
     TICK_SIZE,
+    on_paper,
     write,
 )
 
@@ -60,9 +61,11 @@ def factor_scale(ax: Axes, image: AxesImage) -> None:
     bar = figure.colorbar(image, cax=place, extend="max", extendfrac=0.05)
     top = image.get_clim()[1]
     bar.set_ticks([JUST_ABOVE_OFF, 1, top], labels=["0", "1", f"{top:g}"])
-    bar.ax.tick_params(labelsize=TICK_SIZE, labelfontfamily=FONT, width=0.6, length=2.5)
-    bar.outline.set_linewidth(0.6)
-    bar.set_label("factor", fontsize=LABEL_SIZE, fontfamily=FONT)
+    bar.set_label("factor")
+    if on_paper(ax):
+        bar.ax.tick_params(labelsize=TICK_SIZE, labelfontfamily=FONT, width=0.6, length=2.5)
+        bar.outline.set_linewidth(0.6)
+        bar.set_label("factor", fontsize=LABEL_SIZE, fontfamily=FONT)
     box = Path.unit_rectangle().transformed(Affine2D().scale(1, 0.08).translate(0, -0.16))
     bar.ax.add_patch(off_patch(box, transform=bar.ax.transAxes, clip_on=False))
     beside = offset_copy(bar.ax.transAxes, figure, x=4.5, units="points")

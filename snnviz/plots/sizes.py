@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from snnviz import checks
 from snnviz.plots.curves import limits_around, run_look
 from snnviz.plots.ends import End, label_ends
-from snnviz.plots.paper import DARK, mark_step, name_runs, note_no_epoch, paper_axes
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import (
+    MOST_LETTERS,
+    TALLEST,
+    ink,
+    mark_step,
+    name_runs,
+    note_no_epoch,
+    paper_axes,
+)
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType
@@ -23,6 +33,7 @@ SIZES = {"parameters": "parameters left", "macs": "MACs left", "neurons_on": "ne
 MAX_POINTS = 60  # dots on a run's path
 
 
+@figure_for_paper
 def size_accuracy(
     histories: Mapping[str, History] | History,
     ax: Axes | None = None,
@@ -49,7 +60,7 @@ def size_accuracy(
     """
     checks.one_of("size", size, SIZES)
     named = name_runs(histories)
-    axes = paper_axes(ax, height=2.2)
+    axes = paper_axes(ax, height=min(max(2.2, 0.7 + 0.135 * len(named)), TALLEST))
     tables = {name: history.epochs for name, history in named.items()}
     longest = max(map(len, tables.values()))
     if longest == 0:
@@ -60,22 +71,24 @@ def size_accuracy(
     unit, prefix = _unit(max(float(np.max(table[size])) for table in tables.values() if len(table)))
     axes.set_xlabel(f"{SIZES[size]}{prefix}")
     axes.set_ylabel("test accuracy, %")
-    ends, paths = [], []
+    ends, paths, short = [], [], shorten(named, MOST_LETTERS)
     for i, (name, table) in enumerate(tables.items()):
         if len(table):
-            look = run_look(i, (colours or {}).get(name) or (None if name else DARK))
+            look = run_look(i, (colours or {}).get(name) or (None if name else ink(axes)))
             path = np.stack([table[size] / unit, 100 * table["test_accuracy"]])  # (2, epochs)
             paths.append(path[:, longest // 10 :])
             _draw_path(axes, path, name or "run", look)
-            label = f"{name or f'epoch {len(table)}:'} {path[1, -1]:.1f} %"
-            ends.append(End(float(path[1, -1]), label, DARK, {**look, "ms": 5, "ls": ""}))
+            label = f"{short[name] or f'epoch {len(table)}:'} {path[1, -1]:.1f} %"
+            ends.append(End(float(path[1, -1]), label, ink(axes), {**look, "ms": 5, "ls": ""}))
     if within is None:
         axes.set_xlim(*_around(np.concatenate([path[0] for path in paths])))
         axes.set_ylim(*limits_around([path[1] for path in paths], 100))
     else:
         whole = size_accuracy(within, size=size)
         axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto"))
     label_ends(axes, ends, marked=True)
     return axes
 

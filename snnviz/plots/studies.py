@@ -20,7 +20,9 @@ from snnviz.evidence.trends import dose_groups, with_response
 from snnviz.plots.curves import limits_around, run_look
 from snnviz.plots.ends import End, label_ends
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
-from snnviz.plots.paper import DARK, paper_axes
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, paper_axes
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,6 +42,7 @@ RESPONSES = {
 DOT: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.8, "mew": 0, "alpha": 0.4}
 
 
+@figure_for_paper
 def accuracy_vs_size(
     rows: DataFrame,
     ax: Axes | None = None,
@@ -68,14 +71,14 @@ def accuracy_vs_size(
     rows = _one_setting(finished_runs(check_rows(rows, columns)))
     points = _points(rows, size)
     looks = method_looks(zip(points["method"], points["kind"], strict=True))
-    axes = paper_axes(ax, height=max(2.3, 0.7 + 0.135 * len(looks)))
+    axes = paper_axes(ax, height=min(max(2.3, 0.7 + 0.135 * len(looks)), TALLEST))
     axes.set_xlabel(SIZES[size])
     axes.set_ylabel("test accuracy, %")
-    ends = []
+    ends, short = [], shorten(map(in_words, looks), 2 * MOST_LETTERS)
     for method, look in looks.items():
         runs = runs_of(points, method)
         draw = _draw_band if runs["kind"].iloc[0] == "dense" else _draw_sizes
-        ends.append(End(draw(axes, runs, method, look), in_words(method), DARK, look))
+        ends.append(End(draw(axes, runs, method, look), short[in_words(method)], ink(axes), look))
     shown = points if within is None else _points(finished_runs(check_rows(within, columns)), size)
     axes.set_xlim(*_around(shown["_x"].to_numpy()))
     axes.set_ylim(*limits_around([shown["_y"].to_numpy()], 100))
@@ -131,6 +134,7 @@ def _around(values: np.ndarray) -> tuple[float, float]:
     return max(low - room, 0), high + room
 
 
+@figure_for_paper
 def compression_trend(
     rows: DataFrame,
     dose: str,
@@ -159,7 +163,7 @@ def compression_trend(
     """
     groups = dose_groups(rows, dose, response, by)
     names = _group_names([group for group, _ in groups])
-    axes = paper_axes(ax, height=max(2.2, 0.8 + 0.14 * len(groups)))
+    axes = paper_axes(ax, height=min(max(2.2, 0.8 + 0.14 * len(groups)), TALLEST))
     axes.set_xlabel(DOSES[dose])
     axes.set_ylabel(RESPONSES.get(response, response.replace("_", " ")))
     unit = 100 if response in RESPONSES else 1
@@ -169,12 +173,12 @@ def compression_trend(
         shown = [with_response(part) for _, part in dose_groups(within, dose, response, by)]
     doses = np.unique(np.concatenate([part["_dose"].to_numpy() for part in [*runs, *shown]]))
     looks = _group_looks(groups)
-    ends = []
+    ends, short = [], shorten(names, 2 * MOST_LETTERS)
     for i, (name, part, look) in enumerate(zip(names, runs, looks, strict=True)):
         aside = 0.04 * (i - (len(groups) - 1) / 2)  # so that bars do not overlap
         part = part.assign(_x=np.searchsorted(doses, part["_dose"]) + aside)
         part = part.assign(_y=unit * part["_response"]).sort_values("_x", kind="stable")
-        ends.append(End(_draw_line(axes, part, name, look), name, DARK, look))
+        ends.append(End(_draw_line(axes, part, name, look), short[name], ink(axes), look))
     axes.set_xticks(range(len(doses)), [_format_dose(dose, value) for value in doses])
     axes.set_xlim(-0.3, len(doses) - 0.7)
     values = unit * np.concatenate([part["_response"].to_numpy() for part in shown])

@@ -20,6 +20,7 @@ from torch import nn
 from snnviz import checks
 from snnviz.data import ImageData
 from snnviz.rivals.dense import dense, dense_longer
+from snnviz.rivals.fpgm import fpgm
 from snnviz.rivals.group_sparse import group_sparse
 from snnviz.rivals.l0 import l0
 from snnviz.rivals.pruning import magnitude, random
@@ -28,6 +29,7 @@ from snnviz.rivals.se import se
 from snnviz.rivals.slimming import slimming
 from snnviz.rivals.start import Start
 from snnviz.rivals.switched import free, random_features, shuffled, switched
+from snnviz.rivals.taylor import taylor
 from snnviz.switcher import SwitcherConfig
 from snnviz.training.schedule import Schedule
 from snnviz.training.trainer import AlternatingTrainer
@@ -62,6 +64,10 @@ METHODS: dict[str, Method] = {
     "magnitude": Method(
         magnitude, "the neurons with the smallest L1 norm of weights are removed", True
     ),
+    "taylor": Method(
+        taylor, "removes the neurons that change the loss least, to first order", True
+    ),
+    "fpgm": Method(fpgm, "removes the neurons nearest to their layer's geometric median", True),
     "random": Method(random, "neurons are removed at random", True),
     "group_sparse": Method(
         group_sparse, "a growing penalty on weak groups of weights, then pruning", True

@@ -128,22 +128,31 @@ def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor |
 
     It is computed on a copy into whose parameters the factors are folded.
     """
-    import torch_pruning as tp
-
     network = fold_factors(trainer.network, trainer.switches, trainer.factors)
     example = trainer.data.batch("train", torch.arange(2))[0]
-    graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
+    coupled = find_coupled_layers(network, trainer.switches, example)
     found: Scores = {}
-    for name, group in trainer.switches.groups.items():
+    for name, layers in coupled.items():
+        scores = importance(layers)
+        if scores is None:
+            raise ValueError(f"Torch-Pruning has no score for the neurons of group {name!r}.")
+        group = trainer.switches.groups[name]
+        found[name] = sum_channels(group, scores.detach().cpu().numpy())
+    return found
+
+
+def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor) -> dict[str, Any]:
+    """{group: what Torch-Pruning would prune together with all of its channels}."""
+    import torch_pruning as tp
+
+    graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
+    found = {}
+    for name, group in switches.groups.items():
         layer: Any = network.get_submodule(group.writers[0])
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
         )
-        channels = list(range(len(layer.weight)))
-        scores = importance(graph.get_pruning_group(layer, prune, idxs=channels))
-        if scores is None:
-            raise ValueError(f"Torch-Pruning has no score for the neurons of group {name!r}.")
-        found[name] = _by_neuron(group, scores.detach().cpu().numpy())
+        found[name] = graph.get_pruning_group(layer, prune, idxs=list(range(len(layer.weight))))
     return found
 
 
@@ -162,7 +171,7 @@ def score_by_l1(trainer: AlternatingTrainer) -> Scores:
     return score_groups(trainer, tp.importance.MagnitudeImportance(p=1))
 
 
-def _by_neuron(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
+def sum_channels(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
     """Scores of neurons from those of a layer's channels: the sum, where a neuron has several."""
     member = group.written_as[0]
     found = np.zeros(group.neurons)

@@ -1,7 +1,9 @@
-"""The weights of each group's neurons, which the switcher reads."""
+"""What the switcher can know of a network: the weights of each group's neurons."""
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +11,44 @@ from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
 
+_PIECE = 2**18  # weights that are squared at a time
+LEAST_LENGTH = 1e-12  # shorter ones count as this: a logarithm and a quotient need one above 0
 
-class NeuronWeights(NamedTuple):
-    """The weights of a group's neurons, which the switcher reads."""
 
-    incoming: Tensor  # (neurons, fan_in): weights into each neuron, of all writers
-    scale: Tensor  # (neurons,): the norm's scale, or 1
-    shift: Tensor  # (neurons,): the norm's shift, or the bias, or 0
+@dataclass(frozen=True, eq=False)
+class NeuronWeights:
+    """The weights of the n neurons of a group.
+
+    Attributes:
+        rows: weights into each neuron, of each layer that writes it.
+        scale: of the norm behind it, or 1.
+        shift: of the norm behind it, or the layer's bias, or 0.
+        outgoing: length of all weights by which other layers read it; 1 where none does.
+    """
+
+    rows: tuple[Tensor, ...]  # of each layer (n, fan_in)
+    scale: Tensor  # (n,)
+    shift: Tensor  # (n,)
+    outgoing: Tensor  # (n,)
+
+    @cached_property
+    def incoming(self) -> Tensor:
+        """(n, fan_in): the weights into each neuron, of all layers that write it."""
+        return self.rows[0] if len(self.rows) == 1 else torch.cat(self.rows, 1)
+
+    @cached_property
+    def length(self) -> Tensor:
+        """(n,): of the incoming weights, above 0."""
+        # Not of `incoming`: where several layers write the neurons, that is a copy.
+        lengths = [torch.linalg.vector_norm(part, dim=1) for part in self.rows]
+        if len(lengths) > 1:
+            lengths = [torch.linalg.vector_norm(torch.stack(lengths), dim=0)]
+        return lengths[0].clamp_min(LEAST_LENGTH)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "NeuronWeights":
+        """Each of the tensors through a function."""
+        rest = (self.scale, self.shift, self.outgoing)
+        return NeuronWeights(tuple(map(function, self.rows)), *map(function, rest))
 
 
 def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
@@ -24,7 +57,7 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
     for member, norm in zip(group.written_as, group.norms, strict=True):
         layer: Any = network.get_submodule(member.layer)
         last: Any = network.get_submodule(norm) if norm else layer
-        # This order of dimensions needs no copy of the weights of a channels_last convolution.
+        # In this order the weights of a channels_last convolution need not be copied.
         rows = layer.weight.movedim(1, -1).flatten(1)  # (channels, fan_in)
         ones = rows.new_ones(len(rows))
         scale = last.weight if norm else ones  # (channels,)
@@ -34,37 +67,52 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
         incoming.append(rows)  # (neurons, fan_in)
         scales.append(scale)
         shifts.append(shift)
+    outgoing = outgoing_lengths(network, group)
     if len(incoming) == 1:
-        return NeuronWeights(incoming[0], scales[0], shifts[0])
-    return NeuronWeights(
-        torch.cat(incoming, 1), torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
-    )
+        return NeuronWeights((incoming[0],), scales[0], shifts[0], outgoing)
+    scale, shift = torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
+    return NeuronWeights(tuple(incoming), scale, shift, outgoing)
 
 
 def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
-    """(neurons,): the norm of all weights that read each neuron, attached to the parameters."""
+    """(neurons,): length of all weights by which other layers read each neuron, attached."""
     squares: list[Tensor] = []
     for member in group.read_as:
         layer: Any = network.get_submodule(member.layer)
-        weight = layer.weight
-        if weight.ndim < 2:
-            continue  # a norm reads it: its scale is not a connection
-        parts = getattr(layer, "groups", 1)
-        split = weight.reshape(parts, -1, *weight.shape[1:]).movedim(2, 1)  # (parts, in, out, …)
-        channels = split.flatten(2).square().sum(2).flatten()  # (inputs,)
-        index = torch.from_numpy(member.neurons).to(weight.device)
-        chosen = channels[torch.from_numpy(member.channels).to(weight.device)]
-        squares.append(chosen.new_zeros(group.neurons).index_add(0, index, chosen))
+        if layer.weight.ndim < 2:
+            continue  # a norm that reads: its scale is no connection
+        found = _squares_by_input(layer)  # (inputs,)
+        if not member.covers(group.neurons) or len(found) != group.neurons:
+            index = _channels_by_neuron(member, group.neurons, len(found))
+            padded = torch.cat([found, found.new_zeros(1)])
+            found = padded[torch.from_numpy(index).to(found.device)].sum(1)
+        squares.append(found)
     if not squares:
         return next(network.parameters()).new_ones(group.neurons)
-    # The gradient of a square root at 0 is infinite.
-    return torch.stack(squares).sum(0).clamp_min(1e-30).sqrt()
+    total = squares[0] if len(squares) == 1 else torch.stack(squares).sum(0)
+    # A root's slope at 0 is infinite.
+    return total.clamp_min(1e-30).sqrt()
+
+
+def _squares_by_input(layer: Any) -> Tensor:
+    """(inputs,): the sum of the squares of the weights by which a layer reads each input."""
+    # Not `vector_norm`, which takes ten times as long where the dimension that stays is the last
+    # one in memory, as it is in linear layers and in channels_last convolutions. And in pieces, for
+    # new memory for the squares of all weights would take most of the time.
+    weight, parts = layer.weight, getattr(layer, "groups", 1)
+    if parts > 1:
+        split = weight.square().unflatten(0, (parts, -1))  # (parts, outputs of one, inputs, ...)
+        return split.sum((1, *range(3, split.ndim))).flatten()
+    outputs = max(_PIECE * len(weight) // max(weight.numel(), 1), 1)
+    others = (0, *range(2, weight.ndim))
+    sums = [piece.square().sum(others) for piece in weight.split(outputs)]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
 def _by_neuron(
     member: Member, neurons: int, rows: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sorts channels by neuron: one row holds all channels of a neuron, padded with 0."""
+    """Sorts channels by neuron: those of one neuron stand side by side, 0 where there is none."""
     index = torch.from_numpy(_channels_by_neuron(member, neurons, len(rows))).to(rows.device)
     parts = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[index].flatten(1)
     padded = torch.cat([torch.stack([scale, shift], 1), rows.new_zeros(1, 2)])[index].mean(1)
@@ -73,7 +121,7 @@ def _by_neuron(
 
 @lru_cache(maxsize=1024)
 def _channels_by_neuron(member: Member, neurons: int, channels: int) -> np.ndarray:
-    """(neurons, most channels of a neuron): its channels, padded with the number `channels`."""
+    """(neurons, most channels of one): its channels, and `channels` where it has fewer."""
     most = int(np.bincount(member.neurons, minlength=neurons).max())
     place = np.full((neurons, most), channels)
     filled = np.zeros(neurons, dtype=int)

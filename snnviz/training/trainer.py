@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -85,16 +86,19 @@ def switcher_step(
 ) -> Tensor:
     """Updates the switcher; the task network's parameters and norm statistics stay.
 
-    Gradients longer than `clip` are shortened to it. Returns the same as `task_step`.
+    Gradients longer than `clip` are shortened to it. At a learning rate of 0 the switcher is held:
+    it reads the weights of now, gives factors, and learns nothing. Returns the same as `task_step`.
     """
     learners.network.train()
-    factors, on = learners.switcher_factors()
-    scores = learners.switcher_scores(images, factors)
-    loss = F.cross_entropy(scores.float(), labels)
-    learners.switcher_optimizer.zero_grad(set_to_none=True)
-    (loss if weight == 1 else loss * weight).backward()
-    nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
-    take_step(learners.switcher_optimizer, lr)
+    with torch.set_grad_enabled(lr > 0):
+        factors, on = learners.switcher_factors()
+        scores = learners.switcher_scores(images, factors)
+        loss = F.cross_entropy(scores.float(), labels)
+    if lr > 0:
+        learners.switcher_optimizer.zero_grad(set_to_none=True)
+        (loss if weight == 1 else loss * weight).backward()
+        nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
+        take_step(learners.switcher_optimizer, lr)
     learners.switcher_moved()
     return measure_step(loss, scores, labels, on)
 

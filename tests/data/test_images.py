@@ -195,6 +195,11 @@ BAD = {
         "index must be an int64 tensor of the shape (b,), got torch.bool of the shape (40,). "
         "Use torch.arange(b), or the rows from BatchOrder.next().",
     ),
+    "index of Python": (
+        lambda: small().batch("train", [0, 1]),  # pyright: ignore
+        "index must be an int64 tensor of the shape (b,), got list. "
+        "Use torch.arange(b), or the rows from BatchOrder.next().",
+    ),
     "normalise": (
         lambda: small().normalise(torch.zeros(1, 3, 5, 6)),
         "images must be torch.uint8 like the data, got torch.float32. "
@@ -222,6 +227,33 @@ BAD = {
 @pytest.mark.parametrize(("call", "words"), BAD.values(), ids=BAD.keys())
 def test_bad_input(call: Callable[[], Any], words: str) -> None:
     assert message_of(call) == words
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(28, 28, 3), (28, 32, 3), (32, 28, 1), (64, 48, 4), (5, 6, 3), (8, 100, 2), (100, 5, 1)],
+)
+def test_channels_last_is_refused_in_every_shape(shape: tuple[int, int, int]) -> None:
+    images = torch.zeros(4, *shape)
+    said = message_of(bad(images=images, test=(images, numbers())))
+    assert said == (
+        "train images must have the shape (n, channels, height, width), got "
+        f"{(4, *shape)}, which has the channels last. Reorder them: images.permute(0, 3, 1, 2). If "
+        f"the images really have {shape[0]} channels and a width of {shape[2]}, swap height and "
+        "width: images.transpose(2, 3)."
+    )
+    for advised in (images.permute(0, 3, 1, 2), images.transpose(2, 3)):
+        data = ImageData.from_tensors((advised, numbers()), (advised, numbers()), device="cpu")
+        assert data.shape == advised.shape[1:]
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 28, 28), (1, 28, 3), (4, 5, 1), (3, 3, 3), (16, 4, 4), (64, 1, 1), (9, 1, 128)]
+)
+def test_channels_first_is_taken(shape: tuple[int, int, int]) -> None:
+    images = torch.zeros(4, *shape)
+    data = ImageData.from_tensors((images, numbers()), (images, numbers()), device="cpu")
+    assert data.shape == shape
 
 
 # --- good tensors --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import snnviz as sv
 from snnviz import rivals
+from snnviz.rivals.fpgm import sum_distances
 from snnviz.rivals.group_sparse import shrink_groups
 from snnviz.rivals.joint import joint_step
 from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, hard_concrete, make_gates, price_weights
@@ -20,6 +21,7 @@ from snnviz.rivals.scratch import shape_like
 from snnviz.rivals.se import add_excitation
 from snnviz.rivals.slimming import make_scales, score_by_scale, shrink_scales
 from snnviz.rivals.start import Start
+from snnviz.rivals.taylor import RunningScores
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import task_step
 
@@ -177,6 +179,70 @@ def test_magnitude_finds_the_channels_of_a_convolution(start: MakeStart) -> None
         trainer.network.get_parameter("conv3.weight")[:, 1] = 0
     assert score_by_l1(trainer)["conv2"].argmin() == 1
     assert score_by_l1(trainer)["conv2"][1] == 0
+
+
+def test_taylor_is_the_first_order_change_of_the_loss(start: MakeStart, batch: Batch) -> None:
+    """The running mean of (|sum of w dL/dw| in + the same out) / 2 over three steps."""
+    scores = RunningScores(batch[0][:2], momentum=0.5)
+    trainer = start("mlp").trainer(learners=partial(Learners, shrinkage=scores.observe))
+    plain = start("mlp").trainer()
+    wanted = {"fc1": np.zeros(30), "fc2": np.zeros(10)}
+    for step in range(3):
+        weights = parameters(plain)
+        leaves = {name: w.requires_grad_() for name, w in weights.items()}
+        logits = torch.func.functional_call(plain.network, leaves, (batch[0],))
+        F.cross_entropy(logits, batch[1]).backward()
+        change = {n: (w * w.grad).detach().numpy() for n, w in leaves.items()}  # type: ignore[operator]
+        for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
+            incoming = np.abs(change[f"{group}.weight"].sum(1))
+            outgoing = np.abs(change[f"{reader}.weight"].sum(0))
+            # 0.5, 0.25, 0.125 of the last, the one before, and so on, over their sum.
+            wanted[group] += 0.5 ** (3 - step) / 0.875 * (incoming + outgoing) / 2
+        for made in (plain, trainer):
+            task_step(made.learners, *batch, lr=0.1)
+    found = scores.read(trainer)
+    for group, values in wanted.items():
+        np.testing.assert_allclose(found[group], values / values.mean(), rtol=1e-4)
+    for name, value in parameters(trainer).items():  # watching changes nothing
+        assert torch.equal(value, parameters(plain)[name])
+
+
+def test_taylor_adds_its_own_channels_of_a_convolution(start: MakeStart, batch: Batch) -> None:
+    scores = RunningScores(batch[0][:2], momentum=0.9)
+    trainer = start("vgg_small").trainer(learners=partial(Learners, shrinkage=scores.observe))
+    with torch.no_grad():
+        trainer.network.get_parameter("conv2.weight")[1] = 0
+        trainer.network.get_parameter("conv3.weight")[:, 1] = 0
+    task_step(trainer.learners, *batch, lr=0.1)
+    found = scores.read(trainer)["conv2"]
+    assert found[1] == 0
+    assert (np.delete(found, 1) > 0).all()
+
+
+def test_fpgm_is_the_sum_of_distances_to_all_other_neurons(start: MakeStart) -> None:
+    for name, group in (("mlp", "fc1"), ("vgg_small", "conv2"), ("resnet8", "conv1")):
+        trainer = start(name).trainer()
+        found = sum_distances(trainer)[group]
+        members = trainer.switches.groups[group].writers
+        filters = np.concatenate(
+            [
+                trainer.network.get_submodule(layer).weight.detach().flatten(1).numpy()  # type: ignore[union-attr]
+                for layer in members
+            ],
+            axis=1,
+        ).astype(np.float64)
+        wanted = np.array([sum(np.linalg.norm(f - g) for g in filters) for f in filters])
+        np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-6)
+
+
+def test_fpgm_finds_the_neuron_in_the_middle(start: MakeStart) -> None:
+    """It is removed first although its weights are large: the norm does not matter."""
+    trainer = start("mlp").trainer()
+    weight = trainer.network.get_parameter("fc2.weight")
+    with torch.no_grad():
+        weight.normal_().add_(5)
+        weight[3] = weight.mean(0)
+    assert sum_distances(trainer)["fc2"].argmin() == 3
 
 
 def test_the_lowest_go_and_one_of_each_group_stays(start: MakeStart) -> None:

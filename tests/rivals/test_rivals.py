@@ -17,7 +17,7 @@ from snnviz.rivals.scratch import redraw
 from snnviz.rivals.start import Start
 from tests.rivals.conftest import PLAN
 
-PRUNED = ("slimming", "magnitude", "random", "group_sparse")
+PRUNED = ("slimming", "magnitude", "taylor", "fpgm", "random", "group_sparse")
 Halves = Callable[[str], dict[str, np.ndarray]]
 
 
@@ -135,8 +135,8 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
             "magnitud",
             {},
             "method must be one of 'dense', 'dense_longer', 'switched', 'free', 'shuffled', "
-            "'random_features', 'slimming', 'magnitude', 'random', 'group_sparse', 'l0', 'se', "
-            "'scratch', got 'magnitud'.",
+            "'random_features', 'slimming', 'magnitude', 'taylor', 'fpgm', 'random', "
+            "'group_sparse', 'l0', 'se', 'scratch', got 'magnitud'.",
         ),
         (
             "magnitude",
@@ -158,6 +158,11 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
             "slimming",
             {"size": 0.5, "strength": "much"},
             "settings.strength must be a finite number of at least 0, got 'much'.",
+        ),
+        (
+            "taylor",
+            {"size": 0.5, "momentum": 1},
+            "settings.momentum must be a number from 0 to 0.9999, got 1.",
         ),
         (
             "l0",

@@ -88,12 +88,13 @@ def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -
                 results.add(done(small, 1))
     assert str(caught.value) == (
         f"the results {str(small.results)!r} cannot be written ([Errno 28] No space left on "
-        "device). What stands in them is safe. Make room; the same command then goes on from there."
+        "device). The rows that are in them are safe. Make room; the same command then continues "
+        "from there."
     )
     assert small.results.read_bytes() == before
 
 
-ADVICE = "Restore it from a copy, or give the name of another file."
+ADVICE = "Restore it from a copy, or give another file."
 
 
 def test_a_file_of_something_else(tmp_path: Path, small: Study) -> None:

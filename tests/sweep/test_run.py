@@ -180,7 +180,7 @@ def test_the_command_says_what_it_did(write: Write, command: Any) -> None:
     assert (code, out) == (
         1,
         f"{results}: 2 of 4 runs are done, 2 of them now.\n"
-        "2 failed: column `error` says why. The next start tries again.\n",
+        "2 failed: column `error` says why. The same command tries them again.\n",
     )
     lines = err.splitlines()
     assert len(lines) == 4
