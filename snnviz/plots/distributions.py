@@ -75,7 +75,7 @@ def factor_distribution(
     axes.set_xlabel(f"factor after epoch {epoch or done}" if done else "epoch")
     axes.set_ylabel("neurons")
     if group is not None:
-        axes.set_ylabel(f"neurons of {shorten([group], 2 * MOST_LETTERS)[group]}")
+        axes.set_ylabel(f"neurons of {shorten([group], MOST_LETTERS)[group]}")
     if done == 0:
         return note_no_epoch(axes)
 
