@@ -65,6 +65,7 @@ def switch_map(
     """
     names, groups = choose_groups(history, group), history.groups
     axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), TALLEST))
+    axes.grid(False)  # a style's lines would lie on the colours
     axes.set_xlabel("epoch")
     axes.set_ylabel("neurons, first off on top")
     if group is not None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from snnviz import plots
+from snnviz import evidence, plots
 from snnviz.history import History
+from tests.evidence.study import run, study
 from tests.plots.extremes import LONG, SHAPES, all_axes, extreme, unreadable, visible_texts
 from tests.plots.story import texts
 
@@ -74,17 +75,60 @@ def test_of_many_groups_every_third_is_named_and_the_label_says_so(plot):
     assert any("den…4.den…28…" in label for label in labels)
 
 
-def test_a_flat_curve_has_whole_numbers_and_no_offset():
+def test_a_flat_curve_has_ticks_that_can_be_read():
     history = extreme(**SHAPES["300 epochs"])
     for ax in (plots.size_accuracy(history), plots.compare_curves(history)):
         ax.figure.draw_without_rendering()
         low, high = ax.get_ylim()
         assert high - low > 1  # points of accuracy
         assert ax.yaxis.get_major_formatter().get_offset() == ""
-        assert any(label.get_text() == "90.0" for label in ax.get_yticklabels())
+        assert 90 in {float(label.get_text()) for label in ax.get_yticklabels()}
 
 
 def test_texts_of_insets_are_looked_at_too():
     ax = plots.switch_map(extreme())
     found = [text.get_text() for each in all_axes(ax.figure) for text in visible_texts(each)]
     assert {"off", "factor", "epoch"} <= set(found)
+
+
+def rows_of_variants(variants: int):
+    """Two methods in variants with long names, of three seeds, in two widths."""
+    kinds = [("switched", i) for i in range(variants)] + [("l0", i) for i in range(variants)]
+    named = [(f"{kind} with_a_very_long_description_{i}", kind) for kind, i in kinds]
+    return study(
+        *(
+            run(
+                method,
+                seed,
+                kind=kind,
+                width=width,
+                test_accuracy=0.9 + 0.01 * ((seed + i) % 3),
+                parameters=300 + 37 * i + 10 * seed,
+                neurons_on=40 + (7 * i + seed) % 50,
+                sets={"fc1": [(k + i + seed) % 3 > 0 for k in range(12)]},
+            )
+            for width in (0.5, 1.0)
+            for i, (method, kind) in enumerate([("dense", "dense"), *named])
+            for seed in range(3)
+        )
+    )
+
+
+def of_one_width(rows):
+    return rows[rows["width"] == 1.0]
+
+
+STUDIES = {
+    "accuracy_vs_size": lambda rows: plots.accuracy_vs_size(of_one_width(rows)),
+    "differences": lambda rows: plots.differences(evidence.paired(rows)),
+    "overlap_map": lambda rows: plots.overlap_map(evidence.overlap(of_one_width(rows))),
+    "compression_trend": lambda rows: plots.compression_trend(rows, "width"),
+}
+
+
+@pytest.mark.parametrize("variants", [1, 4])
+@pytest.mark.parametrize("plot", STUDIES.values(), ids=STUDIES)
+def test_figures_of_studies_can_be_read(plot, variants):
+    ax = plot(rows_of_variants(variants))
+    assert unreadable(ax, plots.SINGLE) == []
+    assert unreadable(ax, plots.DOUBLE) == []

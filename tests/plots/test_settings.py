@@ -128,3 +128,15 @@ def test_the_users_axes_keep_their_look(plot, history):
         assert all(text.get_family() == ["serif"] for text in ax.texts)
         assert all(line.get_color() != plots.DARK for line in ax.lines)
         plt.close(figure)
+
+
+@pytest.mark.parametrize("plot", [plots.switch_map, plots.factor_distribution])
+def test_a_grid_of_the_users_style_does_not_cross_colours(plot, history):
+    import matplotlib.pyplot as plt
+
+    with matplotlib.style.context("seaborn-v0_8-darkgrid"):
+        figure, ax = plt.subplots()
+        plot(history, ax=ax)
+        figure.canvas.draw()
+        assert not any(line.get_visible() for line in ax.get_xgridlines() + ax.get_ygridlines())
+        plt.close(figure)
