@@ -13,7 +13,7 @@ from snnviz.cli.files import read_options
 from snnviz.cli.options import RunOptions, WrongUsage, collect_given, fill, make_options
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
-from tests.cli.example import OWN, SMALL
+from tests.cli.example import SMALL
 
 
 def documented(kind: type) -> dict[str, str]:
