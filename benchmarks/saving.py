@@ -130,7 +130,7 @@ def growth(epochs: int, data: sv.ImageData) -> dict[str, Any]:
         trainer.close()
         kept = [at for at in map(Checkpoint.of, (folder / "checkpoints").iterdir()) if at]
         checkpoint = statistics.mean(at.file.stat().st_size for at in kept)
-        segments = len(tables.found_in(folder / "history"))
+        segments = len(tables.find_segments(folder / "history"))
     # Whole windows of 50, in each of which tables are merged once.
     early, late = slice(50, 50 + WINDOW), slice(epochs - WINDOW, epochs)
     return {

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import snnviz as sv
-from snnviz.training.records import measure_step
+from snnviz.training.meter import measure_step
 from snnviz.training.trainer import switcher_step, task_step
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"

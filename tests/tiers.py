@@ -19,9 +19,9 @@ class Slow(NamedTuple):
     needs: str = ""  # what `make quick` does without; if nothing, it runs there too
 
 
-# From a whole run with `make test ARGS=--durations=0` on a machine that was busy with other work, so
-# what counts is the order. A short file has an entry only for its needs. The first entry that fits a
-# file is taken.
+# From a whole run with `make test ARGS=--durations=0` on a machine that was busy with other work,
+# so what counts is the order. A short file has an entry only for its needs. The first entry that
+# fits a file is taken.
 SLOW = {
     "tests/browser/test_lab.py": Slow(340, "a browser"),
     "tests/sweep/test_run.py": Slow(300, "Ray"),

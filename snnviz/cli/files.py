@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from snnviz.cli import sources
-from snnviz.cli.options import WrongUsage
+from snnviz.cli.options import YOUR_OWN, WrongUsage
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.config import RunConfig
-
-YOUR_OWN = "one of your own"  # no network and no data has that name
 
 
 def read_options(file: Path) -> dict[str, Any]:
@@ -89,6 +87,8 @@ def _options_of_run(file: Path) -> dict[str, Any]:
     }
     recipe, data = config.network, config.data
     options["network"] = recipe.name if recipe else YOUR_OWN
+    if config.learned:
+        options["learned"] = YOUR_OWN
     options["width"] = recipe.width if recipe else 1.0
     if recipe and recipe.seed != config.seed:
         options["network_seed"] = recipe.seed

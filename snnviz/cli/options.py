@@ -23,6 +23,8 @@ from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 
+YOUR_OWN = "one of your own"  # no network, no data and no switcher has that name
+
 T = TypeVar("T")
 
 
@@ -54,6 +56,8 @@ class RunOptions:
             best epoch.
         name: name of the run; made from network and data if left out.
         folder: folder for runs; this run is saved in FOLDER/NAME.
+        learned: file of a switcher that has learned, on any network, to begin with; the file says
+            how it is built. With --schedule.switcher-lr 0 it is held: it reads, and learns nothing.
         schedule: when each phase is trained, and how fast.
         switcher: how the switcher is built.
     """
@@ -73,6 +77,7 @@ class RunOptions:
     keep_every: int = 1
     name: str | None = None
     folder: str = "runs"
+    learned: str | None = dataclasses.field(default=None, metadata={"option": "--switcher"})
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
     switcher: SwitcherConfig = dataclasses.field(default_factory=SwitcherConfig)
 
@@ -82,6 +87,11 @@ class RunOptions:
         self._check_data()
         if self.name is not None:
             check_name(self.name)
+        if self.learned == YOUR_OWN:
+            raise ValueError(
+                "learned must be given here, for the run of this config began with a switcher that "
+                "had learned. Name its file: --switcher FILE."
+            )
         for option in ("device", "precision", "folder"):
             if not isinstance(value := getattr(self, option), str):
                 raise ValueError(f"{option} must be text, got {value!r}.")
@@ -141,7 +151,11 @@ def make_options(kind: type, defaults: bool = True) -> Any:
             made.append((field.name, annotation, dataclasses.field(default=inner())))
         else:
             default = _show_default(field, defaults)
-            parameter = Parameter(converter=_choose_converter(hint), show_default=default)
+            parameter = Parameter(
+                name=field.metadata.get("option"),
+                converter=_choose_converter(hint),
+                show_default=default,
+            )
             made.append((field.name, Annotated[hint | None, parameter], None))
     # The class is said to be of this module: cyclopts takes those of Python's own for plain values.
     # Lines of the help that were broken for the source are joined.
@@ -210,7 +224,7 @@ def _check_single(name: str, hint: Any, value: Any) -> Any:
 def _show_default(field: dataclasses.Field, defaults: bool) -> str | bool:
     if not defaults or field.default in (None, (), dataclasses.MISSING):
         return False
-    return str(field.default)
+    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
 
 
 def _choose_converter(hint: Any) -> Any:

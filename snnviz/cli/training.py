@@ -16,13 +16,14 @@ from snnviz.cli import sources
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, Answer
 from snnviz.cli.convert import expand_home
 from snnviz.cli.interruptions import Interruptions
-from snnviz.cli.options import RunOptions, check_name, fill
+from snnviz.cli.options import RunOptions, WrongUsage, check_name, fill
 from snnviz.cli.sources import OwnImages
 from snnviz.cli.words import message_of
 from snnviz.networks import network
 from snnviz.runs import NotSaved, Trainer
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.past import pointer_of
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training import Schedule, TrainingStopped
 
 
@@ -34,12 +35,13 @@ def train(*layers: dict[str, Any]) -> Answer | int:
     _check_new(folder)
     data, own = sources.load(asked.data, asked.size, asked.holdout, asked.augment, asked.device)
     seed = asked.seed if asked.network_seed is None else asked.network_seed
+    switcher = _make_switcher(asked)
     with _explain_unwritable(folder):
         trainer = Trainer(
             network(asked.network, data, seed, asked.width),
             data,
             asked.schedule,
-            asked.switcher,
+            switcher,
             asked.seed,
             asked.device,
             asked.precision,
@@ -49,6 +51,18 @@ def train(*layers: dict[str, Any]) -> Answer | int:
             keep_every=asked.keep_every,
         )
     return _train_to_end(trainer, own)
+
+
+def _make_switcher(asked: RunOptions) -> SwitcherConfig | Switcher:
+    if asked.learned is None:
+        return asked.switcher
+    learned = Switcher.load(expand_home(asked.learned))
+    if asked.switcher not in (SwitcherConfig(), learned.config):
+        raise WrongUsage(
+            f"the switcher in {asked.learned!r} is built as its file says, and the options "
+            "--switcher.… say something else. Leave them out."
+        )
+    return learned
 
 
 def resume(run: Path, epoch: int | None, data: str | None, device: str | None) -> Answer | int:

@@ -1,10 +1,9 @@
-"""What the runs of a study say, in numbers; imports only `checks`.
+"""Statistics of the runs of a study; imports only `checks`.
 
-Rows of `snnviz.sweep.read` go in, tables come out.
-
-Every function takes a DataFrame with a row a run. Failed runs are left out and counted, a run that
-stands in several studies counts once, and what too few runs cannot tell is NaN. `claims`
-puts together the tables that the paper's claims are judged by, and `words` says them in sentences.
+The functions take the rows of `snnviz.sweep.read`, a DataFrame with one row per run, and return
+tables. Failed runs are left out and counted. A run that belongs to several studies counts once. A
+number that needs more runs than there are is NaN. `claims` makes the tables behind the paper's
+three claims, and `words` writes sentences about them.
 """
 
 from snnviz.evidence.doses import dosed, rule_by_dose, rule_of_trend

@@ -1,8 +1,8 @@
-"""The tables behind the paper's three claims: what is compared with what, and each row's verdict.
+"""The tables behind the paper's three claims, with a verdict in each row.
 
-Rows of a study as `benchmarks/studies/claims.toml` describes it in, tables out. The sentences that
-go with them are in `words`. A setting is called by its network, and by what else is apart where a
-network has several.
+The functions take the rows of the study in `benchmarks/studies/claims.toml` and return tables; the
+sentences about them are in `words`. A setting is named after its network. If a network has several
+settings, the name also says in what they differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from snnviz.evidence.doses import FIXED, RULE, dosed, rule_by_dose, rule_of_trend
 from snnviz.evidence.pairs import at_equal_size, interval, paired, verdict
-from snnviz.evidence.rows import CELL, cells, done, measured
+from snnviz.evidence.rows import CELL, cells, finished_runs, measure
 from snnviz.evidence.trends import trend
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 OURS = "switched"
 CONTROLS = ("free", "random_features", "shuffled")
 BASELINES = ("dense", "dense_longer")
-MARKER = "magnitude"  # a setting with this method is one that all rivals are run in
-AIM = 0.4  # share of neurons off that the project set itself
-LEAST = 3  # pairs or seeds: from fewer there is no verdict
+MARKER = "magnitude"  # all rivals are run in the settings that have this method
+AIM = 0.4  # the project's goal for the share of neurons off
+LEAST = 3  # pairs or seeds that a verdict needs
 NO_VERDICT = "no verdict"
 
 
 class Asked(NamedTuple):
-    """A trend that claim 3 speaks of: what is equal meanwhile, and which sign is expected."""
+    """A trend of claim 3: the dose, what else is equal, and the expected sign."""
 
     dose: str
     equal: Any
     want: Any
 
 
-# Fewer classes or images are fewer steps as well, so that these two are asked twice.
+# Runs with fewer classes or images also have fewer steps, so these two are asked for twice.
 TRENDS = (
     Asked("width", "epochs", "above"),
     Asked("classes", "epochs", "below"),
@@ -48,55 +48,55 @@ TRENDS = (
 )
 
 
-def found(low: float, high: float, count: int, want: Any = "above") -> str:
-    """A verdict, unless it would come from fewer than three pairs or seeds."""
+def judge(low: float, high: float, count: int, want: Any = "above") -> str:
+    """The verdict on an interval; with fewer than three pairs or seeds there is none."""
     return NO_VERDICT if count < LEAST else verdict(low, high, want)
 
 
 def compared(rows: DataFrame) -> DataFrame:
-    """The runs of the settings that all methods were run in; the others are doses of claim 3."""
+    """The runs of the settings in which all methods were run; the others serve claim 3 only."""
     return rows.groupby(list(CELL)).filter(lambda runs: MARKER in set(runs["method"]))
 
 
 def against(full: DataFrame, method: str = "dense") -> DataFrame:
-    """Claim 1: the switched network minus another, a row a setting."""
-    return _judged(paired(full, OURS, against=method))
+    """Claim 1: the switched network minus another method, one row per setting."""
+    return _add_verdicts(paired(full, OURS, against=method))
 
 
 def rivals_at_equal_size(full: DataFrame) -> DataFrame:
-    """Claim 1: the switched network minus each rival of the literature, where sizes are equal."""
+    """Claim 1: the switched network minus each published method, at equal size."""
     own = (*BASELINES, OURS, *CONTROLS)
     names = sorted(set(full["method"][~full["kind"].isin(own).to_numpy()]))
-    return _judged(at_equal_size(full, OURS, names))
+    return _add_verdicts(at_equal_size(full, OURS, names))
 
 
 def compression(full: DataFrame) -> DataFrame:
-    """Claim 2: the share of neurons off, a row a setting.
+    """Claim 2: the share of neurons off, one row per setting.
 
     Columns: setting, network, runs, off, low, high, parameters_left, verdict, aim (the verdict on
-    40 % or more).
+    40 % or more off).
     """
-    switched = done(cast("DataFrame", full[(full["method"] == OURS).to_numpy()]))
+    switched = finished_runs(cast("DataFrame", full[(full["method"] == OURS).to_numpy()]))
     table = []
     for cell, runs in cells(switched, CELL):
-        off = measured(runs, "off", "value")
+        off = measure(runs, "off", "value")
         (mean, low, high), n = interval(off), len(runs)
-        said = found(low, high, n) if off.any() or n < LEAST else "does not hold"
+        outcome = judge(low, high, n) if off.any() or n < LEAST else "does not hold"
         row = {"runs": n, "off": mean, "low": low, "high": high}
-        row["parameters_left"] = float(measured(runs, "parameters_left", "value").mean())
-        row |= {"verdict": said, "aim": found(low - AIM, high - AIM, n)}
+        row["parameters_left"] = float(measure(runs, "parameters_left", "value").mean())
+        row |= {"verdict": outcome, "aim": judge(low - AIM, high - AIM, n)}
         table.append(cell | row)
-    return _named(pd.DataFrame(table))
+    return _add_setting(pd.DataFrame(table))
 
 
 def reading(full: DataFrame) -> DataFrame:
     """The switched network minus each control, each at its own size."""
-    return _judged(pd.concat([paired(full, OURS, against=name) for name in _controls(full)]))
+    return _add_verdicts(pd.concat([paired(full, OURS, against=name) for name in _controls(full)]))
 
 
 def reading_at_equal_size(full: DataFrame) -> DataFrame:
-    """The same where sizes are equal, which leaves few pairs or none."""
-    return _judged(at_equal_size(full, OURS, _controls(full)))
+    """The same at equal size, which leaves few pairs or none."""
+    return _add_verdicts(at_equal_size(full, OURS, _controls(full)))
 
 
 def _controls(full: DataFrame) -> list[str]:
@@ -104,13 +104,13 @@ def _controls(full: DataFrame) -> list[str]:
 
 
 def doses(rows: DataFrame) -> list[tuple[Asked, DataFrame]]:
-    """Claim 3: the runs of each trend that is asked for and that there are runs of."""
+    """Claim 3: the runs of each trend in `TRENDS` for which there are runs."""
     trained = cast("DataFrame", rows[rows["method"].isin([RULE, FIXED]).to_numpy()])
     kept = []
     for asked in TRENDS:
         try:
             runs = dosed(trained, asked.dose, asked.equal)
-        except ValueError:  # no network has two of these doses
+        except ValueError:  # no network has runs of two of these doses
             continue
         if len(runs):
             kept.append((asked, runs))
@@ -118,46 +118,49 @@ def doses(rows: DataFrame) -> list[tuple[Asked, DataFrame]]:
 
 
 def trends(runs: Iterable[tuple[Asked, DataFrame]]) -> DataFrame:
-    """Claim 3: the rank correlation of dose and share off, a row a dose, setting and gain.
+    """Claim 3: the rank correlation of dose and share off, one row per dose, setting and gain.
 
     Columns: setting, dose, equal (epochs or examples), method, those of `trend`, verdict.
     """
     tables = []
     for asked, some in runs:
-        table = _named(trend(some, asked.dose))
+        table = _add_setting(trend(some, asked.dose))
         numbers = zip(table["low"], table["high"], table["seeds"], strict=True)
-        judged = [found(low, high, n, asked.want) for low, high, n in numbers]
+        judged = [judge(low, high, n, asked.want) for low, high, n in numbers]
         tables.append(table.assign(equal=asked.equal, verdict=judged))
     order = ["setting", "dose", "equal", "method", "correlation", "low", "high", "runs", "seeds"]
     return cast("DataFrame", pd.concat(tables, ignore_index=True)[[*order, "doses", "verdict"]])
 
 
 def rules(runs: Iterable[tuple[Asked, DataFrame]], ends: bool = False) -> DataFrame:
-    """Claim 3: share off with the default gain minus with the fixed one, a row a dose and setting.
+    """Claim 3: the share off with the default gain minus that with the fixed gain.
 
-    With `ends`, a row a trend: how far both move from the lowest dose to the highest.
+    One row per dose and setting. With `ends`, one row per trend: how much the share off changes
+    from the lowest dose to the highest.
     """
     made = rule_of_trend if ends else rule_by_dose
-    tables = [_named(made(some, asked.dose)).assign(equal=asked.equal) for asked, some in runs]
+    tables = [
+        _add_setting(made(some, asked.dose)).assign(equal=asked.equal) for asked, some in runs
+    ]
     values = ["lowest", "highest"] if ends else ["value"]
     order = ["setting", "dose", "equal", *values, "rule", "fixed", "difference", "low", "high"]
     return cast("DataFrame", pd.concat(tables, ignore_index=True)[[*order, "pairs"]])
 
 
 def tried(choice: DataFrame) -> DataFrame:
-    """Every setting of the study that chose the defaults, minus the defaults; the best first."""
-    table = _judged(paired(choice, against=OURS))
+    """Each variant in the study that chose the defaults, minus the defaults; the best first."""
+    table = _add_verdicts(paired(choice, against=OURS))
     return table.sort_values(["setting", "difference"], ascending=[True, False], ignore_index=True)
 
 
-def _judged(table: DataFrame) -> DataFrame:
+def _add_verdicts(table: DataFrame) -> DataFrame:
     numbers = zip(table["low"], table["high"], table["pairs"], strict=True)
-    named = _named(table.assign(verdict=[found(*each) for each in numbers]))
+    named = _add_setting(table.assign(verdict=[judge(*each) for each in numbers]))
     return named.sort_values("setting", kind="stable", ignore_index=True)
 
 
-def _named(table: DataFrame) -> DataFrame:
-    """With a column `setting` in front."""
+def _add_setting(table: DataFrame) -> DataFrame:
+    """The table with a first column `setting`."""
     axes = [name for name in CELL if name in table.columns and name != "network"]
     apart = table.groupby("network")[axes].nunique()
     names = []

@@ -1,4 +1,4 @@
-"""Runs that differ in one dose alone, and how much of their trend the gain's rule makes."""
+"""Runs that differ only in one dose, and how much of their trend the gain rule causes."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from snnviz import checks
 from snnviz.evidence.pairs import interval
-from snnviz.evidence.rows import CELL, cells, once
+from snnviz.evidence.rows import CELL, cells, check_one_run_each
 from snnviz.evidence.trends import dose_groups, with_response
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 RULE, FIXED = "switched", "fixed gain"  # methods: the gain grows with a group's size, or does not
-_ENOUGH = 0.05  # numbers of examples that differ by no more than this share are as many
+_TOLERANCE = 0.05  # numbers of examples that differ by no more than this share count as equal
 
 
 def dosed(rows: DataFrame, dose: str, equal: Literal["epochs", "examples"] = "epochs") -> DataFrame:
-    """The finished runs that differ in this dose and in nothing else, of seeds that have each dose.
+    """The finished runs that differ only in this dose, of seeds that have every dose.
 
-    A seed with some doses only is left out: it would weigh on one end of the trend.
+    A seed that lacks a dose is left out, because it would count at one end of the trend only.
 
     Args:
         dose: one of `DOSES`.
-        equal: what all runs of a group have as much of. "epochs": where there are several numbers
-            of epochs, the one that most doses have. "examples": whatever the epochs, as many
-            training examples as the runs of the highest dose in that group, give or take 5 %.
+        equal: what is the same in all runs of a group. "epochs": if there are several numbers of
+            epochs, the one that most doses have. "examples": the number of training examples that
+            the runs of the highest dose in the group have, within 5 %, with any number of epochs.
 
     Raises:
         TypeError: `rows` is no DataFrame.
@@ -34,8 +35,7 @@ def dosed(rows: DataFrame, dose: str, equal: Literal["epochs", "examples"] = "ep
     """
     import pandas as pd
 
-    if equal not in ("epochs", "examples"):
-        raise ValueError(f"equal must be 'epochs' or 'examples', got {equal!r}.")
+    checks.one_of("equal", equal, ("epochs", "examples"))
     kept = []
     for _, runs in dose_groups(rows, dose):
         good = with_response(runs)
@@ -43,7 +43,7 @@ def dosed(rows: DataFrame, dose: str, equal: Literal["epochs", "examples"] = "ep
         if equal == "examples":
             examples, there = (same[name].to_numpy(float) for name in ("examples", "_dose"))
             wanted = float(np.median(examples[there == there.max()]))
-            near = np.abs(good["examples"].to_numpy(float) / wanted - 1) <= _ENOUGH
+            near = np.abs(good["examples"].to_numpy(float) / wanted - 1) <= _TOLERANCE
             same = cast("DataFrame", good[near])
         kept.append(_of_whole_seeds(same))
     return pd.concat(kept).drop(columns=["_dose", "_response"])
@@ -68,20 +68,20 @@ def rule_by_dose(
     response: str = "off",
     level: float = 0.95,
 ) -> DataFrame:
-    """What the gain's rule does at each dose: a row for each setting without the dose, and dose.
+    """The effect of the gain rule at each dose: one row per dose, and setting without the dose.
 
     Columns: those of the setting; dose, value (of the dose), pairs (seeds), rule, fixed (mean
-    responses of both methods), difference, low, high (rule minus fixed in paired seeds).
+    responses with each gain), difference, low, high (rule minus fixed in paired seeds).
 
     Raises:
         TypeError: `rows` is no DataFrame.
-        ValueError: a column is missing, there is no such dose, or a setting holds two runs of one
+        ValueError: a column is missing, there is no such dose, or a setting has two runs of one
             method and seed.
     """
     import pandas as pd
 
     table = []
-    for group, wide in _paired(rows, dose, rule, fixed, response):
+    for group, wide in _pair_runs(rows, dose, rule, fixed, response):
         for value, ours in wide:
             table.append(group | {"dose": dose, "value": value} | _row(ours, level))
     return pd.DataFrame(table)
@@ -95,20 +95,20 @@ def rule_of_trend(
     response: str = "off",
     level: float = 0.95,
 ) -> DataFrame:
-    """How much of the way from the lowest dose to the highest is the rule's: a row a setting.
+    """How much of the change from the lowest dose to the highest comes from the gain rule.
 
-    For each seed that has both ends with both gains: how far the response moves from the one to
-    the other with the rule, minus how far it moves with the fixed gain.
+    One row per setting. For each seed that has both doses with both gains: the change of the
+    response with the rule, minus its change with the fixed gain.
 
-    Columns: those of the setting; dose, lowest, highest, pairs (seeds), rule, fixed (how far the
-    mean response moves with each), difference (the rule's part of the way), low, high.
+    Columns: those of the setting; dose, lowest, highest, pairs (seeds), rule, fixed (the change of
+    the mean response with each gain), difference (the part that comes from the rule), low, high.
 
     Raises: as `rule_by_dose`.
     """
     import pandas as pd
 
     table = []
-    for group, wide in _paired(rows, dose, rule, fixed, response, whole=True):
+    for group, wide in _pair_runs(rows, dose, rule, fixed, response, whole=True):
         (lowest, first), (highest, last) = wide[0], wide[-1]
         ends = {"dose": dose, "lowest": lowest, "highest": highest}
         table.append(group | ends | _row(last - first, level))
@@ -125,15 +125,18 @@ def _row(pairs: np.ndarray, level: float) -> dict[str, float]:
 Wide = list[tuple[float, np.ndarray]]  # (value of the dose, responses (seeds, 2): rule and fixed)
 
 
-def _paired(
+def _pair_runs(
     rows: DataFrame, dose: str, rule: str, fixed: str, response: str, whole: bool = False
 ) -> list[tuple[dict[str, Any], Wide]]:
-    """{setting}, and paired responses at each dose; with `whole`, of seeds that have all doses."""
+    """For each setting, its columns and the paired responses at each dose.
+
+    With `whole`, only seeds that have all doses count.
+    """
     by = [name for name in CELL if name != dose]
     found = []
     for group, runs in dose_groups(rows, dose, response, by):
         for cell, some in cells(runs, [dose]):
-            once(some, group | cell)
+            check_one_run_each(some, group | cell)
         good = with_response(runs).sort_values("_dose")
         at = {value: good[(good[dose] == value).to_numpy()] for value in good[dose].unique()}
         wide = {

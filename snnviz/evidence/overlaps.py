@@ -1,4 +1,4 @@
-"""Who keeps which neurons: how far two runs agree, and how far they would by chance."""
+"""Which neurons two runs keep: how far the runs agree, and how far they would by chance."""
 
 from __future__ import annotations
 
@@ -11,53 +11,60 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnviz.evidence.rows import CELL, cells, checked, columns, done, once
+from snnviz.evidence.rows import (
+    CELL,
+    as_columns,
+    cells,
+    check_one_run_each,
+    check_rows,
+    finished_runs,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ALL = "all together"  # groups
+ALL = "all together"  # the name of all groups as one
 
 Sets = dict[str, np.ndarray]  # {group: which of its neurons are on (neurons,)}
 
 
 def overlap(rows: DataFrame, by: Sequence[str] = CELL) -> DataFrame:
-    """The overlap of the neurons that two runs keep: a row for each pair of runs and group.
+    """The overlap of the neurons that two runs keep: one row per pair of runs and group.
 
-    Pairs are two methods with one seed, or two seeds of one method (then `other` is `method`).
-    Runs of two seeds start from other weights, so that their neurons have nothing but their places
-    in common. The Jaccard index is the number of neurons on in both runs, divided by that of
-    neurons on in either (1 if there is none); `chance` is what it would be on average if each run
-    had drawn the neurons it keeps in each group at random.
+    A pair is two methods with one seed, or two seeds of one method (then `other` is `method`).
+    Runs of two seeds start from different weights, so their neurons share only their positions.
+    The Jaccard index is the number of neurons on in both runs, divided by the number on in at
+    least one (1 if there is none). `chance` is its expected value if each run had drawn the
+    neurons that it keeps in each group at random.
 
-    Columns: those of `by`; group, and "all together" for all groups in one; method, kind, other,
+    Columns: those of `by`; group, and "all together" for all groups as one; method, kind, other,
     other_kind, seed, other_seed; neurons, on, other_on, both (counts); jaccard, chance; left_out
-    (runs of the setting without sets to compare: failed, of another shape than most, or
-    networks trained from scratch, whose neurons are none of the baseline's).
+    (runs of the setting that cannot be compared: they failed, have another shape than most, or
+    trained a network from scratch, whose neurons are not those of the baseline).
 
     Raises:
-        TypeError: `rows` is no DataFrame.
-        ValueError: a column is missing, no run ended well, a setting holds two runs of one method
-            and seed, what a run keeps cannot be read, or there is no pair.
+        TypeError: `rows` is not a DataFrame.
+        ValueError: a column is missing, no run finished, a setting has two runs of one method and
+            seed, the neurons that a run keeps cannot be read, or there is no pair.
     """
     import pandas as pd
 
-    by = columns(by)
-    rows = checked(rows, [*by, "method", "kind", "seed", "on", "widths"])
+    by = as_columns(by)
+    rows = check_rows(rows, [*by, "method", "kind", "seed", "on", "widths"])
     table = []
     for cell, runs in cells(rows, by):
-        once(runs, cell)
-        good = done(runs).sort_values(["method", "seed"])
+        check_one_run_each(runs, cell)
+        good = finished_runs(runs).sort_values(["method", "seed"])
         read = [(run, _sets(run)) for run in good.to_dict("records")]
         usable = _of_one_shape(read)
         left_out = {"left_out": len(runs) - len(usable)}
         for (run, mine), (other, theirs) in combinations(usable, 2):
             if (run["method"] == other["method"]) != (run["seed"] == other["seed"]):
                 names = _names(run, other)
-                table += [cell | names | row | left_out for row in _compared(mine, theirs)]
+                table += [cell | names | row | left_out for row in _compare_sets(mine, theirs)]
     if not table:
         raise ValueError(
-            "rows must hold two runs of one setting to compare, with one seed or of one method, "
+            "rows must contain two runs of one setting, with the same seed or of the same method, "
             "got none. Run more methods or seeds."
         )
     order = [*by, "group", *(name for name in table[0] if name not in {*by, "group"})]
@@ -71,8 +78,8 @@ def _names(run: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sets(run: dict[str, Any]) -> Sets:
-    """Which of the network's neurons a run keeps; empty if that cannot be told."""
-    if run["kind"] == "scratch":  # trains a smaller network, whose neurons have no such place
+    """Which of the network's neurons a run keeps; empty if they cannot be compared."""
+    if run["kind"] == "scratch":  # a smaller network, whose neurons are not those of the baseline
         return {}
     try:
         written, widths = (json.loads(run[name] or "{}") for name in ("on", "widths"))
@@ -89,14 +96,14 @@ def _sets(run: dict[str, Any]) -> Sets:
         return sets
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ValueError(
-            "rows must say in the columns 'on' and 'widths' which neurons a run keeps, got "
-            f"what cannot be read from method {run['method']!r}, seed {run['seed']}: {error}. "
-            "Make the run again, or leave it out."
+            "rows must say in the columns 'on' and 'widths' which neurons a run keeps, got values "
+            f"that cannot be read from method {run['method']!r}, seed {run['seed']}: {error}. "
+            "Repeat the run, or leave it out."
         ) from error
 
 
 def _of_one_shape(runs: list[tuple[dict[str, Any], Sets]]) -> list[tuple[dict[str, Any], Sets]]:
-    """The runs with the groups and neurons that most have; of equally many, the larger shape."""
+    """The runs whose groups and sizes are the most frequent ones; in a tie, the larger ones."""
 
     def shape(sets: Sets) -> tuple[tuple[str, int], ...]:
         return tuple((group, len(sets[group])) for group in sorted(sets))
@@ -108,7 +115,7 @@ def _of_one_shape(runs: list[tuple[dict[str, Any], Sets]]) -> list[tuple[dict[st
     return [(run, sets) for run, sets in runs if shape(sets) == usual]
 
 
-def _compared(mine: Sets, theirs: Sets) -> list[dict[str, Any]]:
+def _compare_sets(mine: Sets, theirs: Sets) -> list[dict[str, Any]]:
     sizes = {group: (int(a.sum()), int(theirs[group].sum()), len(a)) for group, a in mine.items()}
     both = {group: int((a & theirs[group]).sum()) for group, a in mine.items()}
     parts: dict[str, tuple[tuple[tuple[int, int, int], ...], int]] = {
@@ -117,7 +124,7 @@ def _compared(mine: Sets, theirs: Sets) -> list[dict[str, Any]]:
     parts[ALL] = (tuple(sizes.values()), sum(both.values()))
     table = []
     for group, (each, shared) in parts.items():
-        on, other_on, n = (sum(column) for column in zip(*each, strict=True))
+        on, other_on, n = np.sum(each, axis=0).tolist()
         row = {"group": group, "neurons": n, "on": on, "other_on": other_on, "both": shared}
         table.append(row | {"jaccard": _jaccard(shared, on, other_on), "chance": chance(each)})
     return table
@@ -130,10 +137,11 @@ def _jaccard(both: int, on: int, other_on: int) -> float:
 
 @lru_cache(maxsize=4096)
 def chance(sizes: tuple[tuple[int, int, int], ...]) -> float:
-    """The Jaccard index to expect of neurons drawn at random.
+    """The expected Jaccard index of neurons drawn at random.
 
-    sizes: of each group (on in the one run, on in the other, neurons). How many are drawn by both
-    is hypergeometric in each group, with the mean on · other_on / neurons.
+    Args:
+        sizes: for each group (neurons on in one run, on in the other, all neurons). The number on
+            in both is hypergeometric in each group, with mean on · other_on / neurons.
     """
     from scipy.stats import hypergeom
 

@@ -1,4 +1,4 @@
-"""The rows of studies: what is asked of them, which count, and what is measured on each."""
+"""The rows of studies: their checks, which of them count, and the numbers taken from each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from snnviz import checks
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-DOSES = ("width", "classes", "noise", "share")  # what makes a baseline simpler or a task harder
-CELL = ("network", "width", "data", "classes", "noise", "share")  # runs with these equal compare
+DOSES = ("width", "classes", "noise", "share")  # they change the network's size or the task
+CELL = ("network", "width", "data", "classes", "noise", "share")  # equal in comparable runs
 
-# Shares that are measured on every run, and the columns (part, whole) that they come from.
+# Shares that every run has, and the columns (part, whole) from which they are computed.
 SHARES = {
     "off": ("neurons_on", "neurons"),
     "parameters_left": ("parameters", "parameters_before"),
@@ -24,44 +24,46 @@ SHARES = {
 _SOURCE = "Read them with snnviz.sweep.read(path)."
 
 
-def checked(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """The rows, each run once, also where it stands in several studies; failed ones too.
+def check_rows(rows: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The rows, failed ones too, with each run once even if it belongs to several studies.
 
     Raises:
-        TypeError: `rows` is no DataFrame.
-        ValueError: a column is missing, or no run ended well.
+        TypeError: `rows` is not a DataFrame.
+        ValueError: a column is missing, or no run finished.
     """
     import pandas as pd
 
-    checks.kind_of("rows", rows, pd.DataFrame, "a pandas DataFrame with a row a run", _SOURCE)
+    checks.kind_of("rows", rows, pd.DataFrame, "a pandas DataFrame with one row per run", _SOURCE)
     if missing := [name for name in ("status", *columns) if name not in rows.columns]:
         some = ", ".join(map(repr, dict.fromkeys(missing)))
-        raise ValueError(f"rows must have a study's columns, got none called {some}. {_SOURCE}")
+        raise ValueError(
+            f"rows must have the columns of a study, got none called {some}. {_SOURCE}"
+        )
     if "key" in rows.columns:
         rows = rows.sort_values("status", kind="stable").drop_duplicates("key")  # done, then failed
     if "done" not in set(rows["status"]):
         got = f"{len(rows)} that failed (their column error says why)" if len(rows) else "none"
         raise ValueError(
-            f"rows must hold at least one finished run, got {got}. "
+            f"rows must contain at least one finished run, got {got}. "
             "Run the study, or select other rows."
         )
     return rows
 
 
-def done(rows: DataFrame) -> DataFrame:
-    """The runs that ended well."""
+def finished_runs(rows: DataFrame) -> DataFrame:
+    """The runs that finished."""
     return cast("DataFrame", rows[(rows["status"] == "done").to_numpy()])
 
 
-def of(rows: DataFrame, method: str) -> DataFrame:
+def runs_of(rows: DataFrame, method: str) -> DataFrame:
     return cast("DataFrame", rows[(rows["method"] == method).to_numpy()])
 
 
-def measured(rows: DataFrame, name: str, argument: str) -> np.ndarray:
-    """A share (`SHARES`) or a column of numbers, for each run: (rows,)
+def measure(rows: DataFrame, name: str, argument: str) -> np.ndarray:
+    """A share (one of `SHARES`) or a column of numbers, for each run: (rows,)
 
     Raises:
-        ValueError: there is neither.
+        ValueError: `name` is neither.
     """
     if name in SHARES:
         part, whole = (rows[column].to_numpy(float) for column in SHARES[name])
@@ -74,42 +76,42 @@ def measured(rows: DataFrame, name: str, argument: str) -> np.ndarray:
     return rows[name].to_numpy(float)
 
 
-def needed(name: str) -> tuple[str, ...]:
-    """The columns that `measured` reads, so far as `checked` should ask for them."""
+def columns_of(name: str) -> tuple[str, ...]:
+    """The columns from which `measure` computes a share; none for a column of numbers."""
     return SHARES.get(name, ())
 
 
-def chosen(
+def choose_methods(
     rows: DataFrame, argument: str, names: str | Sequence[str] | None, without: str = ""
 ) -> list[str]:
-    """The methods named, or with None all in `rows`; never `without`.
+    """The named methods, or with None all methods in `rows`; never `without`.
 
     Raises:
-        ValueError: there is no such method, or none is left.
+        ValueError: there is no such method, or no method is left.
     """
     there = sorted(set(rows["method"]))
     names = [names] if isinstance(names, str) else there if names is None else list(names)
     if bad := [name for name in names if name not in there]:
         raise ValueError(
-            f"{argument} must be of the methods in rows, {', '.join(map(repr, there))}, "
-            f"got {bad[0]!r}. Run it, or select other rows."
+            f"{argument} must be one of the methods in rows, {', '.join(map(repr, there))}, "
+            f"got {bad[0]!r}. Run this method, or select other rows."
         )
     names = [name for name in dict.fromkeys(names) if name != without]
     if not names:
         raise ValueError(
-            f"{argument} must be another method than {without!r}, got no other. "
+            f"{argument} must be a method other than {without!r}, got no other. "
             f"The methods in rows are {', '.join(map(repr, there))}."
         )
     return names
 
 
 def kind_of(rows: DataFrame, method: str) -> str:
-    return str(of(rows, method)["kind"].iloc[0])
+    return str(runs_of(rows, method)["kind"].iloc[0])
 
 
 def cells(rows: DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], DataFrame]]:
-    """The rows apart by the values of some columns, in order: these values, and the rows."""
-    by = columns(by)
+    """Splits the rows by the values of some columns: these values, and the rows that have them."""
+    by = as_columns(by)
     if not by:
         yield {}, rows
         return
@@ -117,32 +119,32 @@ def cells(rows: DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], 
         yield dict(zip(by, cast(tuple, values), strict=True)), part
 
 
-def columns(by: str | Sequence[str]) -> tuple[str, ...]:
+def as_columns(by: str | Sequence[str]) -> tuple[str, ...]:
     return (by,) if isinstance(by, str) else tuple(by)
 
 
-def varied(table: DataFrame) -> list[str]:
-    """The columns of a setting that have several values."""
+def varying_columns(table: DataFrame) -> list[str]:
+    """The columns of `CELL` that have several values in this table."""
     return [name for name in CELL if name in table.columns and len(set(table[name])) > 1]
 
 
-def once(runs: DataFrame, cell: dict[str, Any]) -> None:
-    """That a cell holds no two runs of one method and seed.
+def check_one_run_each(runs: DataFrame, cell: dict[str, Any]) -> None:
+    """Checks that no method has two runs with one seed.
 
     Raises:
-        ValueError: it does.
+        ValueError: a method has.
     """
     twins = runs[runs.duplicated(["method", "seed"]).to_numpy()]
     if len(twins):
         method, seed = (twins[name].tolist()[0] for name in ("method", "seed"))
-        where = ", ".join(f"{name} {value}" for name, value in cell.items()) or "them"
+        where = ", ".join(f"{name} {value}" for name, value in cell.items()) or "one setting"
         raise ValueError(
-            f"rows must hold one run of each method and seed in {where}, got several of "
-            f"{method!r} with seed {seed}. Select rows, or give variants a method's name each."
+            f"rows must contain one run per method and seed in {where}, got several of "
+            f"{method!r} with seed {seed}. Select rows, or give each variant its own method name."
         )
 
 
-def level_checked(level: float) -> float:
+def check_level(level: float) -> float:
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise ValueError(
             f"level must be a number between 0 and 1, got {level!r}. "

@@ -1,4 +1,4 @@
-"""Dose and response: does what a run turns off follow the size of its baseline or its task?"""
+"""Dose and response: does the share of neurons off depend on the network's size or the task?"""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from snnviz import checks
 from snnviz.evidence.rows import (
     CELL,
     DOSES,
+    as_columns,
     cells,
-    checked,
-    columns,
-    done,
-    level_checked,
-    measured,
-    needed,
+    check_level,
+    check_rows,
+    columns_of,
+    finished_runs,
+    measure,
 )
 
 if TYPE_CHECKING:
@@ -34,39 +35,39 @@ def trend(
     seed: int = 0,
     level: float = 0.95,
 ) -> DataFrame:
-    """Spearman's rank correlation between dose and response over runs: a row a group.
+    """Spearman's rank correlation between dose and response over runs: one row per group.
 
-    The interval is that of a bootstrap that draws whole seeds, since runs of one seed are not
-    independent. With few seeds it is rather too narrow, and it lies a little further from 0 than
-    it should, for the runs of a seed that is drawn twice tie; with one seed it is NaN. So is the
-    correlation of a response that is the same in all runs.
+    The interval comes from a bootstrap that draws whole seeds, because runs of one seed are not
+    independent. With few seeds it is rather too narrow, and a little too far from 0, because the
+    runs of a seed that is drawn twice are tied. With one seed it is NaN. The correlation is NaN if
+    the response is the same in all runs.
 
-    Columns: those of `by`; dose, response; correlation, low, high; runs, seeds, doses (how many
-    different ones); failed (runs). Groups with a single dose have no trend and no row.
+    Columns: those of `by`; dose, response; correlation, low, high; runs, seeds, doses (the number
+    of different ones); failed (runs). A group with a single dose has no trend and no row.
 
     Args:
-        dose: "width", "classes", "noise" or "share". classes=0, all of them, is the highest.
+        dose: "width", "classes", "noise" or "share". classes=0 means all classes, the highest.
         response: "off" (share of neurons off), "parameters_left", "macs_left", or a column.
-        by: the columns that make a group; the setting without the dose, and the method, if left
-            out.
-        repeats: how often the bootstrap draws.
-        seed: what it draws from.
+        by: the columns that define a group; if left out, the setting without the dose, and the
+            method.
+        repeats: the number of bootstrap samples.
+        seed: of the bootstrap's random numbers.
 
     Raises:
-        TypeError: `rows` is no DataFrame.
-        ValueError: a column is missing, there is no such dose or response, no run ended well, or
+        TypeError: `rows` is not a DataFrame.
+        ValueError: a column is missing, there is no such dose or response, no run finished, or
             no group has two doses.
     """
     import pandas as pd
 
-    level_checked(level)
+    check_level(level)
     table = []
     for group, runs in dose_groups(rows, dose, response, by):
         good = with_response(runs)
         x, y, seeds = (good[name].to_numpy() for name in ("_dose", "_response", "seed"))
-        numbers = _correlated(x, y, seeds, repeats, seed, level)
+        numbers = _correlate(x, y, seeds, repeats, seed, level)
         counts = {"runs": len(good), "seeds": len(set(seeds)), "doses": len(set(x))}
-        counts["failed"] = len(runs) - len(done(runs))
+        counts["failed"] = len(runs) - len(finished_runs(runs))
         table.append(group | {"dose": dose, "response": response} | numbers | counts)
     return pd.DataFrame(table)
 
@@ -74,38 +75,34 @@ def trend(
 def dose_groups(
     rows: DataFrame, dose: str, response: str = "off", by: Sequence[str] | None = None
 ) -> list[tuple[dict[str, Any], DataFrame]]:
-    """The groups with two doses or more: what makes each, and its rows, failed ones too.
+    """The groups with at least two doses: the values that define each, and its rows.
 
-    Each row has the columns _dose and _response.
+    The rows include failed runs, and have the additional columns _dose and _response.
     """
-    if dose not in DOSES:
-        raise ValueError(
-            f"dose must be one of {', '.join(map(repr, DOSES))}, got {dose!r}. "
-            "For another response, give response=."
-        )
+    checks.one_of("dose", dose, DOSES, "For another response, give response=.")
     others = [name for name in CELL if name != dose]
-    by = (*others, "method") if by is None else columns(by)
-    rows = checked(rows, [*CELL, *by, "method", "kind", "seed", *needed(response)])
+    by = (*others, "method") if by is None else as_columns(by)
+    rows = check_rows(rows, [*CELL, *by, "method", "kind", "seed", *columns_of(response)])
     doses = rows[dose].to_numpy(float)
     if dose == "classes":
         doses = np.where(doses == 0, np.inf, doses)
-    rows = rows.assign(_dose=doses, _response=measured(rows, response, "response"))
+    rows = rows.assign(_dose=doses, _response=measure(rows, response, "response"))
     groups = [each for each in cells(rows, by) if len(set(with_response(each[1])["_dose"])) > 1]
     if not groups:
         raise ValueError(
-            f"rows must hold finished runs of at least two doses of {dose!r} in one group, got "
-            f"none. A group is one value each of {', '.join(by)}."
+            f"rows must contain finished runs of at least two doses of {dose!r} in one group, got "
+            f"none. Runs of one group have the same {', '.join(by)}."
         )
     return groups
 
 
 def with_response(runs: DataFrame) -> DataFrame:
     """The finished runs that have a response."""
-    runs = done(runs)
+    runs = finished_runs(runs)
     return cast("DataFrame", runs[np.isfinite(runs["_response"].to_numpy())])
 
 
-def _correlated(
+def _correlate(
     x: np.ndarray, y: np.ndarray, seeds: np.ndarray, repeats: int, seed: int, level: float
 ) -> dict[str, float]:
     correlation = float(spearman(x, y, np.ones((1, len(x))))[0])
@@ -115,16 +112,21 @@ def _correlated(
         rng, n = np.random.default_rng(seed), len(names)
         drawn = rng.multinomial(n, np.full(n, 1 / n), size=repeats)[:, which]  # (repeats, runs)
         again = spearman(x, y, drawn.astype(float))
-        again = again[np.isfinite(again)]  # of a draw without any spread
+        again = again[np.isfinite(again)]  # NaN: all values of a sample are equal
         if len(again):
             low, high = np.quantile(again, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return {"correlation": correlation, "low": low, "high": high}
 
 
 def spearman(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Rank correlations, ties in the middle of their ranks, of runs that each count so many times.
+    """Rank correlations of weighted runs; tied runs share the mean of their ranks.
 
-    times: (repeats, runs). Returns (repeats,), NaN where x or y has no spread.
+    Args:
+        x, y: (runs,)
+        times: (repeats, runs): how often each run counts.
+
+    Returns:
+        (repeats,), NaN where all values of x or of y are equal.
     """
     a, b = _ranks(x, times), _ranks(y, times)
     n = times.sum(1)

@@ -1,4 +1,4 @@
-"""What a run left behind, in memory and in Parquet tables; imports only `files`."""
+"""The record of a run, in memory and in Parquet tables; imports only `checks` and `files`."""
 
 from snnviz.history.history import EVENT_COLUMNS, History
 from snnviz.history.rows import EPOCH_COLUMNS, STEP_COLUMNS

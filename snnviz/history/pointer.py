@@ -1,28 +1,53 @@
-"""`history.json`: it says which of a folder's tables count. Written last, it makes a save whole."""
+"""`history.json`: which tables of a folder belong to the history. It is written last, so that the
+tables count only once all of them are there."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from snnviz import files
 
-FORMAT = 3
+FORMAT = 4
+OLDEST_FORMAT = 3  # whose events have no `back_to`
 NAME = "history.json"
-Note = tuple[int, int, str, str, int, str]  # epoch, step, event, group, neuron, detail
 
 _MOST_BYTES = 2**24
 
 
-@dataclass(frozen=True)
-class Pointer:
-    """What `history.json` says: how much of the folder's tables counts.
+class Note(NamedTuple):
+    """An event that the factors do not show.
 
     Attributes:
-        groups: {switch group: neurons}.
-        epochs: finished epochs.
-        steps: rows of steps in all.
-        notes: events that are not in the factors.
+        epoch: the epoch that was under way, from 1.
+        step: steps that were finished.
+        event: "schedule", "pin", "unpin", "rollback" or "reset".
+        group: of the neurons that are meant; empty for the whole run.
+        neuron: its number if only one is meant; otherwise -1.
+        back_to: the epoch to whose end a rollback or reset went; 0 is the start of the run, and
+            other events have -1.
+        detail: what happened, in words for people.
+    """
+
+    epoch: int
+    step: int
+    event: str
+    group: str
+    neuron: int
+    back_to: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The content of `history.json`.
+
+    Attributes:
+        groups: {switch group: number of neurons}.
+        epochs: number of finished epochs.
+        steps: number of steps, with those of the current epoch.
+        notes: events that the factors do not show.
         run: what a run adds about itself.
     """
 
@@ -38,7 +63,7 @@ class Pointer:
             "groups": self.groups,
             "epochs": self.epochs,
             "steps": self.steps,
-            "notes": self.notes,
+            "notes": [list(note) for note in self.notes],
             "run": self.run,
         }
         content["sha256"] = files.digest(files.canonical(content))
@@ -46,11 +71,11 @@ class Pointer:
 
     @classmethod
     def read(cls, folder: Path) -> "Pointer":
-        """Reads `history.json`, every field of which is checked."""
+        """Reads `history.json` and checks each of its fields."""
         file = folder / NAME
         content = files.parse_json(file, files.read(file, _MOST_BYTES, folder))
         try:
-            return cls._checked(content, folder)
+            return cls._parse(content, folder)
         except files.Newer:
             raise
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -58,45 +83,61 @@ class Pointer:
             raise files.Damaged(file, why) from error
 
     @classmethod
-    def _checked(cls, content: dict[str, Any], folder: Path) -> "Pointer":
-        format = _count(content["format"])
+    def _parse(cls, content: dict[str, Any], folder: Path) -> "Pointer":
+        format = _check_count(content["format"])
         if format > FORMAT:
             raise files.Newer(f"the history in {str(folder)!r}", format, FORMAT)
-        if format < FORMAT:
+        if format < OLDEST_FORMAT:
             raise ValueError(f"it has format {format}, which no release has written")
         if content.pop("sha256") != files.digest(files.canonical(content)):
             raise ValueError("its checksum does not fit")
-        notes = [
-            (
-                _count(epoch),
-                _count(step),
-                _word(event),
-                _word(group),
-                _neuron(neuron),
-                _word(detail),
-            )
-            for epoch, step, event, group, neuron, detail in content["notes"]
-        ]
+        parse_note = _parse_note if format > OLDEST_FORMAT else _parse_old_note
+        notes = [parse_note(values) for values in content["notes"]]
         groups, run = content["groups"], content["run"]
         if not isinstance(groups, dict):
             raise ValueError(f"groups are {str(groups)[:40]}")
-        groups = {name: _count(n) for name, n in groups.items()}
+        groups = {name: _check_count(n) for name, n in groups.items()}
         if run is not None and not isinstance(run, dict):
             raise ValueError(f"run is {str(run)[:40]}")
-        return cls(groups, _count(content["epochs"]), _count(content["steps"]), notes, run)
+        epochs, steps = _check_count(content["epochs"]), _check_count(content["steps"])
+        return cls(groups, epochs, steps, notes, run)
 
 
-def _count(value: Any) -> int:
+def _parse_note(values: Any) -> Note:
+    epoch, step, event, group, neuron, back_to, detail = values
+    return Note(
+        _check_count(epoch),
+        _check_count(step),
+        _check_text(event),
+        _check_text(group),
+        _check_count_or_none(neuron),
+        _check_count_or_none(back_to),
+        _check_text(detail),
+    )
+
+
+def _parse_old_note(values: Any) -> Note:
+    """A note of format 3, which says only in its detail how far the run went back."""
+    epoch, step, event, group, neuron, detail = values
+    back_to = -1
+    if event in ("rollback", "reset"):
+        named = re.search(r"epoch ([0-9]{1,15})", _check_text(detail))
+        back_to = int(named[1]) if named else 0
+    return _parse_note([epoch, step, event, group, neuron, back_to, detail])
+
+
+def _check_count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"a count is {str(value)[:40]!r}")
     return value
 
 
-def _neuron(value: Any) -> int:
-    return -1 if type(value) is int and value == -1 else _count(value)
+def _check_count_or_none(value: Any) -> int:
+    """A count, or -1 where there is none."""
+    return -1 if type(value) is int and value == -1 else _check_count(value)
 
 
-def _word(value: Any) -> str:
+def _check_text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a text is {str(value)[:40]!r}")
     return value

@@ -1,4 +1,4 @@
-"""The rows of a history and the columns of its tables, each made from the other."""
+"""Converts the rows of a history to the columns of its tables, and back."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ EPOCH_COLUMNS = tuple(tables.COLUMNS["epochs"])
 
 _NUMPY = {"int64": np.int64, "double": np.float64}
 _STEP_TYPES = {k: _NUMPY[v] for k, v in tables.COLUMNS["steps"].items() if k != "phase"}
-_NONE = np.zeros(0, np.float32)  # of no group
+_NO_FACTORS = np.zeros(0, np.float32)  # so that a history without groups can be concatenated
 
 
 def step_columns(rows: Sequence[tuple]) -> tables.Columns:
@@ -22,7 +22,7 @@ def step_columns(rows: Sequence[tuple]) -> tables.Columns:
     made: tables.Columns = {
         k: np.array(v, _STEP_TYPES[k]) for k, v in named.items() if k != "phase"
     }
-    return {**made, "phase": tables.text(named["phase"])}
+    return {**made, "phase": tables.to_text(named["phase"])}
 
 
 def epoch_columns(rows: Sequence[tuple]) -> tables.Columns:
@@ -33,22 +33,22 @@ def epoch_columns(rows: Sequence[tuple]) -> tables.Columns:
 def factor_columns(
     groups: Mapping[str, int], first: int, epochs: Sequence[Mapping[str, np.ndarray]]
 ) -> tables.Columns:
-    """Of the epochs from `first` on, each {group: (neurons,)}."""
-    rows = [np.concatenate([*each.values(), _NONE]) for each in epochs]
+    """The columns of several epochs, each {group: (neurons,)}. The first has number `first`."""
+    rows = [np.concatenate([*each.values(), _NO_FACTORS]) for each in epochs]
     return tables.tidy_factors(groups, first, np.stack(rows))
 
 
 def steps_of(part: tables.Segment, most: int, folder: Path) -> list[tuple]:
-    """The rows in a file, at most so many.
+    """The rows in a file.
 
     Raises:
-        Damaged: they are not what the file's name says.
+        Damaged: there are more than `most`, or their epochs are not those in the file's name.
     """
-    columns = tables.read(part, 0, most, folder)
+    columns = tables.read_segment(part, 0, most, folder)
     epochs = columns["epoch"]
     if part.kind == "steps" and not ((part.first <= epochs) & (epochs <= part.last)).all():
         raise files.Damaged(part.file, "its epochs are not those in its name")
-    columns["phase"] = np.array(tables.words(columns["phase"]), dtype=object)
+    columns["phase"] = np.array(tables.to_words(columns["phase"]), dtype=object)
     return list(zip(*(columns[name].tolist() for name in STEP_COLUMNS), strict=True))
 
 
@@ -56,10 +56,10 @@ def epochs_of(part: tables.Segment, folder: Path) -> list[tuple]:
     """The rows in a file.
 
     Raises:
-        Damaged: they are not what the file's name says.
+        Damaged: their epochs are not those in the file's name.
     """
     count = part.last - part.first + 1
-    columns = tables.read(part, count, count, folder)
+    columns = tables.read_segment(part, count, count, folder)
     if columns["epoch"].tolist() != list(range(part.first, part.last + 1)):
         raise files.Damaged(part.file, "its epochs are not those in its name")
     return list(zip(*(columns[name].tolist() for name in EPOCH_COLUMNS), strict=True))
@@ -74,7 +74,7 @@ def factors_of(
         Damaged: its epochs, groups and neurons are not those of this history.
     """
     count, n = part.last - part.first + 1, sum(groups.values())
-    columns = tables.read(part, count * n, count * n, folder)
+    columns = tables.read_segment(part, count * n, count * n, folder)
     values = columns["factor"].reshape(count, n)
     right = tables.tidy_factors(groups, part.first, values)
     same = all(np.array_equal(columns[name], right[name]) for name in ("epoch", "neuron"))

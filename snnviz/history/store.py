@@ -11,13 +11,13 @@ from snnviz.history import rows, tables
 from snnviz.history.pointer import Note, Pointer
 from snnviz.history.rows import EPOCH_COLUMNS
 
-MERGED = 50  # epochs that are written into one file together, once there are so many
+MERGED = 50  # epochs that share one file, as soon as all of them are finished
 
-_PATIENCE = 5  # times that a folder is read anew because its writer was quicker
+_TRIES = 5  # how often a folder is read while its writer keeps replacing files
 
 
 class Stored(NamedTuple):
-    """The rows of a history, as it holds them."""
+    """The rows of a history, in the form that `History` holds them."""
 
     steps: list[tuple]
     epochs: list[tuple[tuple, dict[str, np.ndarray]]]  # row, and {group: factors (neurons,)}
@@ -25,29 +25,29 @@ class Stored(NamedTuple):
 
 
 def read(folder: Path, epochs: int | None = None) -> tuple[Stored, Pointer]:
-    """The rows in a folder (of no more than so many epochs), and what its pointer says."""
-    for left in reversed(range(_PATIENCE)):
+    """The rows in a folder, of at most this number of epochs, and the folder's pointer."""
+    for left in reversed(range(_TRIES)):
         pointer = Pointer.read(folder)
         try:
             return _read(folder, pointer, epochs), pointer
         except (FileNotFoundError, files.Damaged):
-            # A run that is under way may have put other files in their place meanwhile.
+            # A run that is training may have replaced the files since the pointer was read.
             if not left or Pointer.read(folder) == pointer:
                 raise
-    raise AssertionError("never reached")
+    raise AssertionError("the last try returns or raises")
 
 
 def _read(folder: Path, pointer: Pointer, epochs: int | None) -> Stored:
-    found, ends, steps = tables.found_in(folder), [], []
+    found, ends, steps = tables.find_segments(folder), [], []
     n = pointer.epochs if epochs is None else min(epochs, pointer.epochs)
-    for part in tables.chosen(found, "epochs", n, folder):
+    for part in tables.choose_segments(found, "epochs", n, folder):
         ends += [(row, {}) for row in rows.epochs_of(part, folder)]
-    for part in tables.chosen(found, "factors", n, folder):
+    for part in tables.choose_segments(found, "factors", n, folder):
         factors = rows.factors_of(part, pointer.groups, folder)
         for (_, values), end in zip(ends[part.first - 1 :], factors, strict=False):
             values.update(end)
     del ends[n:]
-    for part in tables.chosen(found, "steps", n, folder):
+    for part in tables.choose_segments(found, "steps", n, folder):
         steps += rows.steps_of(part, pointer.steps - len(steps), folder)
     del steps[first_step(steps, n + 1) :]
     stored = Stored(steps, ends, list(pointer.notes))
@@ -67,9 +67,9 @@ def _read(folder: Path, pointer: Pointer, epochs: int | None) -> Stored:
 def write_tables(
     stored: Stored, groups: dict[str, int], folder: Path, first: int, last: int
 ) -> list[tables.Segment]:
-    """Writes epochs `first` to `last`, and the steps after the last epoch of all.
+    """Writes epochs `first` to `last`, and the steps after the last finished epoch.
 
-    Full runs of 50 epochs share a file. The names are settled.
+    Every 50 epochs share a file. The folder is synchronised to the disk.
     """
     made, fits = [], sum(groups.values()) * MERGED <= tables.MOST_ROWS
     while first <= last:
@@ -80,7 +80,7 @@ def write_tables(
     total, start = len(steps), first_step(steps, len(stored.epochs) + 1)
     if start < total:
         unfinished = rows.step_columns(steps[start:])
-        made.append(tables.written("unfinished", start + 1, total, unfinished, folder))
+        made.append(tables.write_segment("unfinished", start + 1, total, unfinished, folder))
     files.settle(folder)
     return made
 
@@ -88,7 +88,7 @@ def write_tables(
 def write_table(
     stored: Stored, groups: dict[str, int], kind: tables.Kind, folder: Path, first: int, last: int
 ) -> tables.Segment:
-    """Writes one kind of epochs `first` to `last` into one file."""
+    """Writes one table of epochs `first` to `last` into one file."""
     part = stored.epochs[first - 1 : last]
     if kind == "factors":
         columns = rows.factor_columns(groups, first, [values for _, values in part])
@@ -98,7 +98,7 @@ def write_table(
         steps = stored.steps
         start, end = first_step(steps, first), first_step(steps, last + 1)
         columns = rows.step_columns(steps[start:end])
-    return tables.written(kind, first, last, columns, folder)
+    return tables.write_segment(kind, first, last, columns, folder)
 
 
 def first_step(steps: list[tuple], epoch: int) -> int:
@@ -107,8 +107,8 @@ def first_step(steps: list[tuple], epoch: int) -> int:
 
 
 def last_epoch(folder: Path) -> dict[str, Any] | None:
-    """The epoch columns of the last epoch in a folder, without reading the others; None: none."""
+    """{column: value} of the last epoch in a folder, or None. Other epochs are not read."""
     n = Pointer.read(folder).epochs
-    parts = tables.chosen(tables.found_in(folder), "epochs", n, folder)
+    parts = tables.choose_segments(tables.find_segments(folder), "epochs", n, folder)
     last = [row for part in parts[-1:] for row in rows.epochs_of(part, folder)]
     return dict(zip(EPOCH_COLUMNS, last[n - parts[-1].first], strict=True)) if last else None

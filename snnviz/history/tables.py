@@ -1,7 +1,7 @@
-"""Tables in Parquet files: one a stretch of epochs, each of which proves its own content.
+"""Tables in Parquet files, each of a range of epochs and with a checksum in its name.
 
-A file is called `<kind>-<first epoch>-<last epoch>-<hash>.parquet`. Any program reads them, one or
-many: `pandas.concat(map(pandas.read_parquet, Path(folder).glob("factors-*")))`.
+A file is called `<kind>-<first epoch>-<last epoch>-<hash>.parquet`. Any program can read them, one
+or many: `pandas.concat(map(pandas.read_parquet, Path(folder).glob("factors-*")))`.
 """
 
 import re
@@ -19,9 +19,9 @@ Kind = Literal["factors", "steps", "epochs", "unfinished"]
 Columns = dict[str, Any]  # {name: (rows,) array; text as Text}
 
 KINDS: tuple[Kind, ...] = ("factors", "steps", "epochs")
-MOST_ROWS = 2**24  # of one file: what a reader is ready to make room for
+MOST_ROWS = 2**24  # of one file, so that reading it needs a limited amount of memory
 
-_SPARE = 2**20  # bytes of a file besides its rows
+_SPARE = 2**20  # bytes that a file may have besides its rows
 
 _NAME = re.compile(
     r"(factors|steps|epochs|unfinished)-([0-9]{6,18})-([0-9]{6,18})-[0-9a-f]{16}\.parquet"
@@ -57,7 +57,7 @@ COLUMNS: dict[Kind, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Text:
-    """A column of text, most of it repeated: codes (rows,) of words."""
+    """A column of text in which few different words repeat: words, and codes (rows,) of them."""
 
     codes: np.ndarray
     words: tuple[str, ...]
@@ -65,7 +65,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Segment:
-    """A file that holds the rows of epochs `first` to `last` (of `unfinished`: of those steps)."""
+    """A file with the rows of epochs `first` to `last`; `unfinished` counts steps instead."""
 
     kind: Kind
     first: int
@@ -74,38 +74,39 @@ class Segment:
 
 
 def get_ready() -> None:
-    """Loads what writes the tables, a fraction of a second, so that no epoch waits for it."""
+    """Imports what writes the tables. This takes a fraction of a second, which no epoch spends."""
     for name in ("pandas", "pyarrow.parquet"):  # pyarrow looks for pandas with its first array
         import_module(name)
 
 
 def segment(file: Path) -> Segment | None:
-    """What a file's name says; None if it is not one of ours."""
+    """The segment that a file's name describes, or None if it is no name of a table."""
     named = _NAME.fullmatch(file.name)
     if named is None or not 1 <= int(named[2]) <= int(named[3]):
         return None
     return Segment(named[1], int(named[2]), int(named[3]), file)  # type: ignore[arg-type]
 
 
-def found_in(folder: Path) -> list[Segment]:
-    """All of a folder's segments, in no order."""
+def find_segments(folder: Path) -> list[Segment]:
+    """All segments in a folder, in any order."""
     return [part for file in folder.iterdir() if (part := segment(file))]
 
 
-def chosen(segments: Iterable[Segment], kind: Kind, n: int, folder: Path) -> list[Segment]:
-    """Those that together hold epochs 1 to n, the longest where there is a choice.
+def choose_segments(segments: Iterable[Segment], kind: Kind, n: int, folder: Path) -> list[Segment]:
+    """The segments that together hold epochs 1 to n. Of several with one start, the longest.
 
-    Only the last may go on past n. What is not needed is left over from a run that was killed.
+    Only the last one may continue past n. Segments that are not needed were left by a run that was
+    killed.
 
     Raises:
-        Damaged: an epoch is missing, or two files say different things of it.
+        Damaged: an epoch is missing, or two files have the same epochs.
     """
     by_first: dict[int, dict[int, Segment]] = {}
     for part in segments:
         if part.kind == kind:
             twin = by_first.setdefault(part.first, {}).setdefault(part.last, part)
             if twin is not part:
-                raise files.Damaged(part.file, f"{twin.file.name} is of the same epochs")
+                raise files.Damaged(part.file, f"{twin.file.name} has the same epochs")
     path, at = [], 1
     while at <= n:
         options = by_first.get(at)
@@ -117,24 +118,24 @@ def chosen(segments: Iterable[Segment], kind: Kind, n: int, folder: Path) -> lis
     return path
 
 
-def written(kind: Kind, first: int, last: int, columns: Columns, folder: Path) -> Segment:
-    """Writes a segment. The caller settles the folder."""
-    data = _encoded(kind, columns)
+def write_segment(kind: Kind, first: int, last: int, columns: Columns, folder: Path) -> Segment:
+    """Writes a segment. The caller synchronises the folder to the disk."""
+    data = _encode(kind, columns)
     name = files.hashed(f"{kind}-{first:06}-{last:06}", data, ".parquet")
     files.write(folder / name, data, settled=False)
     return Segment(kind, first, last, folder / name)
 
 
-def read(part: Segment, least: int, most: int, root: Path) -> Columns:
-    """A segment's columns, checked.
+def read_segment(part: Segment, least: int, most: int, root: Path) -> Columns:
+    """Reads and checks a segment's columns.
 
     Args:
-        least, most: rows that it may have; asked before room is made for them.
-        root: links must not lead out of here.
+        least, most: the number of rows that it may have, checked before memory is allocated.
+        root: the folder that links must not lead out of.
 
     Raises:
-        FileNotFoundError: it is not there.
-        Damaged: it is not what was written.
+        FileNotFoundError: the file is missing.
+        Damaged: the file is not what was written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -154,25 +155,25 @@ def read(part: Segment, least: int, most: int, root: Path) -> Columns:
         _check_size(part.kind, file.metadata, len(data))
         table = file.read(use_threads=False).combine_chunks()
         table.validate(full=True)
-        return {name: _column(table[name], name in texts) for name in wanted}
+        return {name: _to_array(table[name], name in texts) for name in wanted}
     except (OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
-        raise files.Damaged(part.file, files._first_line(error)) from error
+        raise files.Damaged(part.file, files.first_line(error)) from error
 
 
-def _check_size(kind: Kind, said: Any, size: int) -> None:
-    """A small file may unpack to more than there is room for."""
-    parts = (said.row_group(i) for i in range(said.num_row_groups))
+def _check_size(kind: Kind, metadata: Any, size: int) -> None:
+    """Refuses a small file that would unpack to far more memory than its rows need."""
+    parts = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     unpacked = sum(
         part.column(k).total_uncompressed_size for part in parts for k in range(len(COLUMNS[kind]))
     )
-    if unpacked > _SPARE + 64 * said.num_rows:
-        raise ValueError(f"{said.num_rows} rows take {unpacked} bytes")
-    # Factors may be alike for ever; losses are not, and become Python's numbers.
-    if kind != "factors" and said.num_rows > 2**18 + 8 * size:
-        raise ValueError(f"it has {said.num_rows} rows in {size} bytes")
+    if unpacked > _SPARE + 64 * metadata.num_rows:
+        raise ValueError(f"{metadata.num_rows} rows take {unpacked} bytes")
+    # Factors may stay equal and pack well. Losses differ, and become Python's larger numbers.
+    if kind != "factors" and metadata.num_rows > 2**18 + 8 * size:
+        raise ValueError(f"it has {metadata.num_rows} rows in {size} bytes")
 
 
-def _encoded(kind: Kind, columns: Columns) -> bytes:
+def _encode(kind: Kind, columns: Columns) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -205,29 +206,29 @@ def _type(type_: Any) -> str:
     return _TEXT if str(type_).startswith("dictionary<values=string,") else str(type_)
 
 
-def _column(values: Any, text: bool) -> Any:
+def _to_array(values: Any, text: bool) -> Any:
     if values.null_count:
         raise ValueError("values are missing")
     whole = values.chunk(0) if values.num_chunks else values.combine_chunks()
     if not text:
-        return np.from_dlpack(whole)  # `to_numpy` would load pandas, which takes longer
+        return np.from_dlpack(whole)  # `to_numpy` would import pandas, which takes longer
     return Text(np.from_dlpack(whole.indices), tuple(whole.dictionary.to_pylist()))
 
 
-def words(column: Text) -> list[str]:
-    """A text column, row by row."""
+def to_words(column: Text) -> list[str]:
+    """The word of each row."""
     return [column.words[code] for code in column.codes.tolist()]
 
 
-def text(values: Iterable[str]) -> Text:
-    """A text column of these."""
+def to_text(values: Iterable[str]) -> Text:
+    """The text column of the words of all rows."""
     numbers: dict[str, int] = {}
     codes = [numbers.setdefault(value, len(numbers)) for value in values]
     return Text(np.array(codes, np.int32), tuple(numbers))
 
 
 def tidy_factors(groups: Mapping[str, int], first: int, values: np.ndarray) -> Columns:
-    """The columns of (epochs, neurons of all groups) factors; `first` is the first epoch."""
+    """The columns of factors (epochs, neurons of all groups); `first` numbers the first epoch."""
     epochs, n = values.shape
     sizes = np.array(list(groups.values()), dtype=np.int64)
     neurons = [np.arange(size, dtype=np.int32) for size in sizes]

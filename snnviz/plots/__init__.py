@@ -1,13 +1,13 @@
-"""One function a figure; imports only `checks`, `history` and `evidence`.
+"""One function per figure; imports only `checks`, `history` and `evidence`.
 
-A `History`, or the rows of a study, go in, matplotlib `Axes` come out.
+Each function takes a `History`, or the rows of a study, and returns matplotlib `Axes`.
 
-With `ax=None` a function draws into a figure of its own at the width of a paper's column, so that
-what is seen is what is printed. That figure is not one of pyplot's: it may be made in any thread,
-and nothing has to be closed. As the last line of a notebook cell the returned Axes shows itself.
+With `ax=None` a function makes its own figure at the width of a paper's column, so it looks on
+screen as it does in print. The figure is independent of pyplot: it can be made in any thread, and
+nothing needs to be closed. As the last line of a notebook cell, the returned Axes show themselves.
 
-Names and scales stand to the right of the Axes, so give Axes of a figure with
-`layout="constrained"`, which makes room for them.
+Names and scales are drawn to the right of the Axes. If you pass your own Axes, create their figure
+with `layout="constrained"`, which makes room for them.
 """
 
 from snnviz.plots.curves import compare_curves, learning_curves
@@ -64,7 +64,7 @@ __all__ = [
     "switch_map",
 ]
 
-# Figures of a `History`; the other functions draw the rows of a study.
+# Figures of a `History`. The other functions draw the rows of a study.
 OF_A_RUN = (
     "compare_curves",
     "factor_distribution",

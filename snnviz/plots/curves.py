@@ -1,4 +1,4 @@
-"""Learning curves: batches of both phases and the test split, of one run or of several."""
+"""Learning curves of one run or several: batches of both phases, and the test split."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from snnviz import checks
 from snnviz.plots.ends import End, label_ends
+from snnviz.plots.names import shorten
 from snnviz.plots.paper import (
-    DARK,
     DASHES,
     MARKERS,
     MAX_MARKS,
+    MOST_LETTERS,
     RIVALS,
     SWITCHER,
+    TALLEST,
     TASK,
     check_history,
-    every,
-    named_runs,
-    note,
+    ink,
+    mark_step,
+    name_runs,
+    note_no_epoch,
     paper_axes,
 )
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
     from snnviz.history import History
 
-MAX_DOTS = 400  # a phase; more would run into one another
+MAX_DOTS = 400  # per phase; more would overlap
 
 Metric = Literal["accuracy", "loss"]
 PHASES = ("task", "switcher")
@@ -39,6 +44,7 @@ CEILINGS = {"accuracy": 100, "loss": np.inf}
 LINES = {"task": (TASK, DASHES[0]), "switcher": (SWITCHER, DASHES[1])}
 
 
+@figure_for_paper
 def learning_curves(
     history: History,
     ax: Axes | None = None,
@@ -49,17 +55,18 @@ def learning_curves(
 ) -> Axes:
     """Accuracy (%) or loss: batches of both phases, and the test split after each epoch.
 
-    Batches are faint dots (of many, evenly chosen ones); the line is their running mean over half
-    an epoch, but at least a fiftieth and at most a tenth of the run. The test split is marked and
-    its last value written out. The first epoch's steep part may leave the plot, so that the end
-    can be read. Before the first epoch ends the horizontal axis counts steps.
+    Faint dots are batches (an even selection, if there are many). The line is their running mean
+    over half an epoch, but at least 2 % and at most 10 % of the run. The test split has markers,
+    and its last value is given as a number. The steep part of the first epoch may be outside the
+    limits, so that the end is readable. Before the first epoch ends, the horizontal axis shows
+    steps.
 
     Args:
-        phases: whose batches are drawn; the test split always is.
-        within: a longer history whose limits the axes take, so that moments of it compare.
+        phases: the phases whose batches are drawn, in addition to the test split.
+        within: a longer history whose axis limits are used, so that moments of a run compare.
 
     Raises:
-        TypeError: `history` is no History.
+        TypeError: `history` is not a History.
         ValueError: `metric` is neither "accuracy" nor "loss", or there is no such phase.
     """
     phases = (phases,) if isinstance(phases, str) else tuple(phases)
@@ -68,14 +75,14 @@ def learning_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel(UNITS[metric])
     if len(table) == 0:
-        return note(axes)
+        return note_no_epoch(axes)
 
     length = int(np.sum(table["curve"] == "test"))
-    if length == 0:  # nothing says yet how long an epoch is
+    if length == 0:  # the length of an epoch is not known yet
         axes.set_xlabel("step")
     ends, seen = [], []
     batches = table[table["curve"] != "test"]
-    # The steep start would flatten all the rest.
+    # The limits ignore the steep start, which would flatten the rest.
     read_from = 1 if length > 1 or len(batches) == 0 else 0.25 * batches["x"].max()
     for phase in phases:
         colour, dashes = LINES[phase]
@@ -89,17 +96,18 @@ def learning_curves(
     scores = np.asarray(test[metric])
     if len(test):
         mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": "white", "mew": 0.9}
-        mark |= {"color": DARK, "markevery": every(len(test), MAX_MARKS)}
+        mark |= {"color": ink(axes), "markevery": mark_step(len(test), MAX_MARKS)}
         axes.plot(test["x"], scores, lw=0.9, label="test", zorder=3, **mark)
         last = _last_finite(scores)
-        ends.append(End(last, f"test {_written(last, metric)}", DARK))
+        ends.append(End(last, f"test {_format(last, metric)}", ink(axes)))
     if within is None:
         axes.set_ylim(limits_around([*seen, scores], CEILINGS[metric]))
-        axes.set_xlim(0, 1.015 * max(np.max(table["x"]), 1))  # room for the last mark
+        axes.set_xlim(0, 1.015 * max(np.max(table["x"]), 1))  # room for the last marker
     else:
         whole = learning_curves(within, metric=metric, phases=phases)
         axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=axes.get_xlim()[1] > 2.5))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=axes.get_xlim()[1] > 2.5))
     label_ends(axes, ends)
     return axes
 
@@ -107,21 +115,18 @@ def learning_curves(
 def curve_table(
     history: History, metric: Metric = "accuracy", phases: Sequence[str] = PHASES
 ) -> DataFrame:
-    """What `learning_curves` draws: a row a batch, and after each epoch one of the test split.
+    """The numbers of `learning_curves`: one row per batch, and one per epoch for the test split.
 
-    Columns: curve ("task phase", "switcher phase" or "test"), step, x (epochs done, or the step
-    while none is), the metric (accuracy in %), running_mean (of batches).
+    Columns: curve ("task phase", "switcher phase" or "test"), step, x (finished epochs; before the
+    first one ends, the step), the metric (accuracy in %), running_mean (of batches).
     """
     import pandas as pd
 
     check_history("history", history)
-    if metric not in ("accuracy", "loss"):
-        raise ValueError(
-            f"metric must be 'accuracy' or 'loss', got {metric!r}. "
-            "Other columns are in history.steps and history.epochs."
-        )
-    if bad := [phase for phase in phases if phase not in PHASES]:
-        raise ValueError(f"phases must be some of 'task', 'switcher', got {bad[0]!r}.")
+    advice = "Other columns are in history.steps and history.epochs."
+    checks.one_of("metric", metric, ("accuracy", "loss"), advice)
+    for phase in phases:
+        checks.one_of("phases", phase, PHASES)
     unit = 100 if metric == "accuracy" else 1
     steps, epochs = history.steps, history.epochs
     x = _epoch_of(steps, epochs) if len(epochs) else steps["step"].to_numpy(float)
@@ -135,10 +140,11 @@ def curve_table(
     test = unit * epochs[f"test_{metric}"].astype(float)
     columns = {"curve": "test", "step": epochs["step"], "x": epochs["epoch"].astype(float)}
     parts.append(pd.DataFrame({**columns, metric: test, "running_mean": np.nan}))
-    filled = [part for part in parts if len(part)]  # an empty one would blur the types
+    filled = [part for part in parts if len(part)]  # an empty part would change the column types
     return pd.concat(filled or parts[:1], ignore_index=True)
 
 
+@figure_for_paper
 def compare_curves(
     histories: Mapping[str, History] | History,
     ax: Axes | None = None,
@@ -147,57 +153,58 @@ def compare_curves(
     colours: Mapping[str, str] | None = None,
     within: Mapping[str, History] | History | None = None,
 ) -> Axes:
-    """Several runs on the test split after each epoch: a line a run, its last value written out.
+    """Several runs on the test split after each epoch: one line per run, with its last value.
 
-    Of long runs the first tenth may leave the plot, so that the end can be read.
+    The first tenth of long runs may be outside the limits, so that the end is readable.
 
     Args:
-        histories: {name of the run: its history}, or one run.
+        histories: {name of the run: its history}, or one history.
         metric: "accuracy" (%), "loss", or "neurons_on" (% of all neurons).
-        colours: {name: colour}; what is left out takes the palette's in turn.
-        within: longer histories whose limits the axes take, so that moments of them compare.
+        colours: {name: colour}; other runs take the colours of the palette in turn.
+        within: longer histories whose axis limits are used, so that moments of runs compare.
 
     Raises:
-        TypeError: one of them is no History.
+        TypeError: one of the histories is not a History.
         ValueError: there is no run, or no such metric.
     """
-    if metric not in UNITS:
-        raise ValueError(f"metric must be 'accuracy', 'loss' or 'neurons_on', got {metric!r}.")
-    named = named_runs(histories)
-    axes = paper_axes(ax, height=2.2)
+    checks.one_of("metric", metric, UNITS)
+    named = name_runs(histories)
+    axes = paper_axes(ax, height=min(max(2.2, 0.7 + 0.135 * len(named)), TALLEST))
     axes.set_xlabel("epoch")
     axes.set_ylabel(UNITS[metric] if metric == "neurons_on" else f"test {UNITS[metric]}")
     values = {name: _test_values(history, metric) for name, history in named.items()}
     longest = max(map(len, values.values()))
     if longest == 0:
-        return note(axes)
+        return note_no_epoch(axes)
 
-    ends = []
+    ends, short = [], shorten(named, MOST_LETTERS)
     for i, (name, curve) in enumerate(values.items()):
         look = run_look(i, (colours or {}).get(name))
         if len(curve):
-            marked: dict[str, Any] = {"markevery": every(len(curve), MAX_MARKS), "zorder": 3}
-            marked["clip_on"] = metric != "neurons_on"  # else marks at 100 % would be cut
+            marked: dict[str, Any] = {"markevery": mark_step(len(curve), MAX_MARKS), "zorder": 3}
+            marked["clip_on"] = metric != "neurons_on"  # clipping would cut markers at 100 %
             axes.plot(np.arange(1, len(curve) + 1), curve, label=name, **look, **marked)
             last = _last_finite(curve)
-            ends.append(End(last, f"{name} {_written(last, metric)}".strip(), DARK, look))
+            words = f"{short[name]} {_format(last, metric)}".strip()
+            ends.append(End(last, words, ink(axes), look))
     if within is None:
         shown = [curve[longest // 10 :] for curve in values.values()]
         axes.set_ylim(
             (0, 100) if metric == "neurons_on" else limits_around(shown, CEILINGS[metric])
         )
-        room = 0.025 * (longest - 1)  # for the first and the last mark
+        room = 0.025 * (longest - 1)  # for the first and the last marker
         axes.set_xlim((0.5, 1.5) if longest == 1 else (1 - room, longest + room))
     else:
         whole = compare_curves(within, metric=metric)
         axes.set(xlim=whole.get_xlim(), ylim=whole.get_ylim())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
     label_ends(axes, ends, marked=True)
     return axes
 
 
 def run_look(i: int, colour: str | None = None) -> dict[str, Any]:
-    """How the i-th of several runs is drawn: apart in grey print too."""
+    """The line style of the i-th of several runs, which also differs in grey print."""
     look: dict[str, Any] = {"color": colour or RIVALS[i % len(RIVALS)], "lw": 1.1, "ms": 3.2}
     return look | {
         "ls": DASHES[i // len(RIVALS) % len(DASHES)],
@@ -212,12 +219,12 @@ def _test_values(history: History, metric: str) -> np.ndarray:
     return (100 if metric == "accuracy" else 1) * epochs[f"test_{metric}"].to_numpy(float)
 
 
-def _written(value: float, metric: str) -> str:
+def _format(value: float, metric: str) -> str:
     return f"{value:.3f}" if metric == "loss" else f"{value:.{metric == 'accuracy':d}f} %"
 
 
 def _epoch_of(steps: DataFrame, epochs: DataFrame) -> np.ndarray:
-    """Where each step lies on the axis of epochs; the one still running is as long as the last."""
+    """The place of each step in epochs. The current epoch is assumed as long as the last one."""
     ends = np.concatenate([[0.0], epochs["step"].to_numpy(float)])  # (epochs + 1,)
     if len(ends) > 1:
         ends = np.append(ends, ends[-1] + max(ends[-1] - ends[-2], 1))
@@ -233,7 +240,7 @@ def _smooth(batches: Series, epochs: int) -> np.ndarray:
 def _draw_batches(ax: Axes, rows: DataFrame, **line: Any) -> None:
     """Faint dots and their running mean."""
     x, batches = rows["x"].to_numpy(), rows.iloc[:, 3].to_numpy()
-    some = slice(None, None, every(len(batches), MAX_DOTS))
+    some = slice(None, None, mark_step(len(batches), MAX_DOTS))
     dots: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.1, "mew": 0, "alpha": 0.35}
     ax.plot(x[some], batches[some], color=line["color"], label="_batches", **dots)
     ax.plot(x, rows["running_mean"], lw=1.1, **line)
@@ -245,11 +252,13 @@ def _last_finite(values: np.ndarray) -> float:
 
 
 def limits_around(curves: Sequence[np.ndarray], ceiling: float) -> tuple[float, float]:
-    """Limits around all values, with room, within 0 and the ceiling."""
+    """Limits around all values, with a margin, between 0 and the ceiling."""
     values = np.concatenate([np.empty(0), *curves])
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return 0, min(1, ceiling)
     low, high = values.min(), values.max()
-    room = max(0.1 * (high - low) or 0.01 * high, 1e-3)  # of one value: ticks that can be read
+    span = high - low
+    room = 0.1 * span if span > 0.002 * high else 0.01 * high  # flat curves need readable ticks
+    room = max(room, 1e-3)
     return max(low - room, 0), min(high + room, ceiling)

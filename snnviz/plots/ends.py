@@ -1,4 +1,4 @@
-"""Direct labels: the name of each line at its right end, instead of a legend."""
+"""Direct labels: each line's name at its right end, instead of a legend."""
 
 from __future__ import annotations
 
@@ -11,31 +11,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
-from snnviz.plots.paper import TICK_SIZE, write
+from snnviz.plots.paper import LINE, height_in_points, text_size, write
 
 
 @dataclass(frozen=True)
 class End:
-    """What is written at the right end of a line."""
+    """The label at the right end of a line."""
 
     y: float
     text: str
     colour: str
-    mark: dict[str, Any] | None = None  # how a point of the line looks
+    mark: dict[str, Any] | None = None  # the style of the line's markers
+    always: bool = False  # named even if there is no room for all names
 
 
 def label_ends(ax: Axes, ends: Sequence[End], marked: bool = False) -> None:
-    """Write each line's name beside its end, moved up or down just enough not to overlap.
+    """Writes each line's name beside its end, moved up or down so that names do not overlap.
 
-    Where a label had to leave its line's end, or if all are to be `marked`, each line's mark is
-    drawn again beside its label.
+    If there is no room for all names, an even selection is written, and the axis label says so. If
+    a name had to move away from its line, or with `marked`, each line's marker is repeated
+    beside its name.
     """
     figure = cast(Figure, ax.get_figure(root=True))
     low, high = ax.get_ylim()
-    height = 72 * ax.get_window_extent().height / figure.dpi  # points, before any layout
-    gap = (high - low) * 1.25 * TICK_SIZE / height
-    # Upwards; of equal ones the first comes on top.
+    gap = (high - low) * LINE * text_size(ax) / height_in_points(ax)
+    # Upwards; of several equal values, the first is on top.
     ends = sorted((e for e in reversed(ends) if np.isfinite(e.y)), key=lambda e: e.y)
+    count, room = len(ends), max(int((high - low) / gap), 2)
+    if count > room:
+        ends = _choose_some(ends, room)
+        ax.set_xlabel(f"{ax.get_xlabel()}\n({len(ends)} of {count} lines are named)")
     wanted = np.clip([e.y for e in ends], low, high)
     places = _spread(wanted, gap, low, high)
     marked = marked or bool(np.any(np.abs(places - wanted) > gap / 2))
@@ -49,11 +54,21 @@ def label_ends(ax: Axes, ends: Sequence[End], marked: bool = False) -> None:
             ax.plot([1], [y], transform=beside, clip_on=False, label="_mark", **again)
 
 
-def _spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """The places nearest to the wanted ones (ascending) that are at least `gap` apart.
+def _choose_some(ends: list[End], most: int) -> list[End]:
+    """Those that are always named, and an even selection of the others; the order is kept."""
+    others = [i for i, end in enumerate(ends) if not end.always]
+    keep = max(most - (len(ends) - len(others)), 0)
+    chosen = set(np.linspace(0, len(others) - 1, keep).round().astype(int).tolist())
+    dropped = {i for k, i in enumerate(others) if k not in chosen}
+    return [end for i, end in enumerate(ends) if i not in dropped]
 
-    Least squares with order kept: neighbours that are too near are pooled into a block around
-    their mean, as in isotonic regression. All is then moved back between `low` and `high`.
+
+def _spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """The positions nearest to the wanted ones (ascending) that are at least `gap` apart.
+
+    The solution is the least-squares one that keeps the order: neighbours that are too close are
+    pooled into a block around their mean, as in isotonic regression. The result is then moved
+    between `low` and `high`.
     """
     n = len(wanted)
     blocks: list[tuple[float, int]] = []  # (mean of wanted minus its own offset, members)

@@ -1,4 +1,4 @@
-"""Figures as files for a paper: exact width, embedded fonts, the same bytes for the same data."""
+"""Saves figures for a paper: exact width, embedded fonts, the same bytes for the same data."""
 
 import io
 import math
@@ -11,27 +11,22 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snnviz.plots.paper import DOUBLE, SINGLE
+from snnviz.plots.settings import paper_settings
 
 WIDTHS = {"single": SINGLE, "double": DOUBLE}  # inches
-MAX_WIDTH = 50  # inches; more is a slip (millimetres, points)
+MAX_WIDTH = 50  # inches; more is probably a mistake in the unit (millimetres, points)
+MAX_HEIGHT = 9.0  # inches that a figure may grow to when it is made wider: the height of a page
 DPI = 600  # of PNG files, and of the heatmaps and faint lines inside PDF and SVG files
 
-# Dates left out, so that the same data gives the same bytes.
+# Without dates, so that the same data gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
     "png": {},
-}
-_PARAMS: dict[Any, Any] = {
-    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
-    "svg.fonttype": "none",  # text stays text: it can be edited, searched and read aloud
-    "svg.hashsalt": "snnviz",  # otherwise a random one
-    "savefig.bbox": None,  # "tight" would change the width
 }
 _RENDERING = threading.Lock()
 
@@ -43,27 +38,28 @@ def save(
     width: Literal["single", "double"] | float = "single",
     folder: str | os.PathLike[str] = "figures",
 ) -> list[Path]:
-    """Writes a figure at exactly this width, its height in proportion, and returns the paths.
+    """Saves a figure at exactly this width, with its height in proportion; returns the paths.
 
-    Letters keep their size in points. Nothing is written if the figure cannot be drawn, each file
-    is written whole or not at all, and the figure itself keeps its size. PDF files embed their
-    fonts; in SVG files text stays text, in DejaVu Sans or, where that is missing, the reader's
-    own sans-serif.
+    A figure that is made wider becomes at most 9 inches high, so that it fits on a page. Text keeps
+    its size in points, and the figure object keeps its size. The user's matplotlib settings do not
+    change the files. Nothing is written if the
+    figure cannot be drawn, and no file is left half-written. PDF files embed their fonts. In SVG
+    files text stays text, in DejaVu Sans or, if the reader lacks it, another sans-serif font.
 
     Args:
         figure: a figure, or any Axes of it.
-        name: the files' name without an ending.
+        name: the name of the files, without an ending.
         formats: any of "pdf", "svg", "png".
         width: "single" (3.4 inches), "double" (7.0 inches) or a number of inches.
-        folder: where the files go; made if it is missing.
+        folder: the folder for the files; it is created if it does not exist.
 
     Raises:
         TypeError: `figure` is neither a figure nor Axes.
-        ValueError: a name that is a path, an unknown format, a width that is none.
+        ValueError: the name is a path, or there is no such format or width.
     """
     figure = _whole_figure(figure)
-    name, formats, inches = _checked_name(name), _checked_formats(formats), _checked_width(width)
-    with _RENDERING, _size(figure, inches), _params():
+    name, formats, inches = _check_name(name), _check_formats(formats), _check_width(width)
+    with _RENDERING, _size(figure, inches), paper_settings():
         contents = {kind: _render(figure, kind) for kind in formats}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,40 +67,41 @@ def save(
 
 
 def _render(figure: Figure, kind: str) -> bytes:
+    _begin_layout(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
+def _begin_layout(figure: Figure) -> None:
+    """Puts Axes back to where their layout starts.
+
+    The layout depends on the ticks and these on the layout before, so without this a figure that
+    has been drawn in another size would be saved a little differently.
+    """
+    if figure.get_layout_engine() is not None:
+        for ax in figure.axes:
+            place = ax.get_subplotspec()
+            if place is not None and ax.get_in_layout():
+                ax.set_subplotspec(place)
+
+
 @contextmanager
 def _size(figure: Figure, inches: float) -> Iterator[None]:
     before = figure.get_size_inches()
+    height = before[1] * inches / before[0]
+    if inches > before[0]:
+        height = min(height, max(MAX_HEIGHT, before[1]))
     # forward=False: a window that shows the figure keeps its size.
-    figure.set_size_inches(inches, before[1] * inches / before[0], forward=False)
+    figure.set_size_inches(inches, height, forward=False)
     try:
         yield
     finally:
         figure.set_size_inches(*before, forward=False)
 
 
-@contextmanager
-def _params() -> Iterator[None]:
-    """Puts `_PARAMS` in force, for the writers of PDF and SVG files read them nowhere else.
-
-    They are global, hence the lock around this. Only these keys are touched and put back:
-    `matplotlib.rc_context` would also undo what another thread sets meanwhile. None of them
-    matters for the making of a figure.
-    """
-    before = {key: matplotlib.rcParams[key] for key in _PARAMS}
-    matplotlib.rcParams.update(_PARAMS)
-    try:
-        yield
-    finally:
-        matplotlib.rcParams.update(before)
-
-
 def _write(path: Path, content: bytes) -> Path:
-    """The content goes into a file beside it, which then takes the name in one step."""
+    """Writes the content into a temporary file, which then gets the name in one step."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         beside.write_bytes(content)
@@ -119,12 +116,12 @@ def _whole_figure(figure: Any) -> Figure:
     if not isinstance(whole, Figure):
         raise TypeError(
             f"figure must be a matplotlib Figure or Axes, got {type(figure).__name__}. "
-            "Give what a function of snnviz.plots returned."
+            "Give the Axes that a function of snnviz.plots returned."
         )
     return whole
 
 
-def _checked_name(name: str) -> str:
+def _check_name(name: str) -> str:
     plain = isinstance(name, str) and name.strip() == name and name.isprintable() and name != ""
     if not plain or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise ValueError(
@@ -140,7 +137,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+def _check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     kinds = (formats,) if isinstance(formats, str) else tuple(formats)
     bad = [kind for kind in kinds if kind not in _METADATA]
     if bad or not kinds:
@@ -151,7 +148,7 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _checked_width(width: str | float) -> float:
+def _check_width(width: str | float) -> float:
     inches = WIDTHS.get(width, math.nan) if isinstance(width, str) else width
     number = isinstance(inches, Real) and not isinstance(inches, bool)
     if not number or not 0 < inches <= MAX_WIDTH:  # NaN fails both comparisons

@@ -1,4 +1,4 @@
-"""Paired differences with their intervals: a row a method."""
+"""Paired differences with their intervals, one row per method."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
 from snnviz import checks
-from snnviz.evidence.rows import cells, varied
+from snnviz.evidence.rows import cells, varying_columns
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
-from snnviz.plots.paper import DARK, paper_axes, write
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, paper_axes, write
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Line = tuple[str, dict[str, Any] | None]  # a method and its row, or a setting's name alone
+Line = tuple[str, dict[str, Any] | None]  # a method and its row, or only a setting's name
 NEEDED = ("method", "kind", "against", "against_kind", "pairs", "difference", "low", "high")
 
 
+@figure_for_paper
 def differences(
     table: DataFrame,
     ax: Axes | None = None,
@@ -29,31 +32,31 @@ def differences(
     unit: str = "points",
     within: DataFrame | None = None,
 ) -> Axes:
-    """Mean differences in paired seeds and their intervals, with a line at 0 and the pairs counted.
+    """Mean differences in paired seeds with their intervals, a line at 0, and the number of pairs.
 
-    Takes the table of `evidence.paired`, a row a method, or of `evidence.at_equal_size`, a row a
-    rival. Where it holds several settings they stand below one another, each under its name.
+    Takes the table of `evidence.paired`, with one row per method, or of `evidence.at_equal_size`,
+    with one row per rival. Several settings are drawn below each other, each under its name.
 
     Args:
-        unit: "points" writes shares (accuracies) times 100; anything else is written as the unit
-            of the values as they are.
-        within: another such table, whose limits the axis takes too, so that figures compare.
+        unit: with "points", shares (such as accuracies) are multiplied by 100; any other text is
+            used as the unit of the values as they are.
+        within: another such table, which the axis limits include, so that figures compare.
 
     Raises:
-        TypeError: `table` is no DataFrame.
-        ValueError: it is empty, or a column is missing.
+        TypeError: `table` is not a DataFrame.
+        ValueError: the table is empty, or a column is missing.
     """
     _check(table)
     rivals = len(set(table["method"])) == 1 and len(set(table["against"])) > 1
     who = ("against", "against_kind") if rivals else ("method", "kind")
     looks = method_looks(zip(*(table[name] for name in who), strict=True))
     lines = list(_lines(table, who[0], list(looks)))
-    axes = paper_axes(ax, height=min(0.75 + 0.15 * (len(lines) + 1), 9))
+    axes = paper_axes(ax, height=min(0.75 + 0.15 * (len(lines) + 1), TALLEST))
     others = [in_words(name) for name in set(table["method" if rivals else "against"])]
     other = others[0] if len(others) == 1 else "the other"
     axes.set_xlabel(f"{other} minus rival, {unit}" if rivals else f"difference to {other}, {unit}")
     times = 100 if unit == "points" else 1
-    axes.axvline(0, color=DARK, lw=0.6, zorder=0, label="_zero")
+    axes.axvline(0, color=ink(axes), lw=0.6, zorder=0, label="_zero")
     _draw_rows(axes, lines, looks, times)
     _name_rows(axes, lines)
     axes.set_xlim(*_limits([table] if within is None else [table, within], times))
@@ -62,9 +65,9 @@ def differences(
 
 
 def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], times: float) -> None:
-    """From y = 0 downwards: a mark and a bar each, and at the right the number of pairs."""
+    """Draws rows from y = 0 downwards: a marker, a bar, and on the right the number of pairs."""
     beside = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=12, units="points")
-    place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center", "color": DARK}
+    place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center"}
     write(ax, 1, 1, "pairs", **place)
     for i, (name, row) in enumerate(lines):
         if row is not None:
@@ -78,9 +81,10 @@ def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], ti
 
 
 def _name_rows(ax: Axes, lines: list[Line]) -> None:
-    """Methods, and in bold the settings that they stand under."""
+    """Writes the names of methods, and in bold the settings above them."""
     names = [name if row is None else in_words(name) for name, row in lines]
-    ax.set_yticks(-np.arange(len(lines)), names, parse_math=False)
+    short = shorten(names, 2 * MOST_LETTERS)
+    ax.set_yticks(-np.arange(len(lines)), [short[name] for name in names], parse_math=False)
     for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if row is None else "normal")
     ax.tick_params(axis="y", length=0)
@@ -95,14 +99,14 @@ def _check(table: DataFrame) -> None:
     checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
     if missing := [name for name in NEEDED if name not in table.columns]:
         some = ", ".join(map(repr, missing))
-        raise ValueError(f"table must have paired differences, got no column {some}. {advice}")
+        raise ValueError(f"table must contain paired differences, got no column {some}. {advice}")
     if len(table) == 0:
-        raise ValueError(f"table must have at least one row, got none. {advice}")
+        raise ValueError(f"table must contain at least one row, got none. {advice}")
 
 
 def _lines(table: DataFrame, who: str, order: list[str]) -> Iterator[Line]:
-    """From the top: (method, its row), and before each of several settings (its name, None)."""
-    for setting, part in cells(table, varied(table)):
+    """(method, its row) from the top; (name, None) before each setting if there are several."""
+    for setting, part in cells(table, varying_columns(table)):
         if setting:
             yield setting_in_words(setting), None
         rows = part.sort_values(who, key=lambda names: names.map(order.index), kind="stable")
@@ -111,7 +115,7 @@ def _lines(table: DataFrame, who: str, order: list[str]) -> Iterator[Line]:
 
 
 def _limits(tables: list[DataFrame], times: float) -> tuple[float, float]:
-    """Around all intervals and 0."""
+    """Limits around all intervals and 0."""
     columns = ["low", "difference", "high"]
     ends = [table[columns].to_numpy(float).ravel() for table in tables]
     values = times * np.concatenate([[0.0], *ends])

@@ -1,4 +1,4 @@
-"""How each method of a study looks and what it is called, the same in every figure."""
+"""The style and the name of each method of a study, the same in every figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from snnviz.plots.paper import DENSE, MARKERS, RIVALS, SWITCHER
 
-# In the order of every legend. Colours repeat, markers do not: apart in grey print too.
+# In the order of every figure. Colours repeat but markers do not, so grey print is clear too.
 LOOKS: dict[str, tuple[str, str]] = {
     "dense": (DENSE, "_"),
     "dense_longer": (DENSE, "d"),
@@ -25,7 +25,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "se": (RIVALS[0], "p"),
     "scratch": (RIVALS[1], "h"),
 }
-FILLS = ("full", "none", "left", "top", "right", "bottom")  # of variants of one kind
+FILLS = ("full", "none", "left", "top", "right", "bottom")  # for variants of one kind
 
 METHODS = {
     "dense_longer": "dense, longer",
@@ -49,9 +49,9 @@ SETTINGS = {
 
 
 def method_looks(methods: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    """{method: how its points look} in the fixed order, from pairs (method, kind).
+    """{method: style of its points} in the fixed order, from pairs (method, kind).
 
-    A method called like its kind comes first; variants of it differ in how their mark is filled.
+    A method with the name of its kind comes first; its variants have other marker fills.
     """
     pairs = set(methods)
     order = [*LOOKS, *sorted({kind for _, kind in pairs} - LOOKS.keys())]
@@ -68,12 +68,12 @@ def method_looks(methods: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]
 
 
 def in_words(method: str) -> str:
-    """A method's name as it is written in figures."""
+    """A method's name as written in figures."""
     return METHODS.get(method, method.replace("_", " "))
 
 
 def setting_in_words(setting: Mapping[str, Any]) -> str:
-    """What makes a setting or a group: "lenet5, width ×0.5, 5 classes, shuffled weights"."""
+    """A setting or a group in words: "lenet5, width ×0.5, 5 classes, shuffled weights"."""
     words = []
     for name, value in setting.items():
         if name == "method":

@@ -1,4 +1,4 @@
-"""Who keeps which neurons: how far methods agree, beside what chance would give."""
+"""Which neurons methods keep: how far methods agree, compared with chance."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from matplotlib.transforms import offset_copy
 
 from snnviz import checks
 from snnviz.evidence.overlaps import ALL
-from snnviz.evidence.rows import varied
+from snnviz.evidence.rows import varying_columns
 from snnviz.plots.methods import in_words, method_looks
-from snnviz.plots.paper import DARK, OFF, paper_axes, write
+from snnviz.plots.names import shorten
+from snnviz.plots.paper import DARK, MOST_LETTERS, OFF, paper_axes, write
+from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,24 +26,25 @@ SMALL = 5.5  # points
 KEY = "neurons on in both runs,\n% of those on in either\n(small: by chance; diagonal: two seeds)"
 
 
+@figure_for_paper
 def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -> Axes:
-    """How far methods keep the same neurons, in %: neurons on in both runs of those on in either.
+    """How far methods keep the same neurons: those on in both runs, in % of those on in either.
 
-    Takes the table of `evidence.overlap`, of one setting. Below the diagonal stands the mean over
-    seeds of two methods with one seed; on the diagonal that of two seeds of one method. The small
-    number is what chance would give, and a field is the darker the further its number is above
-    that: white at chance or below, darkest where the sets are equal. A method that keeps every
-    neuron in all runs is left out, for its overlap says nothing.
+    Takes the table of `evidence.overlap` for one setting. Fields below the diagonal compare two
+    methods with the same seed (the mean over seeds); fields on the diagonal compare two seeds of
+    one method. The small number is the value expected by chance. A field is white if its value is
+    at most that, and darkest if both sets are equal. A method that keeps every neuron in all runs
+    is left out, because its overlap has no meaning.
 
     Args:
         group: one of the table's groups, or "all together".
 
     Raises:
-        TypeError: `table` is no DataFrame.
-        ValueError: there is no such group, the table is of several settings, a column is missing,
-            or no method turns any neuron off.
+        TypeError: `table` is not a DataFrame.
+        ValueError: there is no such group, the table has several settings, a column is missing, or
+            no method switches a neuron off.
     """
-    part = _checked(table, group)
+    part = _rows_of_group(table, group)
     methods = _methods(part)
     axes = paper_axes(ax, height=min(1.75 + 0.24 * len(methods), 6.5))
     shade = np.full((len(methods), len(methods)), np.nan)
@@ -58,7 +61,8 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     look |= {"aspect": "auto", "interpolation": "nearest"}
     axes.imshow(np.ma.masked_invalid(0.9 * shade), **look)
     _frame(axes, np.isfinite(shade))
-    names = [in_words(method) for method in methods]
+    short = shorten(map(in_words, methods), MOST_LETTERS + 4)
+    names = [short[in_words(method)] for method in methods]
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.tick_params(length=0)
@@ -67,28 +71,27 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     return axes
 
 
-def _checked(table: DataFrame, group: str) -> DataFrame:
-    """The rows of one group."""
+def _rows_of_group(table: DataFrame, group: str) -> DataFrame:
+    """The rows of one group, after the table has been checked."""
     import pandas as pd
 
     advice = "Give the table that evidence.overlap(rows) returns."
     checks.kind_of("table", table, pd.DataFrame, "a pandas DataFrame", advice)
     if missing := [name for name in NEEDED if name not in table.columns]:
         some = ", ".join(map(repr, missing))
-        raise ValueError(f"table must have overlaps, got no column {some}. {advice}")
-    if several := varied(table):
+        raise ValueError(f"table must contain overlaps, got no column {some}. {advice}")
+    if several := varying_columns(table):
         raise ValueError(
-            f"table must be of one setting, got several values of {', '.join(several)}. "
+            f"table must contain one setting, got several values of {', '.join(several)}. "
             f"Select one first: table[table[{several[0]!r}] == {table[several[0]].tolist()[0]!r}]."
         )
     groups = list(dict.fromkeys(table["group"]))
-    if group not in groups:
-        raise ValueError(f"group must be one of {', '.join(map(repr, groups))}, got {group!r}.")
+    checks.one_of("group", group, groups)
     return cast("DataFrame", table[(table["group"] == group).to_numpy()])
 
 
 def _methods(table: DataFrame) -> list[str]:
-    """Those that turn a neuron off in any run, in the fixed order."""
+    """The methods that switch a neuron off in any run, in the fixed order."""
     pairs, some_off = set(), set()
     for name, kind, on in SIDES:
         pairs |= set(zip(table[name], table[kind], strict=True))
@@ -96,14 +99,14 @@ def _methods(table: DataFrame) -> list[str]:
     methods = [method for method in method_looks(pairs) if method in some_off]
     if not methods:
         raise ValueError(
-            "table must hold a method that turns neurons off, got none. "
-            "Where all neurons are on, every overlap is 100 %."
+            "table must contain a method that switches neurons off, got none. "
+            "If all neurons are on, every overlap is 100 %."
         )
     return methods
 
 
 def _between(table: DataFrame, method: str, other: str) -> DataFrame:
-    """The pairs of runs of these two, in either order."""
+    """The pairs of runs of these two methods, in either order."""
     one = (table["method"] == method) & (table["other"] == other)
     way = (table["method"] == other) & (table["other"] == method)
     return cast("DataFrame", table[(one | way).to_numpy()])
@@ -119,7 +122,7 @@ def _write_numbers(ax: Axes, x: int, y: int, jaccard: float, chance: float, dark
 
 
 def _frame(ax: Axes, fields: np.ndarray) -> None:
-    """A thin line around each field, so that white ones are seen."""
+    """Draws a thin line around each field, so that white fields are visible."""
     for y, x in zip(*np.nonzero(fields), strict=True):
         corners = np.array([(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1), (x, y)]) - 0.5
         ax.plot(*corners.T, color=OFF, lw=0.6, label="_frame", clip_on=False)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from snnviz.structure import scaled_parameters
 from snnviz.training.learners import Learners
+from snnviz.training.meter import count_neurons_on, measure_step
 from snnviz.training.optimizers import take_step, trainable_parameters
-from snnviz.training.records import count_neurons_on, measure_step
 
 Penalty = Callable[[Learners], Tensor | float]
 

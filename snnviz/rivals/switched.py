@@ -1,4 +1,4 @@
-"""The method itself, and three controls that test whether reading the weights helps."""
+"""The method itself, and three controls that ask whether it helps to read the weights."""
 
 from dataclasses import replace
 
@@ -7,26 +7,29 @@ from snnviz.training.trainer import AlternatingTrainer
 
 
 def switched(start: Start) -> AlternatingTrainer:
-    """The switcher reads the weights."""
+    """The switcher reads descriptors of each neuron's weights."""
     trainer = start.trainer()
     trainer.run(progress=False)
     return trainer
 
 
 def shuffled(start: Start) -> AlternatingTrainer:
-    """The switcher reads the weights of another neuron, drawn once for each neuron."""
+    """The switcher reads another neuron's descriptors: which one is drawn once for each neuron."""
     return _reading(start, "shuffled")
 
 
 def random_features(start: Start) -> AlternatingTrainer:
-    """The switcher reads random numbers that never change."""
+    """The switcher reads fixed random numbers."""
     return _reading(start, "random")
 
 
-def free(start: Start, lr: float = 1.0) -> AlternatingTrainer:
-    """No switcher: each neuron has its own score, with `lr` times the switcher's learning rate."""
+def free(start: Start, lr: float = 0.1) -> AlternatingTrainer:
+    """No switcher: each neuron has a score of its own, learned `lr` times as fast as a switcher.
+
+    More slowly by default, for each score moves by itself and follows every batch's noise.
+    """
     times = check_setting("lr", lr, 0.0)
-    plain = replace(start.switcher, reads="nothing", outgoing=False, attention=False)
+    plain = replace(start.switcher, reads="nothing")
     schedule = start.schedule.replace(switcher_lr=times * start.schedule.switcher_lr)
     trainer = start.trainer(switcher=plain, schedule=schedule)
     trainer.run(progress=False)

@@ -80,7 +80,7 @@ def _version(package: str) -> str:
 
 
 def _print_of(images: Tensor, labels: Tensor) -> SplitPrint:
-    return SplitPrint(_dtype(images), tuple(images.shape), _hash(images, labels))
+    return SplitPrint(_dtype(images), tuple(images.shape), hash_tensors(images, labels))
 
 
 def _shape(tensor: Tensor) -> str:
@@ -91,7 +91,7 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _hash(*tensors: Tensor) -> str:
+def hash_tensors(*tensors: Tensor) -> str:
     found = hashlib.sha256()
     for tensor in tensors:
         array: Any = tensor.cpu().contiguous().numpy()

@@ -133,7 +133,7 @@ class Record:
         folder, n = self.folder / HISTORY, history.n_epochs
         made = []
         for kind in tables.KINDS if n else ():
-            end = tables.chosen(tables.found_in(folder), kind, n, folder)[-1]
+            end = tables.choose_segments(tables.find_segments(folder), kind, n, folder)[-1]
             if end.last > n:
                 made.append(history.write_table(kind, folder, end.first, n))
         files.settle(folder)

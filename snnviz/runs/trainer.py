@@ -18,7 +18,7 @@ from snnviz.runs.folder import check_new, free_name
 from snnviz.runs.lock import Lock
 from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.recorder import FolderRecorder
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training.config import TrainingConfig
 from snnviz.training.schedule import Schedule
 from snnviz.training.trainer import AlternatingTrainer
@@ -35,7 +35,9 @@ class Trainer(AlternatingTrainer):
         network: from images to class scores; trained in place.
         data: training and test images.
         schedule: which phase when, and how fast; the default is `Schedule()`.
-        switcher: how the switcher is built; the default is `SwitcherConfig()`.
+        switcher: how the switcher is built; the default is `SwitcherConfig()`. Or a `Switcher` that
+            has learned, on any network: a copy of it takes part from the first switcher phase on,
+            and learns further, or is held (`schedule.switcher_lr` of 0).
         seed: of data order, augmentation, dropout and the switcher's weights.
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
@@ -62,7 +64,7 @@ class Trainer(AlternatingTrainer):
         network: nn.Module,
         data: ImageData,
         schedule: Schedule | None = None,
-        switcher: SwitcherConfig | None = None,
+        switcher: SwitcherConfig | Switcher | None = None,
         seed: int = 0,
         device: str | torch.device = "auto",
         precision: str = "auto",

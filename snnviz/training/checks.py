@@ -16,6 +16,11 @@ def check_network_and_data(network: Any, data: Any) -> None:
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
     check_network(network)  # before it is moved
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ValueError(
+            "network must have parameters to train, and all of its parameters are frozen. "
+            "Use network.requires_grad_(True), or do so for some of its layers."
+        )
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from snnviz import checks
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training.learners import Learners
 from snnviz.training.schedule import Schedule
 
@@ -18,7 +18,7 @@ class TrainingConfig:
 
     Attributes:
         schedule: which phase when, and how fast, at the start.
-        switcher: how the switcher is built.
+        switcher: how the switcher is built; or one that has learned, of which a copy begins.
         seed: of data order, augmentation, dropout and the switcher's weights.
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "float32", "bfloat16" or "auto".
@@ -29,7 +29,7 @@ class TrainingConfig:
     """
 
     schedule: Schedule = field(default_factory=Schedule)
-    switcher: SwitcherConfig = field(default_factory=SwitcherConfig)
+    switcher: SwitcherConfig | Switcher = field(default_factory=SwitcherConfig)
     seed: int = 0
     device: str | torch.device = "auto"
     precision: str = "auto"
@@ -39,6 +39,7 @@ class TrainingConfig:
     task_step: Callable[..., Tensor] | None = None
 
     def __post_init__(self) -> None:
-        how = "Make one with SwitcherConfig(...)."
-        checks.kind_of("switcher", self.switcher, SwitcherConfig, "a snnviz.SwitcherConfig", how)
+        how = "Make one with SwitcherConfig(...), or load one that has learned: Switcher.load."
+        kinds, names = (SwitcherConfig, Switcher), "a snnviz.SwitcherConfig or a Switcher"
+        checks.kind_of("switcher", self.switcher, kinds, names, how)
         checks.whole("seed", self.seed, 0)

@@ -14,16 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz import distributed
-from snnviz.structure import (
-    Factors,
-    Switches,
-    neuron_weights,
-    outgoing_lengths,
-    scaled_parameters,
-)
-from snnviz.switcher import FreeFactors, Switcher, SwitcherConfig
+from snnviz.structure import Factors, NeuronWeights, Switches, neuron_weights, scaled_parameters
+from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
+from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
-from snnviz.training.records import count_neurons_on
 from snnviz.training.schedule import Phase, Schedule
 
 Shrink = Callable[[], None]
@@ -35,7 +29,7 @@ class Learners:
     Args:
         network: the task network, on the device.
         switches: its switch groups.
-        config: how the switcher is built.
+        config: how the switcher is built; or one that has learned, which is copied.
         schedule: names the optimizers.
         seed: of the switcher's weights.
         device: where both live.
@@ -51,7 +45,7 @@ class Learners:
         self,
         network: nn.Module,
         switches: Switches,
-        config: SwitcherConfig | None,
+        config: SwitcherConfig | Switcher | None,
         schedule: Schedule,
         seed: int,
         device: torch.device,
@@ -75,6 +69,10 @@ class Learners:
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
         self.together: distributed.Together | None = None  # where several processes train
         self._one_process_only = gates is not None
+        self.began_learned = isinstance(config, Switcher)
+        if self.began_learned:  # as with a new one, factors are 1 until the first switcher phase
+            ones = {g.name: torch.ones(g.neurons, device=device) for g in self.groups}
+            self._put_in_force(ones)
         self.schedule = schedule
         made = self.make_optimizers(schedule)
         self.task_optimizer, self.switcher_optimizer = made["task"], made["switcher"]
@@ -234,19 +232,25 @@ class Learners:
             tied = phase == "switcher"
             return functional_call(self.network, parameters, (images,), tie_weights=tied)
 
-    def _make_switcher(self, config: SwitcherConfig, seed: int) -> Any:
+    def _make_switcher(self, config: SwitcherConfig | Switcher, seed: int) -> Any:
+        if isinstance(config, Switcher):
+            learned = copy.deepcopy(config)
+            learned.seed = seed  # what its controls read is drawn for this run
+            return learned
         if config.reads == "nothing":
             return FreeFactors({g.name: g.neurons for g in self.groups}, config)
-        fan_in = {g.name: neuron_weights(self.network, g).incoming.shape[1] for g in self.groups}
-        return Switcher(fan_in, config, seed, {g.name: g.neurons for g in self.groups})
+        if config.reads == "weights":
+            fan_in = {name: w.incoming.shape[1] for name, w in self._weights().items()}
+            return DirectionReader(fan_in, config, seed)
+        return Switcher(config, seed)
+
+    def _weights(self) -> dict[str, NeuronWeights]:
+        return {g.name: neuron_weights(self.network, g) for g in self.groups}
 
     def _read(self) -> Any:
         """What the switcher reads."""
-        config, net = self.switcher.config, self.network
-        if config.reads == "nothing":
-            return None
-        lengths = {g.name: outgoing_lengths(net, g) for g in self.groups if config.outgoing}
-        return self.switcher.read({g.name: neuron_weights(net, g) for g in self.groups}, lengths)
+        nothing = self.switcher.config.reads == "nothing"
+        return None if nothing else self.switcher.read(self._weights())
 
     def _constant_readings(self) -> Any:
         """Read once while the task network stays as it is: for a phase, and the factors after."""

@@ -1,13 +1,10 @@
 """What training hands out: a record of each step, an evaluation, and why it stopped."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from snnviz import distributed
 from snnviz.training.schedule import Phase
 
 
@@ -54,22 +51,3 @@ class StepRecord:
     def accuracy(self) -> float:
         """Share of the batch classified rightly (0 to 1), before the step's update."""
         return float(self.measured[1])
-
-
-def measure_step(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
-    """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
-    accuracy = (scores.detach().argmax(1) == labels).float().mean()
-    return torch.cat([torch.stack([loss.detach(), accuracy]), on])
-
-
-def count_neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
-    """(groups,): counted on the device, where NaN counts as off."""
-    return torch.stack([(s > 0).sum() for s in factors.values()])
-
-
-def average_over_processes(measured: Tensor, weight: float) -> Tensor:
-    """Loss and accuracy of a whole batch, of which this process saw a share of this weight."""
-    if not distributed.several():
-        return measured
-    measured[:2] *= weight
-    return distributed.total(measured) / distributed.processes()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,20 +23,16 @@ from snnviz.training.batches import Batches
 from snnviz.training.config import TrainingConfig
 from snnviz.training.evaluation import evaluate
 from snnviz.training.learners import Learners
-from snnviz.training.meter import Meter
+from snnviz.training.meter import Meter, average_over_processes, measure_step
 from snnviz.training.optimizers import take_step, trainable_parameters
 from snnviz.training.pins import PinChange, hold_neurons, list_pins, release_neurons
 from snnviz.training.progress import run_epochs
 from snnviz.training.recorder import NoRecorder, Recorder
-from snnviz.training.records import (
-    Evaluation,
-    StepRecord,
-    TrainingStopped,
-    average_over_processes,
-    measure_step,
-)
+from snnviz.training.records import Evaluation, StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule
 from snnviz.training.setup import make_parts
+
+State = Mapping[str, Any]  # what `state_dict` gives
 
 
 def make_step(
@@ -89,16 +86,19 @@ def switcher_step(
 ) -> Tensor:
     """Updates the switcher; the task network's parameters and norm statistics stay.
 
-    Gradients longer than `clip` are shortened to it. Returns the same as `task_step`.
+    Gradients longer than `clip` are shortened to it. At a learning rate of 0 the switcher is held:
+    it reads the weights of now, gives factors, and learns nothing. Returns the same as `task_step`.
     """
     learners.network.train()
-    factors, on = learners.switcher_factors()
-    scores = learners.switcher_scores(images, factors)
-    loss = F.cross_entropy(scores.float(), labels)
-    learners.switcher_optimizer.zero_grad(set_to_none=True)
-    (loss if weight == 1 else loss * weight).backward()
-    nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
-    take_step(learners.switcher_optimizer, lr)
+    with torch.set_grad_enabled(lr > 0):
+        factors, on = learners.switcher_factors()
+        scores = learners.switcher_scores(images, factors)
+        loss = F.cross_entropy(scores.float(), labels)
+    if lr > 0:
+        learners.switcher_optimizer.zero_grad(set_to_none=True)
+        (loss if weight == 1 else loss * weight).backward()
+        nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
+        take_step(learners.switcher_optimizer, lr)
     learners.switcher_moved()
     return measure_step(loss, scores, labels, on)
 
@@ -136,7 +136,7 @@ class AlternatingTrainer:
         self._meter = Meter()
         self.recorder: Recorder = recorder or NoRecorder()
         # The states at the start and at the last epoch's end, not to be changed.
-        self.initial: Mapping[str, Any] = self.state_dict()
+        self.initial: State = self.state_dict()
         self.epoch_end = self.initial
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -220,12 +220,12 @@ class AlternatingTrainer:
 
     @property
     def factors(self) -> dict[str, Tensor]:
-        """{group: (neurons,)}: the factors in force."""
+        """{group: (neurons,)}: the factors in use."""
         return self.learners.factors
 
     @property
     def pins(self) -> dict[str, dict[int, float]]:
-        """{group: {neuron: factor}}: what `pin` holds fast."""
+        """{group: {neuron: factor}}: what `pin` holds."""
         return list_pins(self.learners.pins)
 
     def pin(self, group: str, neurons: int | Sequence[int], on: bool) -> None:
@@ -234,8 +234,7 @@ class AlternatingTrainer:
         Raises:
             ValueError: there is no such group or neuron, or the group would be entirely off.
         """
-        held = hold_neurons(self.learners.pins, self.factors, group, neurons, on)
-        self._change_pins(held)
+        self._change_pins(hold_neurons(self.learners.pins, self.factors, group, neurons, on))
 
     def unpin(self, group: str, neurons: int | Sequence[int] | None = None) -> None:
         """Lets go of neurons that are pinned (None: of the whole group): the switcher moves them.
@@ -289,11 +288,7 @@ class AlternatingTrainer:
         self._meter.flush(self.history, self.schedule)
 
     def settle(self) -> None:
-        """Ends an epoch that is done, and reads all results.
-
-        Raises:
-            TrainingStopped: the state is not sound.
-        """
+        """Ends an epoch that is done, and reads all results; TrainingStopped if one is bad."""
         if self.stopped:
             raise self.stopped
         self._close_epoch()
@@ -310,7 +305,7 @@ class AlternatingTrainer:
             "running": self._meter.running,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Takes up where `state_dict` was called."""
         self._schedule, self.position = state["schedule"], state["position"]
         self.learners.renew_optimizers(self._schedule)
@@ -319,18 +314,12 @@ class AlternatingTrainer:
         self.batches.load_state_dict(state)
         self._meter.go_on_from(state["running"])
 
-    def take_up(
-        self,
-        state: Mapping[str, Any],
-        epoch_end: Mapping[str, Any],
-        initial: Mapping[str, Any],
-        history: History,
-    ) -> None:
+    def take_up(self, state: State, epoch_end: State, initial: State, history: History) -> None:
         """Takes up a run of the same networks in this state, with what came before it."""
         self.load_state_dict(state)
         self.epoch_end, self.initial, self.history = epoch_end, initial, history
 
-    def branch(self, state: Mapping[str, Any]) -> "AlternatingTrainer":
+    def branch(self, state: State) -> "AlternatingTrainer":
         """Another trainer, of copies, that goes on from a state of this one at an epoch's end.
 
         Both see the same images. Its history is this one's up to there.
@@ -360,7 +349,7 @@ class AlternatingTrainer:
         where = {"epoch": at.epoch + 1, "step": at.step}
         self.history.add_event(**where, event=event, detail=detail, group=group, neuron=neuron)
 
-    def _return_to(self, state: Mapping[str, Any], event: str) -> None:
+    def _return_to(self, state: State, event: str) -> None:
         before, schedule = self.position, self.schedule
         self.load_state_dict(state)
         self._adopt(schedule)
@@ -393,10 +382,9 @@ class AlternatingTrainer:
 
     def _join_processes(self) -> None:
         """Before their first step, several processes see whether they hold the same."""
-        if not distributed.several() or self.learners.together:
-            return
-        checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
-        self.learners.join()
+        if distributed.several() and not self.learners.together:
+            checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
+            self.learners.join()
 
     def _close_epoch(self) -> None:
         """Ends the epoch that is done, if that has not been: a run may be interrupted just here."""
@@ -409,8 +397,7 @@ class AlternatingTrainer:
         own, processes = distributed.rank(), distributed.processes()
         test = evaluate(self.learners.logits, self.data, "test", own, processes)
         factors = {name: s.cpu().numpy() for name, s in self.factors.items()}
-        self._meter.finish_epoch(
-            self.history, self.schedule, self.position, test, factors, self.switches
-        )
+        at, plan = self.position, self.schedule
+        self._meter.finish_epoch(self.history, plan, at, test, factors, self.switches)
         self.epoch_end = self.state_dict()
         self.recorder.epoch_ended(self)

@@ -47,10 +47,13 @@ def test_every_field_is_an_option_with_its_help(
     plain = [f for f in dataclasses.fields(kind) if not dataclasses.is_dataclass(f.type)]
     assert plain
     for field in plain:
-        option = re.escape(f"--{prefix}{field.name.replace('_', '-')}")
+        name = f"--{prefix}{field.name.replace('_', '-')}"
+        option = re.escape(field.metadata.get("option", name))
         default = ""
         if command == "train" and field.default not in (None, ()):
-            default = rf" \[default: {re.escape(str(field.default))}\]"
+            value = field.default
+            value = " ".join(value) if isinstance(value, tuple) else str(value)
+            default = rf" \[default: {re.escape(value)}\]"
         text = re.escape(helps[field.name]) + default
         assert re.search(rf"{option}( [A-Z.|]+| --\S+)? {text}( |$)", words), field.name
 
@@ -94,9 +97,9 @@ def test_later_layers_come_before_earlier_ones_field_by_field() -> None:
     made = fill(
         RunOptions,
         {"seed": 1, "schedule": {"epochs": 5, "task_lr": 0.1}, "exclude": ["a"]},
-        {"seed": 2, "schedule": {"task_lr": 0.2}, "switcher": {"hidden": 8}},
+        {"seed": 2, "schedule": {"task_lr": 0.2}, "switcher": {"gain": 0.5}},
     )
-    schedule, switcher = Schedule(epochs=5, task_lr=0.2), SwitcherConfig(hidden=8)
+    schedule, switcher = Schedule(epochs=5, task_lr=0.2), SwitcherConfig(gain=0.5)
     assert made == RunOptions(seed=2, exclude=("a",), schedule=schedule, switcher=switcher)
 
 
@@ -163,8 +166,8 @@ NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defin
         ),
         (
             {"switcher": {"width": 3}},
-            "there is no option 'switcher.width'; there are activation, hidden, gain, gain_rule, "
-            "reads, outgoing, attention.",
+            "there is no option 'switcher.width'; there are activation, gain, gain_rule, reads, "
+            "descriptors.",
         ),
     ],
 )

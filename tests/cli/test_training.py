@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from snnviz.runs import Trainer
+from snnviz.switcher import Switcher, SwitcherConfig
 from tests.cli.example import OWN, SMALL, Done, at, by_hand
 from tests.runs.conftest import assert_same
 
@@ -94,6 +96,47 @@ def test_a_config_says_when_it_cannot_say_all(run: Any, first: Path) -> None:
         "snnviz: data must be one of 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', "
         "'svhn', 'folder:PATH', got 'one of your own'. See: snnviz train --help\n",
     )
+
+
+def test_a_switcher_that_has_learned_is_taken_from_its_file(run: Any, place: Path) -> None:
+    taught = Switcher(SwitcherConfig(gain=2.0, gain_rule="fixed"))
+    torch.nn.init.ones_(taught.layers[-1].weight)  # type: ignore[arg-type]
+    file = str(taught.save("taught.safetensors"))
+    held = [*SMALL, "--schedule.switcher-lr", "0", "--schedule.warmup-epochs", "0"]
+    assert run("train", *held, "--switcher", file, "--name", "held").code == 0
+    trainer = at("runs/held")
+    assert trainer.switcher.config == taught.config
+    for mine, its in zip(trainer.switcher.parameters(), taught.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert any((factors != 1).any() for factors in trainer.factors.values())
+
+    # Its config cannot make it again without the file.
+    again = ["train", "--config", "runs/held", *OWN, "--name", "again"]
+    assert run(*again) == Done(
+        2,
+        "",
+        "snnviz: learned must be given here, for the run of this config began with a switcher "
+        "that had learned. Name its file: --switcher FILE. See: snnviz train --help\n",
+    )
+    assert run(*again, "--switcher", file).code == 0
+    assert_same(at("runs/again"), trainer)
+
+
+def test_a_switcher_from_a_file_is_built_as_the_file_says(run: Any, place: Path) -> None:
+    file = str(Switcher().save("new.safetensors"))
+    assert run("train", *SMALL, "--switcher", file, "--switcher.gain", "3") == Done(
+        2,
+        "",
+        "snnviz: the switcher in 'new.safetensors' is built as its file says, and the options "
+        "--switcher.… say something else. Leave them out. See: snnviz train --help\n",
+    )
+    assert run("train", *SMALL, "--switcher", "none") == Done(
+        1,
+        "",
+        "snnviz: there is no file 'none'. Give a file that trainer.switcher.save(path) has "
+        "written.\n",
+    )
+    assert not Path("runs").exists()
 
 
 def test_names_are_free_ones(run: Any, place: Path) -> None:

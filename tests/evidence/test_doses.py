@@ -89,7 +89,7 @@ def test_all_classes_are_the_highest_dose():
 def test_what_is_no_dose_is_refused():
     with pytest.raises(ValueError, match="equal") as error:
         evidence.dosed(study(*both()), "width", equal="steps")
-    assert str(error.value) == "equal must be 'epochs' or 'examples', got 'steps'."
+    assert str(error.value) == "equal must be one of 'epochs', 'examples', got 'steps'."
     with pytest.raises(ValueError, match="at least two doses of 'noise'"):
         evidence.dosed(study(*both()), "noise")
 
@@ -140,5 +140,5 @@ def test_from_two_classes_to_all():
 
 
 def test_two_runs_of_one_seed_are_refused():
-    with pytest.raises(ValueError, match="one run of each method and seed"):
+    with pytest.raises(ValueError, match="one run per method and seed"):
         evidence.rule_by_dose(study(*both(), *both()[:1]), "width")

@@ -109,18 +109,18 @@ def test_what_cannot_be_read_is_refused():
         with pytest.raises(ValueError, match=message) as error:
             evidence.overlap(study(whole | change, run("free", 0, sets=B)))
         assert str(error.value) == (
-            "rows must say in the columns 'on' and 'widths' which neurons a run keeps, got what "
-            f"cannot be read from method 'switched', seed 0: {why}. "
-            "Make the run again, or leave it out."
+            "rows must say in the columns 'on' and 'widths' which neurons a run keeps, got "
+            f"values that cannot be read from method 'switched', seed 0: {why}. "
+            "Repeat the run, or leave it out."
         )
 
 
 def test_no_pair_is_refused():
-    with pytest.raises(ValueError, match="rows must hold two") as error:
+    with pytest.raises(ValueError, match="rows must contain two") as error:
         evidence.overlap(study(run("switched", 0, sets=A), run("free", 1, sets=B)))
     assert str(error.value) == (
-        "rows must hold two runs of one setting to compare, with one seed or of one method, "
+        "rows must contain two runs of one setting, with the same seed or of the same method, "
         "got none. Run more methods or seeds."
     )
-    with pytest.raises(ValueError, match="must hold one run of each method and seed"):
+    with pytest.raises(ValueError, match="must contain one run per method and seed"):
         evidence.overlap(study(run("switched", 0, sets=A), run("switched", 0, sets=B)))

@@ -232,7 +232,7 @@ def test_a_verdict_refuses_what_is_no_interval():
     assert str(error.value) == "low must not be above high, got 0.2 and 0.1. Swap them."
     with pytest.raises(ValueError, match="want must") as error:
         evidence.verdict(0.1, 0.2, want="more")  # type: ignore[arg-type]
-    assert str(error.value) == "want must be 'above' or 'below', got 'more'."
+    assert str(error.value) == "want must be one of 'above', 'below', got 'more'."
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -245,13 +245,13 @@ def test_rows_that_are_none_are_refused(function):
     with pytest.raises(TypeError, match="rows must") as error:
         function([1, 2])
     assert str(error.value) == (
-        "rows must be a pandas DataFrame with a row a run, got list. "
+        "rows must be a pandas DataFrame with one row per run, got list. "
         "Read them with snnviz.sweep.read(path)."
     )
     with pytest.raises(ValueError, match="rows must") as error:
         function(ROWS.drop(columns=["seed", "noise"]))
     assert str(error.value) == (
-        "rows must have a study's columns, got none called 'noise', 'seed'. "
+        "rows must have the columns of a study, got none called 'noise', 'seed'. "
         "Read them with snnviz.sweep.read(path)."
     )
     for rows, got in (
@@ -261,7 +261,7 @@ def test_rows_that_are_none_are_refused(function):
         with pytest.raises(ValueError, match="rows must") as error:
             function(rows)
         assert str(error.value) == (
-            f"rows must hold at least one finished run, got {got}. "
+            f"rows must contain at least one finished run, got {got}. "
             "Run the study, or select other rows."
         )
 
@@ -271,10 +271,10 @@ def test_two_runs_of_one_seed_are_refused():
     with pytest.raises(ValueError, match="rows must") as error:
         evidence.paired(rows, by=["network", "width"])
     assert str(error.value) == (
-        "rows must hold one run of each method and seed in network lenet5, width 1.0, "
-        "got several of 'l0' with seed 4. Select rows, or give variants a method's name each."
+        "rows must contain one run per method and seed in network lenet5, width 1.0, "
+        "got several of 'l0' with seed 4. Select rows, or give each variant its own method name."
     )
-    with pytest.raises(ValueError, match=r"in them, got several of 'l0' with seed 4\."):
+    with pytest.raises(ValueError, match=r"in one setting, got several of 'l0' with seed 4\."):
         evidence.at_equal_size(rows, "l0", by=())
 
 
@@ -283,17 +283,17 @@ def test_two_runs_of_one_seed_are_refused():
     [
         (
             {"method": "swiched"},
-            "method must be of the methods in rows, 'dense', 'switched', got 'swiched'. "
-            "Run it, or select other rows.",
+            "method must be one of the methods in rows, 'dense', 'switched', got 'swiched'. "
+            "Run this method, or select other rows.",
         ),
         (
             {"against": "free"},
-            "against must be of the methods in rows, 'dense', 'switched', got 'free'. "
-            "Run it, or select other rows.",
+            "against must be one of the methods in rows, 'dense', 'switched', got 'free'. "
+            "Run this method, or select other rows.",
         ),
         (
             {"method": "dense"},
-            "method must be another method than 'dense', got no other. "
+            "method must be a method other than 'dense', got no other. "
             "The methods in rows are 'dense', 'switched'.",
         ),
         (
@@ -320,11 +320,11 @@ def test_a_value_that_is_none_is_refused():
 def test_no_equal_size_without_a_rival():
     with pytest.raises(ValueError, match="size must") as error:
         evidence.at_equal_size(ROWS, size="neurons")  # type: ignore[arg-type]
-    assert str(error.value) == "size must be 'parameters' or 'macs', got 'neurons'."
+    assert str(error.value) == "size must be one of 'parameters', 'macs', got 'neurons'."
     rows = study(run("switched", 0), run("l0", 0, width=2.0))
     with pytest.raises(ValueError, match="rows must") as error:
         evidence.at_equal_size(rows, by=["width"])
     assert str(error.value) == (
-        "rows must hold runs of 'switched' and of a rival in one setting, got none. "
-        "A setting is one value each of width."
+        "rows must contain runs of 'switched' and of a rival in one setting, got none. "
+        "Runs of one setting have the same width."
     )

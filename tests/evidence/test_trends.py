@@ -55,7 +55,7 @@ def test_the_correlation_by_hand():
 
 
 def test_whole_seeds_are_drawn():
-    """The interval by a slow loop that puts whole seeds together and ranks them anew."""
+    """The interval by a slow loop that puts whole seeds together and ranks them again."""
     rows = study(*widths(OFF))
     rng = np.random.default_rng(7)
     again = []
@@ -159,8 +159,8 @@ def test_by_and_other_responses():
         (
             "noise",
             "off",
-            "rows must hold finished runs of at least two doses of 'noise' in one group, got none. "
-            "A group is one value each of network, width, data, classes, share, method.",
+            "rows must contain finished runs of at least two doses of 'noise' in one group, got "
+            "none. Runs of one group have the same network, width, data, classes, share, method.",
         ),
     ],
 )

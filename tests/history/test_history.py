@@ -95,10 +95,10 @@ def test_frame_is_tidy(history: History) -> None:
 
 def test_events_show_both_directions(history: History) -> None:
     assert [tuple(row) for row in history.events.itertuples(index=False)] == [
-        (1, 10, "off", "a", 1, ""),
-        (2, 15, "schedule", "", -1, "task_lr: 0.05 → 0.01"),
-        (2, 20, "off", "b.c", 0, ""),
-        (3, 30, "on", "a", 1, ""),
+        (1, 10, "off", "a", 1, -1, ""),
+        (2, 15, "schedule", "", -1, -1, "task_lr: 0.05 → 0.01"),
+        (2, 20, "off", "b.c", 0, -1, ""),
+        (3, 30, "on", "a", 1, -1, ""),
     ]
     assert list(history.events.columns) == list(EVENT_COLUMNS)
 
@@ -158,7 +158,7 @@ def test_the_trainers_arrays_are_copied_and_what_is_read_is_nobodys_else() -> No
 def test_factors_of_a_wrong_shape_are_refused() -> None:
     history = History({"a": 2})
     said = message_of(lambda: add_epoch(history, {"a": [1, 1, 1]}), ValueError)
-    assert said == "factors['a'] must have shape (2,), got (3,)."
+    assert said == ("factors['a'] must have shape (2,), got (3,). Give one factor per neuron.")
     assert history.n_epochs == 0
     assert len(history.epochs) == len(history.factors["a"]) == 0
 
@@ -169,6 +169,18 @@ def test_truncate_forgets_all_but_the_events(history: History) -> None:
     assert history.steps.step.tolist() == list(range(1, 14))
     assert history.factors["a"].tolist() == [[1, 0, 2]]
     assert history.events.event.tolist() == ["off", "schedule"]
+
+
+@pytest.mark.parametrize("event", ["rollback", "reset"])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_way_back_says_where_it_led(history: History, event: str, epoch: int) -> None:
+    history.truncate(epochs=epoch, steps=10 * epoch)
+    history.add_event(epoch=4, step=30, event=event)
+    assert history.note_rows()[-1].back_to == epoch
+    assert history.events["back_to"].tolist().count(epoch) == 1
+    history.add_event(epoch=4, step=30, event=event, back_to=1)
+    assert history.note_rows()[-1].back_to == 1
+    assert history.note_rows()[0].back_to == -1  # of the schedule
 
 
 @pytest.mark.parametrize(("epochs", "steps", "events"), [(0, 0, 0), (1, 10, 1), (2, 20, 3)])
@@ -199,7 +211,7 @@ def test_the_past_leaves_out_the_epoch_under_way(history: History) -> None:
 @pytest.mark.parametrize("epochs", [-1, 1.5, True, "2", None])
 def test_a_past_that_is_none_is_refused(history: History, epochs: Any) -> None:
     assert message_of(lambda: history.until(epochs), ValueError) == (
-        f"epochs must be a whole number of at least 0, got {epochs!r}. Finished are 3."
+        f"epochs must be a whole number of at least 0, got {epochs!r}. Use for example epochs=1."
     )
 
 
@@ -266,11 +278,11 @@ def test_the_files_are_plain(history: History, tmp_path: Path) -> None:
     description = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     assert description.pop("sha256") == hashlib.sha256(canonical(description)).hexdigest()
     assert description == {
-        "format": 3,
+        "format": 4,
         "groups": {"a": 3, "b.c": 2},
         "epochs": 3,
         "steps": 30,
-        "notes": [[2, 15, "schedule", "", -1, "task_lr: 0.05 → 0.01"]],
+        "notes": [[2, 15, "schedule", "", -1, -1, "task_lr: 0.05 → 0.01"]],
         "run": None,
     }
     factors = pd.read_parquet(folder / kinds["factors-000001-000003.parquet"])
@@ -374,7 +386,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     for folder in (tmp_path / "nowhere", tmp_path):
         assert message_of(lambda folder=folder: History.load(folder), FileNotFoundError) == (
             f"folder {str(folder)!r} holds no history: history.json is missing. "
-            "Give a folder that History.save has written, or that of a run."
+            "Give a folder that History.save has written, or the folder of a run."
         )
 
 
@@ -473,7 +485,7 @@ def test_two_tables_of_the_same_epochs(saved: Path) -> None:
     shutil.copy(file, twin)
     said = message_of(lambda: History.load(saved), ValueError)
     assert said.startswith("the file ")
-    assert "of the same epochs); restore it from a copy." in said
+    assert "has the same epochs); restore it from a copy." in said
 
 
 def canonical(content: dict) -> bytes:
@@ -503,7 +515,8 @@ def alter(folder: Path, change: Callable[[dict], Any]) -> Path:
         (lambda d: d.update({"epochs": -1}), "a count is '-1'"),
         (lambda d: d.update({"steps": True}), "a count is 'True'"),
         (lambda d: d.update({"steps": 1e3}), "a count is '1000.0'"),
-        (lambda d: d["notes"][0].append(1), "too many values to unpack (expected 6)"),
+        (lambda d: d["notes"][0].append(1), "too many values to unpack (expected 7)"),
+        (lambda d: d["notes"][0].__setitem__(5, -2), "a count is '-2'"),
         (lambda d: d["notes"][0].__setitem__(2, 5), "a text is '5'"),
         (lambda d: d.update({"run": 5}), "run is 5"),
     ],
@@ -569,10 +582,27 @@ def test_a_flipped_bit_in_the_description(saved: Path) -> None:
     )
 
 
+def test_a_history_of_format_3_says_where_a_rollback_led(saved: Path) -> None:
+    """Its events had six values, and only their words told the epoch."""
+    old = [
+        [2, 15, "schedule", "", -1, "epochs: 3 → 4"],
+        [3, 25, "rollback", "", -1, "back to the end of epoch 2"],
+        [3, 26, "reset", "", -1, "back to the start"],
+        [3, 27, "pin", "a", 1, "1 off"],
+    ]
+    alter(saved, lambda d: d.update({"format": 3, "notes": old}))
+    loaded = History.load(saved)
+    assert [note.back_to for note in loaded.note_rows()] == [-1, 2, 0, -1]
+    assert [[*note[:5], note.detail] for note in loaded.note_rows()] == old
+    loaded.save(saved)
+    assert json.loads((saved / "history.json").read_text(encoding="utf-8"))["format"] == 4
+    assert same(History.load(saved), loaded)
+
+
 def test_a_newer_format(saved: Path) -> None:
-    alter(saved, lambda d: d.update({"format": 4}))
+    alter(saved, lambda d: d.update({"format": 5}))
     assert message_of(lambda: History.load(saved), ValueError) == (
-        f"the history in {str(saved)!r} has format 4, and this version of snnviz reads up to 3; "
+        f"the history in {str(saved)!r} has format 5, and this version of snnviz reads up to 4; "
         "install a newer snnviz."
     )
 

@@ -83,7 +83,7 @@ def test_an_unknown_metric_is_refused(story):
     with pytest.raises(ValueError, match="metric must be") as error:
         plots.learning_curves(story, metric="acc")  # type: ignore[arg-type]
     assert str(error.value) == (
-        "metric must be 'accuracy' or 'loss', got 'acc'. "
+        "metric must be one of 'accuracy', 'loss', got 'acc'. "
         "Other columns are in history.steps and history.epochs."
     )
 
@@ -97,7 +97,7 @@ def test_one_phase_or_none(story):
     assert texts(plots.learning_curves(story, phases=())) == ["test 93.0 %"]
     with pytest.raises(ValueError, match="phases must be") as error:
         plots.learning_curves(story, phases=["test"])
-    assert str(error.value) == "phases must be some of 'task', 'switcher', got 'test'."
+    assert str(error.value) == "phases must be one of 'task', 'switcher', got 'test'."
 
 
 def test_the_table_holds_all_that_is_drawn(story):
@@ -175,8 +175,8 @@ def test_what_cannot_be_compared_is_refused(story):
     with pytest.raises(ValueError, match="histories must") as error:
         plots.compare_curves({})
     assert str(error.value) == (
-        "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+        "histories must contain at least one run, got none. Give {'a name': trainer.history}."
     )
     with pytest.raises(ValueError, match="metric must") as error:
         plots.compare_curves({"a": story}, metric="lr")  # type: ignore[arg-type]
-    assert str(error.value) == "metric must be 'accuracy', 'loss' or 'neurons_on', got 'lr'."
+    assert str(error.value) == "metric must be one of 'accuracy', 'loss', 'neurons_on', got 'lr'."

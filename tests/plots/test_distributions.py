@@ -76,12 +76,13 @@ def test_an_epoch_that_is_none_is_refused(epoch, story):
     with pytest.raises(ValueError, match="epoch must be") as error:
         plots.factor_distribution(story, epoch)
     assert str(error.value) == (
-        f"epoch must be from 1 to 3, the epochs that are finished, got {epoch!r}. "
-        "Left out, it is the last."
+        f"epoch must be a finished epoch, from 1 to 3, got {epoch!r}. If left out, it is the last."
     )
 
 
 def test_no_epoch_to_choose():
     with pytest.raises(ValueError, match="epoch must be") as error:
         plots.factor_distribution(History({"fc1": 5}), 1)
-    assert str(error.value) == "epoch must be left out, got 1. Left out, it is the last."
+    assert str(error.value) == (
+        "epoch must be left out, because no epoch has finished, got 1. If left out, it is the last."
+    )

@@ -224,7 +224,7 @@ def test_widths_that_are_none_are_refused(width, tmp_path):
             {"figure": "map"},
             TypeError,
             "figure must be a matplotlib Figure or Axes, got str. "
-            "Give what a function of snnviz.plots returned.",
+            "Give the Axes that a function of snnviz.plots returned.",
         ),
     ],
 )

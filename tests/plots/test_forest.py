@@ -101,10 +101,10 @@ def test_a_row_without_a_pair_is_named_and_empty():
         (
             ROWS,
             ValueError,
-            "table must have paired differences, got no column 'against', "
+            "table must contain paired differences, got no column 'against', "
             "'against_kind', 'pairs', 'difference', 'low', 'high'.",
         ),
-        (evidence.paired(ROWS)[:0], ValueError, "table must have at least one row, got none."),
+        (evidence.paired(ROWS)[:0], ValueError, "table must contain at least one row, got none."),
     ],
 )
 def test_other_tables_are_refused(table, kind, message):

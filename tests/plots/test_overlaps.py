@@ -96,18 +96,20 @@ def test_what_is_no_map_is_refused():
     assert str(error.value) == f"table must be a pandas DataFrame, got str. {advice}"
     with pytest.raises(ValueError, match="table must") as error:
         plots.overlap_map(TABLE.drop(columns=["chance", "on"]))
-    assert str(error.value) == f"table must have overlaps, got no column 'chance', 'on'. {advice}"
+    assert (
+        str(error.value) == f"table must contain overlaps, got no column 'chance', 'on'. {advice}"
+    )
     mixed = TABLE.assign(network=["mlp", *["lenet5"] * (len(TABLE) - 1)])
     with pytest.raises(ValueError, match="table must") as error:
         plots.overlap_map(mixed)
     assert str(error.value) == (
-        "table must be of one setting, got several values of network. "
+        "table must contain one setting, got several values of network. "
         "Select one first: table[table['network'] == 'mlp']."
     )
     only = evidence.overlap(ROWS[ROWS["method"] == "dense"])
     with pytest.raises(ValueError, match="table must") as error:
         plots.overlap_map(only)
     assert str(error.value) == (
-        "table must hold a method that turns neurons off, got none. "
-        "Where all neurons are on, every overlap is 100 %."
+        "table must contain a method that switches neurons off, got none. "
+        "If all neurons are on, every overlap is 100 %."
     )

@@ -57,7 +57,7 @@ def test_what_is_no_axes_is_refused(plot, ax, story):
         plot(story, ax=ax)
     assert str(caught.value) == (
         f"ax must be a matplotlib Axes, got {type(ax).__name__}. "
-        "Take those of a figure, figure.add_subplot(), or leave ax out for new ones."
+        "Use figure.add_subplot(), or leave ax out for a new figure."
     )
 
 

@@ -23,7 +23,7 @@ B = run([40_000, 20_000], [0.7, 0.85])
 
 def test_the_way_of_one_run():
     ax = plots.size_accuracy(A)
-    way, end = line(ax, "_way of run"), line(ax, "run")
+    way, end = line(ax, "_path of run"), line(ax, "run")
     np.testing.assert_allclose(way.get_xdata(), [40, 30, 25])
     np.testing.assert_allclose(way.get_ydata(), [80, 90, 91])
     np.testing.assert_allclose(end.get_xydata(), [[25, 91]])
@@ -57,17 +57,19 @@ def test_other_sizes_and_their_units(size, scale, label, x):
     history = run([int(40_000 * scale), int(30_000 * scale), int(25_000 * scale)], [0.8, 0.9, 0.91])
     ax = plots.size_accuracy(history, size=size)
     assert ax.get_xlabel() == label
-    np.testing.assert_allclose(line(ax, "_way of run").get_xdata(), x)
+    np.testing.assert_allclose(line(ax, "_path of run").get_xdata(), x)
 
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="size must be") as error:
         plots.size_accuracy(A, size="bytes")  # type: ignore[arg-type]
-    assert str(error.value) == "size must be 'parameters', 'macs' or 'neurons_on', got 'bytes'."
+    assert (
+        str(error.value) == "size must be one of 'parameters', 'macs', 'neurons_on', got 'bytes'."
+    )
     with pytest.raises(ValueError, match="histories must") as error:
         plots.size_accuracy({})
     assert str(error.value) == (
-        "histories must hold at least one run, got none. Give {'a name': trainer.history}."
+        "histories must contain at least one run, got none. Give {'a name': trainer.history}."
     )
 
 

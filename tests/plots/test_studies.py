@@ -105,15 +105,15 @@ def test_shared_limits():
 
 def test_several_settings_in_one_figure_are_refused():
     rows = study(run("dense", width=1.0), run("dense", width=0.5, network="mlp"))
-    with pytest.raises(ValueError, match="rows must be of") as error:
+    with pytest.raises(ValueError, match="rows must contain") as error:
         plots.accuracy_vs_size(rows)
     assert str(error.value) == (
-        "rows must be of one setting, got several values of network, width. "
+        "rows must contain one setting, got several values of network, width. "
         "Select one first: rows[rows['network'] == 'lenet5']."
     )
     with pytest.raises(ValueError, match="size must be") as error:
         plots.accuracy_vs_size(ROWS, size="neurons")  # type: ignore[arg-type]
-    assert str(error.value) == "size must be 'parameters' or 'macs', got 'neurons'."
+    assert str(error.value) == "size must be one of 'parameters', 'macs', got 'neurons'."
 
 
 # --- compression against a dose ----------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_line_through_means_with_bars():
     ("dose", "values", "label", "ticks"),
     [
         ("classes", [0, 2, 5], "classes", ["2", "5", "all"]),
-        ("noise", [0.0, 0.5], "noise, standard deviation in units of white", ["0", "0.5"]),
+        ("noise", [0.0, 0.5], "noise (standard deviation; white is 1)", ["0", "0.5"]),
         ("share", [0.05, 1.0], "share of the training images, %", ["5", "100"]),
     ],
 )

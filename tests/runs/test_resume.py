@@ -52,13 +52,12 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "no momentum": {"schedule": PLAN.replace(task_momentum=0.0)},
     "free factors": {"switcher": SwitcherConfig(reads="nothing")},
-    "how weights moved": {"switcher": SwitcherConfig(reads="movement")},
-    "how weights moved, through the switcher": {
-        "switcher": SwitcherConfig(reads="movement", outgoing=True),
+    "directions of weights, through the switcher": {
+        "switcher": SwitcherConfig(reads="weights"),
         "schedule": PLAN.replace(through_switcher=True),
     },
-    "another neuron's weights": {"switcher": SwitcherConfig(reads="shuffled", outgoing=True)},
-    "random numbers, attention": {"switcher": SwitcherConfig(reads="random", attention=True)},
+    "another neuron's descriptors": {"switcher": SwitcherConfig(reads="shuffled")},
+    "random numbers": {"switcher": SwitcherConfig(reads="random")},
 }
 
 

@@ -1,7 +1,7 @@
-"""Factors that act at the readers in training: where they may, where it pays, what then comes out.
+"""Factors that act at the readers in training: where this is right, where it pays, and its results.
 
-The property "the same scores" over networks put together at random is in test_compact.py, and the
-same gradients against hooks, over many steps, in test_groups.py.
+`tests/shrink/test_random_networks.py` checks that random networks have the same scores, and
+`test_groups.py` compares the gradients with those of hooks, over many steps.
 """
 
 import copy

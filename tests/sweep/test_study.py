@@ -67,7 +67,7 @@ def test_a_method_comes_before_a_network_before_the_part(write: Write) -> None:
     grid = { network = ["mlp", "lenet5"], method = ["dense", "mine"], seed = [0] }
     schedule = { epochs = 5, batch_size = 32, task_lr = 0.1 }
     schedule_of.lenet5 = { epochs = 6, batch_size = 64 }
-    switcher = { hidden = 8, gain = 0.5 }
+    switcher = { gain_rule = "fixed", gain = 0.5 }
     [method.mine]
     kind = "switched"
     schedule = { epochs = 7 }
@@ -83,8 +83,8 @@ def test_a_method_comes_before_a_network_before_the_part(write: Write) -> None:
     }
     mine = found["lenet5", "mine"]
     assert mine.schedule == Schedule(epochs=7, batch_size=64, task_lr=0.1)
-    assert mine.switcher == SwitcherConfig(hidden=8, gain=0.25)
-    assert found["lenet5", "dense"].switcher == SwitcherConfig(hidden=8, gain=0.5)
+    assert mine.switcher == SwitcherConfig(gain_rule="fixed", gain=0.25)
+    assert found["lenet5", "dense"].switcher == SwitcherConfig(gain_rule="fixed", gain=0.5)
 
 
 def test_the_settings_are_all_there(small: Study) -> None:
@@ -102,7 +102,8 @@ def test_the_settings_are_all_there(small: Study) -> None:
         "schedule": dataclasses.asdict(
             Schedule(epochs=2, batch_size=25, warmup_epochs=0, switcher_lr=1e-2)
         ),
-        "switcher": dataclasses.asdict(SwitcherConfig(gain=0.5)),
+        "switcher": dataclasses.asdict(SwitcherConfig(gain=0.5))
+        | {"descriptors": list(SwitcherConfig().descriptors)},
         "run": {
             "device": "cpu",
             "precision": "float32",
@@ -294,8 +295,8 @@ def more(text: str) -> tuple[str, str]:
          "kind, schedule, switcher, settings."),
         (more("[method.dense]\nschedule = { epochs = 0 }"), "method 'dense': schedule.epochs must "
          "be at least 1, got 0."),
-        (more("[method.dense]\nswitcher = { hidden = 0 }"), "method 'dense': switcher.hidden must "
-         "be a whole number of at least 1, got 0."),
+        (more("[method.dense]\nswitcher = { gain = 0 }"), "method 'dense': switcher.gain must "
+         "be a number above 0, got 0."),
         (more("[method.dense]\nsettings = { seed = 1 }"), "method 'dense': settings: method "
          "'dense' has no setting 'seed'; it has none."),
         (more("[method.mine]\nkind = 'se'\nsettings = { size = 1 }"), "method 'mine': settings: "

@@ -22,7 +22,7 @@ from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
 
 CPU = torch.device("cpu")
-FAST = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)  # neurons go off within a few steps
+FAST = SwitcherConfig(gain=5.0, gain_rule="fixed")  # neurons go off within a few steps
 
 BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "mlp": (lambda: network("mlp", tiny_data((1, 6, 6))), (1, 6, 6)),
@@ -425,7 +425,12 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
 
 @pytest.mark.parametrize(
     ("optimizer", "through", "reads"),
-    [("sgd", False, "weights"), ("adam", True, "weights"), ("sgd", False, "movement")],
+    [
+        ("sgd", False, "descriptors"),
+        ("adam", True, "descriptors"),
+        ("sgd", False, "shuffled"),
+        ("sgd", False, "weights"),
+    ],
 )
 @pytest.mark.parametrize("name", NAMED)
 def test_whole_steps_on_meta(name: str, optimizer: str, through: bool, reads: str) -> None:

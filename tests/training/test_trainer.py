@@ -25,7 +25,7 @@ from tests.helpers import assert_same_history, message_of
 from tests.reference import LAYERS, Alternating, Residual, tiny_data
 from tests.training.test_learners import same
 
-FAST = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)
+FAST = SwitcherConfig(gain=20.0, gain_rule="fixed")
 QUICK = Schedule(epochs=4, batch_size=16, task_steps=2, switcher_steps=1, switcher_lr=0.02)
 
 
@@ -99,7 +99,7 @@ def test_a_whole_run_against_plain_loops_with_hooks(name: str, device: torch.dev
     # Plain SGD on the switcher: Adam would turn rounding errors around 0 into whole steps.
     plan = plan.replace(switcher_optimizer="sgd", switcher_lr=0.05)
     data = tiny_data(shape, n=100, holdout=20)
-    slow = SwitcherConfig(gain=2.0, gain_rule="fixed", hidden=8)  # no chaos within the run
+    slow = SwitcherConfig(gain=2.0, gain_rule="fixed")  # no chaos within the run
     ours = trainer(build(data), plan, data, seed=5, device=device, switcher=slow)
     twin = Alternating(
         copy.deepcopy(ours.network).cpu(), copy.deepcopy(ours.switcher).cpu(), LAYERS[name], plan
@@ -551,7 +551,7 @@ def test_a_bad_schedule_at_the_start() -> None:
         (("mlp", tiny_data()), "network must be a torch.nn.Module, got str. The order is "),
         ((small(), "fashion-mnist"), "data must be a snnviz.ImageData, got str. Make one with "),
         ((small(), (1, 2)), "data must be a snnviz.ImageData, got tuple. Make one with "),
-        ((small(), tiny_data(), None, {"gain": 1}), "switcher must be a snnviz.SwitcherConfig, "),
+        ((small(), tiny_data(), None, {"gain": 1}), "switcher must be a snnviz.SwitcherConfig "),
     ],
 )
 def test_an_argument_of_another_kind(arguments: Any, message: str) -> None:
@@ -835,7 +835,7 @@ def test_a_group_that_is_wholly_off_stops_the_run(asleep: str) -> None:
     while made.position.epoch < 1:
         made.step()
     end = future(made)
-    made.learners.switcher.score.bias.data.fill_(-1e4)
+    made.learners.switcher.layers[-1].bias.data.fill_(-1e4)
     made.learners._in_force = None
     for step in range(made.position.step + 1, made.position.step + 4):
         assert not made.history.steps.step.isin([step]).any()
@@ -869,7 +869,7 @@ def test_an_activation_of_the_users_that_gives_zeros(asleep: str) -> None:
     made = trainer(
         switcher=SwitcherConfig(activation=asleep), schedule=QUICK.replace(switcher_lr=1.0)
     )
-    made.learners.switcher.score.bias.data.fill_(1.0)
+    made.learners.switcher.layers[-1].bias.data.fill_(1.0)
     said = message_of(lambda: list(made), TrainingStopped)
     assert said.startswith("The switcher turned all neurons of 0, 4 off at step 1 (task phase, ")
 
@@ -885,7 +885,7 @@ def test_a_group_that_dies_in_an_epochs_last_step_is_not_kept() -> None:
 
     def kill(**options: Any) -> None:
         moved(**options)
-        made.learners.switcher.score.bias.data.fill_(-1e4)
+        made.learners.switcher.layers[-1].bias.data.fill_(-1e4)
 
     made.learners.task_moved = kill  # type: ignore[method-assign]
     said = message_of(made.step, TrainingStopped)
@@ -1045,7 +1045,7 @@ def test_main_training_on_each_device(device: torch.device) -> None:
     """The default recipe learns, turns neurons off, and says what it did."""
     data = tiny_data(n=200)
     plan = Schedule(epochs=6, batch_size=20, switcher_lr=0.01)
-    made = Trainer(small(), data, plan, SwitcherConfig(gain=0.5), device=device)
+    made = Trainer(small(), data, plan, SwitcherConfig(gain=4.0), device=device)
     history = made.run(progress=False)
     assert history.epochs.test_accuracy.iloc[-1] > 0.8
     assert history.epochs.neurons_on.iloc[-1] < 10

@@ -1,7 +1,6 @@
 """What has run, read from a history: bands, learning rates and events to scale."""
 
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -237,24 +236,13 @@ def _read_notes(history: History) -> list[tuple[int, str, str]]:
     """Events as (step, event, detail), in order. What a way back undid counts from where it led."""
     ends = [0, *(row[1] for row in history.epoch_rows())]
     notes: list[tuple[int, str, str]] = []
-    for _, step, event, group, _, detail in history.note_rows():
-        epoch = _epoch_reached(event, detail)
-        if epoch is not None and epoch < len(ends):
-            step = ends[epoch]
+    for note in history.note_rows():
+        step = note.step
+        if 0 <= note.back_to < len(ends):
+            step = ends[note.back_to]
             notes = [(min(at, step), *rest) for at, *rest in notes]  # type: ignore[misc]
-        notes.append((step, event, f"{group} {detail}".strip()))
+        notes.append((step, note.event, f"{note.group} {note.detail}".strip()))
     return notes
-
-
-def _epoch_reached(event: str, detail: str) -> int | None:
-    """The epoch whose end a rollback or reset went back to; None for other events.
-
-    A history tells it in words only: "back to the end of epoch 2", or "back to the start".
-    """
-    if event not in ("rollback", "reset"):
-        return None
-    named = re.search(r"epoch (\d+)", detail)
-    return int(named[1]) if named else 0
 
 
 def _changes_round(event: str, detail: str) -> bool:

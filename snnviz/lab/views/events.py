@@ -57,7 +57,7 @@ def _lines(events: "DataFrame") -> Iterator[tuple[int, int, str, str]]:
     """(epoch, step, mark, words), neurons that flipped together in one."""
     together: dict[tuple, list[int]] = {}
     for i, row in enumerate(events.itertuples(index=False)):
-        epoch, step, event, group, neuron, detail = row
+        epoch, step, event, group, neuron, _, detail = row
         flip = event in ("off", "on")
         key = (epoch, step, event, group, "" if flip else detail, -1 if flip else i)
         together.setdefault(key, []).append(neuron)

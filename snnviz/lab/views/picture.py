@@ -9,7 +9,6 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
@@ -48,7 +47,7 @@ def last_state(
         factors: {group: (neurons,)} of the active run, now or at the moment.
         moment: the epoch that is looked back at; None is now.
     """
-    figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white", layout="constrained")
+    figure = plots.PaperFigure(figsize=SIZE, dpi=DPI, facecolor="white", layout="constrained")
     style: dict[str, Any] = {"fontfamily": FONT, "parse_math": False, "color": DARK, "va": "top"}
     name, rest = headline(status, runs[0], factors, moment)
     figure.text(0.02, 0.975, name, fontsize=13, fontweight="bold", **style)
