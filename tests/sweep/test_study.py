@@ -304,9 +304,8 @@ def more(text: str) -> tuple[str, str]:
         (more("[method.se]\nsettings = { reduction = 2020-01-01 }"), "method 'se': "
          "settings.reduction must be a number, text, true, false or a list of them, "
          "got datetime.date(2020, 1, 1)."),
-        (more("switcher = { outgoing = true }\n[method.dense]\nswitcher = { reads = 'nothing' }"),
-         "part 'only': method 'dense': switcher.outgoing must be False where switcher.reads is "
-         "'nothing'."),
+        (more("switcher = { outgoing = true }"), "part 'only': switcher has no field 'outgoing'; "
+         "there are activation, gain, gain_rule, reads, descriptors."),
     ],
 )  # fmt: skip
 def test_a_study_that_is_wrong(write: Write, change: tuple[str, str], message: str) -> None:
