@@ -17,6 +17,7 @@ import torch
 
 import snnviz as sv
 from snnviz.structure import find_switches
+from snnviz.training.trainer import task_step
 
 RESULTS = Path(__file__).parent / "results" / "compact.json"
 BATCH = 128
@@ -83,7 +84,7 @@ def switcher(name: str, data: sv.ImageData, count: int) -> dict[str, dict]:
         sum((s * s).sum() for s in factors.values()).backward()
 
     def task() -> None:
-        learners.task_step(images, labels, 1e-3)
+        task_step(learners, images, labels, 1e-3)
 
     own = sum(p.numel() for p in learners.switcher.parameters())
     whole = sum(p.numel() for p in trainer.network.parameters())

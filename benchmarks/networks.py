@@ -5,15 +5,12 @@
 
 All parameters and norm statistics are drawn at random, half of each group's factors are exactly 0,
 and the outputs of the smaller network are compared with those of the larger in float64 and float32.
-One round of alternating training runs before that. The page also says what the switcher's hashing
-of wide layers costs, with the figures of `benchmarks/hashing.py`.
+One round of alternating training runs before that. The page also lists what the switcher reads.
 """
 
 import argparse
 import csv
-import json
 import math
-import statistics
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -24,11 +21,10 @@ from torch import nn
 
 import snnviz as sv
 from snnviz.networks import NETWORKS
-from snnviz.structure import find_switches, neuron_weights
-from snnviz.switcher import MOST_INPUTS
+from snnviz.structure import find_switches
+from snnviz.switcher import DESCRIPTORS, Switcher, SwitcherConfig
 
 RESULTS = Path(__file__).parent / "results" / "networks.csv"
-HASHING = Path(__file__).parent / "results" / "hashing.json"
 DOCS = Path(__file__).parents[1] / "docs" / "networks.md"
 
 
@@ -61,10 +57,6 @@ def row(name: str, data: sv.ImageData) -> dict[str, Any]:
     switched = {layer for g in trainer.switches.groups.values() for layer in (*g.writers, *g.norms)}
     parameters = {n: p.numel() for n, p in trainer.network.named_parameters()}
     share = sum(k for n, k in parameters.items() if n.rpartition(".")[0] in switched)
-    groups = trainer.switches.groups.values()
-    fan_in = [neuron_weights(trainer.network, g).incoming.shape[1] for g in groups]
-    switcher = sum(p.numel() for p in trainer.switcher.parameters())
-    unread = trainer.switcher.config.hidden * sum(max(n - MOST_INPUTS, 0) for n in fan_in)
     found: dict[str, Any] = {
         "network": name,
         "groups": len(trainer.switches.groups),
@@ -72,8 +64,6 @@ def row(name: str, data: sv.ImageData) -> dict[str, Any]:
         "share_switched": round(share / sum(parameters.values()), 3),
         "round_runs": all(map(math.isfinite, losses)),
         "parameters": sum(parameters.values()),
-        "switcher": switcher,
-        "switcher_without_hashing": switcher + unread,
     }
     generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float64, torch.float32):
@@ -114,10 +104,10 @@ def main() -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    DOCS.write_text(page(rows, json.loads(HASHING.read_text())), encoding="utf-8")
+    DOCS.write_text(page(rows), encoding="utf-8")
 
 
-def page(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> str:
+def page(rows: list[dict[str, Any]]) -> str:
     words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
     lines = [
         "# Networks by name",
@@ -141,52 +131,25 @@ def page(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> str:
             f"| {'yes' if r['round_runs'] else 'no'} | {r['parameters']:,} "
             f"| {r['parameters_after']:,} | {r['difference_float64']} | {r['difference_float32']} |"
         )
-    return "\n".join([*lines, "", *hashed(rows, hashing)]) + "\n"
+    return "\n".join([*lines, "", *what_is_read()]) + "\n"
 
 
-def hashed(rows: list[dict[str, Any]], hashing: dict[str, Any]) -> list[str]:
-    """How the switcher reads wide layers, and what that costs: a section of the page."""
-    shares = {
-        r["network"]: [r[key] / r["parameters"] for key in ("switcher", "switcher_without_hashing")]
-        for r in rows
-    }
-    (resnet, resnet_all), (vgg, vgg_all) = shares["resnet18"], shares["vgg16"]
-    most = max(shares, key=lambda name: shares[name][0])
-    how = (
-        "For each switch group the switcher has a reader, with 32 weights for each number that it "
-        f"reads of a neuron. A neuron with more than {MOST_INPUTS:,} incoming weights (a 3 x 3 "
-        "convolution of 512 channels has 4,608) is therefore *hashed* first: its weights are cut "
-        f"into parts of {MOST_INPUTS:,}, and the parts are added with random signs that stay the "
-        "same throughout a run (feature hashing, Weinberger et al. 2009). On average this "
-        "preserves inner products, and there is nothing to learn or to save. The length of the "
-        "weight vector is read before the hashing. So the switcher has "
-        f"{resnet:.1%} as many parameters as `resnet18` and {vgg:.1%} as many as `vgg16`; without "
-        f"hashing it would have {resnet_all:.1%} and {vgg_all:.1%}. Narrow networks have no wide "
-        f"layers to hash, so their switcher is relatively larger: up to {shares[most][0]:.0%} "
-        f"(`{most}`)."
+def what_is_read() -> list[str]:
+    """What the switcher reads of a neuron: a section of the page."""
+    own = sum(parameter.numel() for parameter in Switcher().parameters())
+    text = (
+        f"One switcher of {own:,} parameters serves all groups of any of these networks. Of each "
+        "neuron it reads the numbers that the table marks with *yes*, each relative to the others "
+        "of the neuron's group. `SwitcherConfig(descriptors=...)` chooses others, and you can add "
+        "your own to `snnviz.switcher.DESCRIPTORS`."
     )
-    cost = (
-        "What it costs in accuracy was measured with `python benchmarks/hashing.py` on the hidden "
-        "layer of `lenet5`, which has 800 weights per neuron. It was hashed as strongly as wide "
-        "layers are (3 to 1) and more strongly (12 and 18 to 1), with 3 seeds; accuracy is on "
-        "held-out images of Fashion-MNIST. The differences vary between seeds by more than their "
-        "means, so 3 seeds cannot distinguish a loss of 0.1 or 0.2 points from none."
-    )
-    lines = ["## How the switcher reads wide layers", "", *textwrap.wrap(how, 96), ""]
-    lines += [
-        *textwrap.wrap(cost, 96),
-        "",
-        "| the switcher reads | accuracy, % | difference, points | hidden units off, of 500 |",
-        "|---|---|---|---|",
-    ]
-    measured = {name: r for name, r in hashing.items() if name not in ("command", "machine")}
-    for name, r in measured.items():
-        accuracies, off = r["held-out accuracy, %"], r["hidden units off, of 500"]
-        lines.append(
-            f"| {name} | {statistics.mean(accuracies):.2f} ({min(accuracies):.2f} to "
-            f"{max(accuracies):.2f}) | {r['mean difference from reading all, points']:+.2f} "
-            f"| {min(off)} to {max(off)} |"
-        )
+    lines = ["## What the switcher reads", "", *textwrap.wrap(text, 96), ""]
+    lines += ["| name | by default | what it is |", "|---|---|---|"]
+    default = SwitcherConfig().descriptors
+    names = [*default, *(name for name in DESCRIPTORS if name not in default)]
+    for name in names:
+        yes = "yes" if name in default else "no"
+        lines.append(f"| `{name}` | {yes} | {DESCRIPTORS[name].sentence} |")
     return lines
 
 

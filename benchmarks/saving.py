@@ -58,19 +58,20 @@ class Saves:
         self.seconds: list[Seconds] = []
         self.files: list[int] = []
         self.bytes: list[int] = []
-        self._ended, self._append, self._write = trainer._epoch_ended, record.append, files.write
-        trainer._epoch_ended = self._timed
+        self._append, self._write = record.append, files.write
+        self._ended = trainer.recorder.epoch_ended
+        trainer.recorder.epoch_ended = self._timed
         files.write = self._counted
         record.append = self._logged
 
     def stop(self) -> None:
         files.write, record.append = self._write, self._append
 
-    def _timed(self) -> None:
+    def _timed(self, trainer: sv.Trainer) -> None:
         self.files.append(0)
         self.bytes.append(0)
         began = Seconds.now()
-        self._ended()
+        self._ended(trainer)
         self.seconds.append(began.since())
 
     def _counted(self, file: Path, data: bytes, settled: bool = True) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Collection
 from typing import Any
 
 
-def kind_of(argument: str, value: Any, kind: type, name: str, advice: str) -> None:
-    """TypeError unless it is of this kind, which the user knows by this name."""
+def kind_of(
+    argument: str, value: Any, kind: type | tuple[type, ...], name: str, advice: str
+) -> None:
+    """TypeError unless it is of this kind, or one of these, which the user knows by this name."""
     if not isinstance(value, kind):
         raise TypeError(f"{argument} must be {name}, got {type(value).__name__}. {advice}")
 

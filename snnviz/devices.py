@@ -1,21 +1,24 @@
-"""The device and the precision to compute with, and random numbers on the device."""
+"""The device, the precision, torch's settings and the random numbers of a computation."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
-from snnviz import distributed
+from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+MOST_SEED = 2**64 - 1  # of torch's generators
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name, with its number; "auto" is cuda, else mps, else cpu.
+    """The device of that name, with its number; "auto" means cuda, else mps, else cpu.
 
-    Under torchrun "cuda" is the process's own GPU, and "auto" is never mps.
+    Under torchrun, "cuda" is the GPU of this process, and "auto" never chooses mps.
 
     Raises ValueError for a device that this machine does not have.
     """
@@ -31,15 +34,13 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         here += ["mps"] if torch.backends.mps.is_available() else []
         raise ValueError(
             f"device must be auto or one that this machine has ({', '.join(here)}), "
-            f'got {str(device)!r}. Use device="auto" to take the fastest.'
+            f'got {str(device)!r}. Use device="auto" to choose the fastest.'
         ) from error
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
     """ "float32" or "bfloat16": what "auto" means on this device."""
-    if precision not in PRECISIONS:
-        allowed = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {allowed}, got {precision!r}.")
+    checks.one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -52,14 +53,57 @@ def pick_precision(precision: str, device: torch.device) -> str:
 
 
 @contextmanager
-def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random state is ours within, seeded by the step, and the user's again after.
+def standard_settings() -> Iterator[None]:
+    """Torch's own default settings inside the block, or in a function that this decorates.
 
-    Dropout and the like draw from it. Seeded by the step, it needs no saving: a run can be taken up
-    anywhere. Of several processes each draws for itself.
+    Numbers are float32 and on the CPU unless we say otherwise, gradients are computed, and autocast
+    and inference mode are off. What the user has set is restored afterwards: it must not change
+    what snnviz makes, and a tensor made in inference mode could never be trained with.
+    """
+    with ExitStack() as stack:
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        if torch.get_default_device().type != "cpu":  # entering it would slow every call
+            stack.enter_context(torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def check_seed(argument: str, value: Any) -> int:
+    """A seed that torch's generators take, as a Python int.
+
+    Raises:
+        ValueError: it is not a whole number from 0 to 2**64 - 1.
+    """
+    try:
+        seed = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        seed = -1
+    if not 0 <= seed <= MOST_SEED:
+        raise ValueError(
+            f"{argument} must be a whole number from 0 to 2**64 - 1, got {value!r}. "
+            f"Use for example {argument}=1."
+        )
+    return seed
+
+
+@contextmanager
+def random_state(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Seeds torch's global random state by the step inside the block, and restores it afterwards.
+
+    Dropout and similar layers draw from it. Because the step seeds it, it does not have to be saved
+    and a run can continue from any step. Each of several processes draws its own numbers.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        # The ranks' seeds lie far apart in 32 bits, for the CPU's generator looks at no more.
-        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1)
+        # The CPU's generator uses only 32 bits, in which the ranks' seeds must differ widely.
+        number = seed * 1_000_003 + step + distributed.rank() * 0x9E37_79B1
+        torch.manual_seed(number % (MOST_SEED + 1))
         yield

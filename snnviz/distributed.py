@@ -1,9 +1,9 @@
 """One run on several GPUs: what the processes that `torchrun` started do together.
 
-Each process holds the whole run and all images, and sees its share of every batch. Torch's
-DistributedDataParallel (DDP) averages the gradients, so that all of them take the same step. Only
-steps, and taking up a run from its folder, wait for the other processes: a trainer can be made,
-asked, evaluated and saved by one alone.
+Each process holds the whole run and all images, and trains on its share of every batch. Torch's
+DistributedDataParallel (DDP) averages the gradients, so that all processes take the same step. Only
+training steps, and resuming a run from its folder, wait for the other processes. One process alone
+can make, evaluate and save a trainer.
 """
 
 import copy
@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 
 def processes() -> int:
-    """How many train one run: those that torchrun started, else 1."""
+    """Number of processes that train this run: those that torchrun started, otherwise 1."""
     return int(os.environ["WORLD_SIZE"]) if _launched() else 1
 
 
@@ -35,12 +35,12 @@ def rank() -> int:
 
 
 def first() -> bool:
-    """Whether this is the process that writes files and speaks."""
+    """Whether this is the process that writes files and prints messages."""
     return rank() == 0
 
 
 def own_gpu() -> str:
-    """The name of this process's GPU; "cuda" where there is only one process.
+    """The name of this process's GPU; "cuda" if there is only one process.
 
     Raises:
         ValueError: torchrun started more processes here than there are GPUs.
@@ -51,15 +51,15 @@ def own_gpu() -> str:
     number, started = int(os.environ["LOCAL_RANK"]), os.environ["LOCAL_WORLD_SIZE"]
     if number >= here:
         raise ValueError(
-            f"torchrun started {started} processes on this machine, which has {here} GPUs. Start "
-            f'--nproc-per-node {here}, or train on the CPU with device="cpu".'
+            f"torchrun must start at most one process per GPU, got {started} processes for {here} "
+            f'GPUs. Use --nproc-per-node {here}, or train on the CPU with device="cpu".'
         )
     torch.cuda.set_device(number)
     return f"cuda:{number}"
 
 
 def share(n: int) -> tuple[slice, float]:
-    """This process's rows of a batch of n, and how much they weigh in a mean over processes.
+    """This process's rows of a batch of n, and their weight in a mean over the processes.
 
     Raises:
         ValueError: there are fewer rows than processes.
@@ -67,45 +67,47 @@ def share(n: int) -> tuple[slice, float]:
     count, own = processes(), rank()
     if n < count:
         raise ValueError(
-            f"schedule.batch_size must be at least the {count} processes that share a batch, "
-            f"got batches of {n}. Take larger ones, or start fewer processes."
+            f"schedule.batch_size must be at least {count}, the number of processes that share a "
+            f"batch, got batches of {n}. Use larger batches, or start fewer processes."
         )
     begin, end = n * own // count, n * (own + 1) // count
     return slice(begin, end), (end - begin) * count / n
 
 
-# --- talking: every process must call these, in the same order --------------------------------
+# --- communication: every process must call these functions, in the same order ----------------
 
 
 def total(values: Tensor) -> Tensor:
-    """Sums over the processes, in place; all get the same bits."""
+    """Sums `values` over the processes, in place; the result is the same to the bit in all."""
     if not dist.is_initialized():
         gpus = torch.cuda.is_available()
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")  # for tensors on either
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")  # for tensors on both
     dist.all_reduce(values)
     return values
 
 
 def any_of(flag: bool) -> bool:
-    """Whether one of the processes says so. All wait until each has said."""
-    return bool(total(torch.tensor(float(flag))) > 0)
+    """Whether `flag` is true in any process. Each waits for all others."""
+    return bool(total(torch.tensor(float(flag), dtype=torch.float32, device="cpu")) > 0)
 
 
 def check_alike(parts: Mapping[str, Iterable[Tensor] | str]) -> None:
-    """Whether all processes hold the same, bit for bit.
+    """Checks that all processes hold the same values, bit for bit.
 
     Raises:
-        ValueError: they do not; on all of them.
+        ValueError: they do not; raised in all processes.
     """
-    digests = torch.zeros(processes(), len(parts), dtype=torch.int64)
-    digests[rank()] = torch.tensor([_digest(part) for part in parts.values()])
+    digests = torch.zeros(processes(), len(parts), dtype=torch.int64, device="cpu")
+    digests[rank()] = torch.tensor(
+        [_hash_tensors(part) for part in parts.values()], dtype=torch.int64, device="cpu"
+    )
     alike = (total(digests) == digests[0]).all(0).tolist()
     unlike = [name for name, same in zip(parts, alike, strict=True) if not same]
     if unlike:
         raise ValueError(
-            f"{' and '.join(unlike)} must be the same in all processes, and differ. Give each all "
-            "of the data and the same seeds, and call torch.manual_seed(…) before making a "
-            "network; the trainer itself gives each process its share of a batch."
+            f"{' and '.join(unlike)} must be the same in all processes, got different values. Give "
+            "each process the whole data and the same seeds, and call torch.manual_seed(…) before "
+            "making a network. The trainer itself gives each process its share of a batch."
         )
 
 
@@ -113,15 +115,16 @@ class Together:
     """A task network and a switcher that several processes train.
 
     DDP averages the gradients of the parameters of the module that it wraps, in each backward pass
-    after a forward pass of that module. Here those parameters and the network that runs are not the
-    same: a step runs the task network with scaled parameters, to train it or the switcher.
+    that follows a forward pass of that module. In snnviz these parameters are not those with which
+    the network runs: a step runs the task network with scaled parameters, and trains either the
+    task network or the switcher.
 
     Args:
         network: the task network.
         switcher: the switcher.
 
     Raises:
-        ValueError: they are on the GPU of another process.
+        ValueError: they are on another process's GPU.
     """
 
     def __init__(self, network: nn.Module, switcher: nn.Module) -> None:
@@ -132,7 +135,7 @@ class Together:
                 'Use device="auto".'
             )
         self._network = network
-        # Statistics of the whole batch; torch has that for CUDA alone.
+        # Statistics over the whole batch; torch can do this only on CUDA.
         self._runs = with_synced_norms(network) if device.type == "cuda" else network
         self._passes = {
             "task": nn.parallel.DistributedDataParallel(_Pass(network, self._runs)),
@@ -140,21 +143,21 @@ class Together:
         }
 
     def scores(self, phase: str, parameters: Mapping[str, Tensor], images: Tensor) -> Tensor:
-        """Class scores, in a pass whose gradients DDP averages: the phase says for whom."""
+        """Class scores; DDP averages the gradients of the module that this phase trains."""
         self._runs.train(self._network.training)
         return self._passes[phase](parameters, images)
 
     def settle(self) -> None:
-        """After a task step: the norms' statistics become the mean of those of all processes.
+        """Averages the norms' statistics over all processes, after a task step.
 
         Raises:
-            ValueError: a parameter had no gradient; DDP waits for it in vain.
+            ValueError: a parameter had no gradient, for which DDP would wait without end.
         """
         named = self._network.named_parameters()
         if unused := [name for name, p in named if p.requires_grad and p.grad is None]:
             raise ValueError(
-                f"network has parameters that took no part in a step ({', '.join(unused)[:200]}), "
-                "and several processes cannot train it so. Freeze them first: "
+                f"network must use all parameters in each step when several processes train it, "
+                f"got unused ones ({', '.join(unused)[:200]}). Freeze them first: "
                 "parameter.requires_grad_(False)."
             )
         norms = [module for module in self._runs.modules() if isinstance(module, _NormBase)]
@@ -167,21 +170,21 @@ class Together:
 
 
 class _Pass(nn.Module):
-    """Runs `network` with other parameters; its own, which it never uses, are those that learn."""
+    """Runs `network` with given parameters, and shows DDP the parameters of `learner`."""
 
     def __init__(self, learner: nn.Module, network: nn.Module) -> None:
         super().__init__()
         self.learned = nn.ParameterList(p for p in learner.parameters() if p.requires_grad)
-        self._runs = (network,)  # not a part of this module: DDP would take hold of its buffers
+        self._runs = (network,)  # in a tuple, so that DDP does not find its buffers
 
     def forward(self, parameters: dict[str, Tensor], images: Tensor) -> Any:
         return functional_call(self._runs[0], parameters, (images,))
 
 
 def with_synced_norms(network: nn.Module) -> nn.Module:
-    """The same network, of the same tensors, whose batch norms see the batches of all processes.
+    """A copy that shares all tensors, and whose batch norms use the batches of all processes.
 
-    The network itself stays as it is, for it is the user's.
+    The network itself belongs to the user and is not changed.
     """
     tensors = [*network.parameters(), *network.buffers()]
     twin = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
@@ -192,7 +195,7 @@ def _launched() -> bool:
     return dist.is_available() and dist.is_torchelastic_launched()
 
 
-def _digest(part: Iterable[Tensor] | str) -> int:
+def _hash_tensors(part: Iterable[Tensor] | str) -> int:
     found = hashlib.blake2b(digest_size=7)  # fits into an int64
     if isinstance(part, str):
         found.update(part.encode())

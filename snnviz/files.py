@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and read with care."""
+"""Files and folders: written completely or not at all, and checked when they are read."""
 
 import errno
 import hashlib
@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 _HASHED = re.compile(r".+-([0-9a-f]{16})\.[a-z]+")
+# Windows takes these names for devices, with any ending.
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE
+)
+MOST_NAME = 200  # bytes; systems allow 255, of which endings and temporary names need some
 
 
 class Damaged(ValueError):
-    """A file is not what was written. `file` and `why` serve whoever knows what to do about it."""
+    """A file has not the content that was written. The fields `file` and `why` are for callers."""
 
     def __init__(self, file: Path, why: str, advice: str = "restore it from a copy.") -> None:
         kind = "folder" if file.is_dir() else "file"
@@ -25,7 +30,7 @@ class Damaged(ValueError):
 
 
 class Newer(ValueError):
-    """A file is of another format than this version knows."""
+    """A file has a newer format than this version of snnviz can read."""
 
     def __init__(self, what: str, format: int, known: int) -> None:
         super().__init__(
@@ -39,14 +44,14 @@ class Newer(ValueError):
 
 @contextmanager
 def exchanged(folder: Path, files: Collection[str] | Callable[[str], bool]) -> Iterator[Path]:
-    """A new folder to write in, which takes the place of the old one once all is written.
+    """A new folder to write in, which replaces the old one when everything is written.
 
     Args:
         folder: its final name.
-        files: what an old folder may hold; anything else in it is an error.
+        files: names that the old folder may contain; any other file in it is an error.
 
     Raises:
-        FileExistsError: the folder holds other files.
+        FileExistsError: the folder contains other files.
     """
     others = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     known = files if callable(files) else files.__contains__
@@ -62,7 +67,7 @@ def exchanged(folder: Path, files: Collection[str] | Callable[[str], bool]) -> I
     try:
         new.mkdir()
         yield new
-        if folder.exists():  # an exchange in two steps: the old one is whole until the new is
+        if folder.exists():  # the old folder is kept until the new one has its name
             folder.rename(old)
         new.rename(folder)
     except BaseException:
@@ -74,8 +79,8 @@ def exchanged(folder: Path, files: Collection[str] | Callable[[str], bool]) -> I
 
 
 def settle(folder: Path) -> None:
-    """Has the folder's names on disk, so that a power cut keeps what was renamed or removed."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and names are written with it
+    """Writes the folder's names to the disk, so that a power cut undoes no renaming or removal."""
+    if os.name != "posix":  # other systems cannot open folders, and need not
         return
     number = os.open(folder, os.O_RDONLY)
     try:
@@ -88,15 +93,15 @@ def settle(folder: Path) -> None:
 
 
 def write(file: Path, data: bytes, settled: bool = True) -> None:
-    """Writes a file whole or not at all: beside it, to the disk, and then under its name.
+    """Writes a file completely or not at all: under a temporary name first, which is then replaced.
 
     Args:
-        settled: also have the name on disk; else whoever calls does that for several files at once.
+        settled: also write the name to the disk; otherwise the caller does it for several files.
     """
     beside = file.with_name(temporary(file.name))
     try:
         beside.unlink(missing_ok=True)
-        with beside.open("xb") as out:  # "x": never through a link that lies in wait there
+        with beside.open("xb") as out:  # "x" does not follow a link of this name
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
@@ -110,7 +115,7 @@ def write(file: Path, data: bytes, settled: bool = True) -> None:
 
 
 def temporary(name: str) -> str:
-    """What a file is called while it is being written."""
+    """The name of a file while it is being written."""
     return f".{name}.tmp"
 
 
@@ -119,7 +124,7 @@ def is_temporary(name: str) -> bool:
 
 
 def hashed(stem: str, data: bytes, suffix: str) -> str:
-    """A name that proves its content: `<stem>-<first 16 hex digits of its SHA-256><suffix>`."""
+    """A name with a checksum of the content: `<stem>-<first 16 hex digits of SHA-256><suffix>`."""
     return f"{stem}-{digest(data)[:16]}{suffix}"
 
 
@@ -128,7 +133,7 @@ def digest(data: bytes) -> str:
 
 
 def canonical(content: Any) -> bytes:
-    """Strict JSON, the same for the same content, for checksums."""
+    """Strict JSON that is the same for equal content, for checksums."""
     return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -136,25 +141,25 @@ def canonical(content: Any) -> bytes:
 
 
 def read(file: Path, most: int, folder: Path | None = None) -> bytes:
-    """A file's bytes, which must be no more than `most`.
+    """The bytes of a file, at most `most` of them.
 
     Args:
-        folder: it must lie in here, wherever links may lead.
+        folder: the file must be inside this folder after all links are followed.
 
     Raises:
-        FileNotFoundError: it is not there.
-        Damaged: it is no plain file, lies elsewhere, or is too long.
+        FileNotFoundError: the file does not exist.
+        Damaged: it is not a plain file, is outside the folder, or is too long.
     """
     if folder is not None:
         check_inside(file, folder)
-    if file.exists() and not file.is_file():  # a pipe would keep its reader waiting for ever
+    if file.exists() and not file.is_file():  # reading a pipe could wait for ever
         raise Damaged(file, "it is no plain file")
     try:
         opening = file.open("rb")
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise Damaged(file, _first_line(error)) from error
+        raise Damaged(file, first_line(error)) from error
     with opening as opened:
         size = os.fstat(opened.fileno()).st_size
         if size <= most:
@@ -163,21 +168,21 @@ def read(file: Path, most: int, folder: Path | None = None) -> bytes:
 
 
 def check_inside(file: Path, folder: Path) -> None:
-    """Raises Damaged if links lead from a file, or a folder, out of the folder that it is in."""
+    """Raises Damaged if links lead from this file or folder out of `folder`."""
     try:
         inside = file.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError) as error:  # links that lead in a circle, say
-        raise Damaged(file, _first_line(error)) from error
+    except (OSError, RuntimeError) as error:  # for example, links that form a circle
+        raise Damaged(file, first_line(error)) from error
     if not inside:
         raise Damaged(file, "it is a link that leads out of the folder")
 
 
 def read_hashed(file: Path, most: int, folder: Path | None = None) -> bytes:
-    """The bytes of a file that `hashed` named.
+    """The bytes of a file whose name `hashed` made.
 
     Raises:
-        FileNotFoundError: it is not there.
-        Damaged: its content is not what its name says.
+        FileNotFoundError: the file does not exist.
+        Damaged: its content does not match the checksum in its name.
     """
     data = read(file, most, folder)
     named = _HASHED.fullmatch(file.name)
@@ -187,18 +192,18 @@ def read_hashed(file: Path, most: int, folder: Path | None = None) -> bytes:
 
 
 def parse_json(file: Path, data: bytes) -> dict[str, Any]:
-    """Strict JSON, an object at the top.
+    """Reads strict JSON whose outermost value is an object.
 
     Raises:
-        Damaged: it is not that.
+        Damaged: it is not such JSON.
     """
     try:
         text = data.decode("utf-8")
         content = json.loads(text, parse_constant=_no_constant)
-        if "\\ud" in text.lower():  # half a character, which no file can hold again
+        if "\\ud" in text.lower():  # half of a surrogate pair cannot be written again
             json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:  # nesting without end is a recursion
-        raise Damaged(file, _first_line(error)) from error
+    except (ValueError, RecursionError) as error:  # too deeply nested
+        raise Damaged(file, first_line(error)) from error
     if not isinstance(content, dict):
         raise Damaged(file, f"it holds a {type(content).__name__}, not an object")
     return content
@@ -208,5 +213,71 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type if it has no text."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# --- paths and names --------------------------------------------------------------------------
+
+
+def home_path(argument: str, value: str | os.PathLike[str]) -> Path:
+    """The path that a user gave, in which a leading "~" is the home folder.
+
+    Raises:
+        TypeError: it is not a path.
+        ValueError: no file can have this path, or there is no such home folder.
+    """
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
+        raise TypeError(
+            f"{argument} must be a path (str or pathlib.Path), got {type(value).__name__}. "
+            f'Use for example {argument}="some/folder".'
+        )
+    path = os.fspath(value)
+    if "\0" in path:
+        raise ValueError(
+            f"{argument} must be a path, got {path!r} with a NUL character. Remove it."
+        )
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # "~somebody", who has no account here
+        raise ValueError(
+            f"{argument} must begin with an existing home folder if it begins with ~, got "
+            f"{path!r}. Write the path from the root if a folder has that name."
+        ) from error
+
+
+def check_name(argument: str, value: Any) -> str:
+    """The name, if every system can have a file or folder that is called so.
+
+    Raises:
+        ValueError: it is not a plain name, or Windows cannot have it.
+    """
+    why = _why_unsuited(value) if isinstance(value, str) else "is not a str"
+    if why:
+        raise ValueError(
+            f"{argument} must be a name that a file can have on every system, got {value!r}, which "
+            f"{why}. Use letters, digits, - and _, for example {argument}='first'."
+        )
+    return value
+
+
+def _why_unsuited(name: str) -> str | None:
+    if not name:
+        return "is empty"
+    bad = [
+        character for character in name if character in '<>:"/\\|?*' or not _printable(character)
+    ]
+    if bad:
+        return f"has the character {bad[0]!r}"
+    if name.startswith((".", " ")) or name.endswith((".", " ")):
+        return "begins or ends with a full stop or a space"
+    if _DEVICE.fullmatch(name):
+        return "Windows uses for a device"
+    if len(name.encode("utf-8", "surrogatepass")) > MOST_NAME:
+        return f"has more than {MOST_NAME} bytes"
+    return None
+
+
+def _printable(character: str) -> bool:
+    return character.isprintable() and not "\ud800" <= character <= "\udfff"

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from snnviz.data import BatchOrder, ImageData
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.structure import NeuronWeights
-from snnviz.switcher import Switcher
+from snnviz.switcher import DirectionReader, Switcher
 from snnviz.training import Schedule
 
 # Of each group, by hand: pairs of a layer that writes its neurons and the norm behind it, or None.
@@ -39,6 +39,22 @@ LAYERS: dict[str, Layers] = {
         "inner": [("inner", "norm")],
         "hidden": [("hidden", None)],
     },
+}
+
+
+# Of each group, by hand: the layers that read it.
+READERS: dict[str, Mapping[str, Sequence[str]]] = {
+    "mlp": {"fc1": ["fc2"], "fc2": ["scores"]},
+    "lenet5": {"conv1": ["conv2"], "conv2": ["fc1"], "fc1": ["scores"]},
+    "vgg_small": {
+        "conv1": ["conv2"],
+        "conv2": ["conv3"],
+        "conv3": ["conv4"],
+        "conv4": ["fc1"],
+        "fc1": ["scores"],
+    },
+    "own": {"0": ["4"], "4": ["7"], "7": ["10"]},
+    "residual": {"first": ["inner", "hidden"], "inner": ["second"], "hidden": ["head"]},
 }
 
 
@@ -118,20 +134,16 @@ def unit_mean(z: np.ndarray) -> np.ndarray:
     return np.maximum(z - high, 0)
 
 
-def scores(
-    switcher: Switcher, group: str, weights: NeuronWeights, outgoing: Tensor | None = None
-) -> np.ndarray:
-    """What the switcher thinks of each neuron before gain and activation, in float64."""
+def direction_scores(switcher: DirectionReader, group: str, weights: NeuronWeights) -> np.ndarray:
+    """What the reader of directions gives each neuron before gain and activation, in float64."""
     state = {k: v.detach().double().numpy() for k, v in switcher.state_dict().items()}
-    incoming, scale, shift = (w.detach().double().numpy() for w in weights)
+    read = (weights.incoming, weights.scale, weights.shift)
+    incoming, scale, shift = (w.detach().double().numpy() for w in read)
     reader = f"readers.{switcher.groups.index(group)}"
     measured = []
     for row, gamma, beta in zip(incoming, scale, shift, strict=True):
         measured.append([math.log(max(math.sqrt((row**2).sum()), 1e-12)), gamma, beta])
     measures = np.array(measured)
-    if outgoing is not None:
-        lengths = outgoing.detach().double().numpy()
-        measures = np.column_stack([measures, [math.log(max(x, 1e-12)) for x in lengths]])
     measures = (measures - measures.mean(0)) / (measures.std(0) + 1e-5)
     hidden = []
     for row, measure in zip(incoming, measures, strict=True):
@@ -174,7 +186,7 @@ def hooked(network: nn.Module, layers: Layers, factors: Mapping[str, Tensor]) ->
 
 def neuron_weights(network: nn.Module, layers: Layers) -> dict[str, NeuronWeights]:
     """What the switcher reads."""
-    weights = {}
+    weights, readers = {}, next(READERS[name] for name, its in LAYERS.items() if its is layers)
     for group, pairs in layers.items():
         incoming, scales, shifts = [], [], []
         for writer, norm in pairs:
@@ -190,11 +202,23 @@ def neuron_weights(network: nn.Module, layers: Layers) -> dict[str, NeuronWeight
                 shifts.append(torch.zeros(n) if layer.bias is None else layer.bias)
         count = len(pairs)
         weights[group] = NeuronWeights(
-            torch.cat(incoming, 1),
+            tuple(incoming),
             sum(scales[1:], scales[0]) / count,
             sum(shifts[1:], shifts[0]) / count,
+            outgoing_lengths(network, readers[group], len(scales[0])),
         )
     return weights
+
+
+def outgoing_lengths(network: nn.Module, readers: Sequence[str], neurons: int) -> Tensor:
+    """Neuron by neuron. A layer behind a flattening reads each of them at several places."""
+    squares = [torch.zeros(()) for _ in range(neurons)]
+    for reader in readers:
+        weight: Any = network.get_submodule(reader).weight
+        places = weight.shape[1] // neurons
+        for i in range(neurons):
+            squares[i] = squares[i] + (weight[:, i * places : (i + 1) * places] ** 2).sum()
+    return torch.stack(squares).sqrt()
 
 
 @dataclass
@@ -250,9 +274,7 @@ class Alternating:
         self.network.train()
         before = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         weights = neuron_weights(self.network, self.layers)
-        factors = self.switcher(
-            {k: NeuronWeights(*map(Tensor.detach, w)) for k, w in weights.items()}
-        )
+        factors = self.switcher({k: w.map(Tensor.detach) for k, w in weights.items()})
         with hooked(self.network, self.layers, factors):
             loss = F.cross_entropy(self.network(images).float(), labels)
         self.switcher.zero_grad()
@@ -314,3 +336,62 @@ def phases(plan: Schedule, batches_per_epoch: int) -> list[tuple[int, int, str]]
             steps.append((epoch, batch, "task"))
             done = done + 1 if alternating else 0
     return steps
+
+
+# --- descriptors, by loops over neurons and weights in plain numbers ------------------------------
+
+
+def _rows(weights: NeuronWeights) -> list[list[float]]:
+    return weights.incoming.tolist()
+
+
+def _length(row: Sequence[float]) -> float:
+    return max(math.sqrt(sum(weight**2 for weight in row)), 1e-12)
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (_length(one) * _length(other))
+
+
+def _mean_cosine(weights: NeuronWeights) -> list[float]:
+    rows = _rows(weights)
+    return [sum(_cosine(row, other) for other in rows) / len(rows) for row in rows]
+
+
+def _greatest_cosine(weights: NeuronWeights) -> list[float]:
+    rows = list(enumerate(_rows(weights)))
+    if len(rows) == 1:
+        return [0.0]
+    return [max(_cosine(row, other) for j, other in rows if j != i) for i, row in rows]
+
+
+DESCRIPTORS: dict[str, Callable[[NeuronWeights], list[float]]] = {
+    "length": lambda weights: [math.log(_length(row)) for row in _rows(weights)],
+    "scale": lambda weights: weights.scale.tolist(),
+    "shift": lambda weights: [
+        shift / _length(row)
+        for row, shift in zip(_rows(weights), weights.shift.tolist(), strict=True)
+    ],
+    "outgoing": lambda weights: [math.log(max(x, 1e-12)) for x in weights.outgoing.tolist()],
+    "mean_cosine": _mean_cosine,
+    "greatest_cosine": _greatest_cosine,
+    "density": lambda weights: [sum(map(abs, row)) / _length(row) for row in _rows(weights)],
+}
+
+
+def descriptor_scores(switcher: Switcher, weights: NeuronWeights) -> list[float]:
+    """What the switcher thinks of each neuron of a group, before gain and activation."""
+    state = {k: v.detach().double().numpy() for k, v in switcher.state_dict().items()}
+    columns = []
+    for name in switcher.config.descriptors:
+        values = DESCRIPTORS[name](weights)
+        mean = sum(values) / len(values)
+        spread = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        columns.append([(value - mean) / (spread + 1e-5) for value in values])
+    out = []
+    for row in zip(*columns, strict=True):
+        h = np.array(row)
+        h = np.maximum(state["layers.0.weight"] @ h + state["layers.0.bias"], 0)
+        h = np.maximum(state["layers.2.weight"] @ h + state["layers.2.bias"], 0)
+        out.append(float(state["layers.4.weight"][0] @ h + state["layers.4.bias"][0]))
+    return out

@@ -20,7 +20,7 @@ from snnviz import distributed
 from snnviz.data import ImageData
 from snnviz.devices import pick_device
 from snnviz.history import History
-from snnviz.runs import Trainer, folder
+from snnviz.runs import Trainer, past
 from snnviz.runs.config import RunConfig
 from tests import together
 from tests.reference import tiny_data
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 NEAR = 5e-6
 PATIENCE = 300  # seconds; only a test that fails waits so long
 # It moves all scores of a group alike, which changes no factor: its gradient is rounding alone.
-NO_MATTER = "score.bias"
+NO_MATTER = "layers.4.bias"
 
 
 class Ended(NamedTuple):
@@ -164,7 +164,7 @@ def test_statistics_of_norms_are_means_over_processes(both: Any) -> None:
     """After one step, so that both have seen what one process sees: half of the batch each."""
     made = together.batch_norm()
     size, made_of = made.schedule.batch_size, made.network
-    index, generator = made._task_order.next()
+    index, generator = made.batches.task_order.next()
     images, _ = made.data.batch("train", index, generator)
     with torch.no_grad():
         channels = made_of.get_submodule("0")(images).movedim(1, 0).split(size // 2, 1)
@@ -213,13 +213,13 @@ REFUSALS = {
     "stopped": "TrainingStopped: The loss became nan at step {} (task phase, epoch 1). Try a lower "
     "schedule.task_lr (now 1e+12) or schedule.switcher_lr (now 0.05), or a lower gain of the "
     "switcher. trainer.rollback() returns to the start. after {} steps",
-    "unlike": "ValueError: network and schedule must be the same in all processes, and differ. "
-    "Give each all of the data and the same seeds, and call torch.manual_seed(…) before making a "
-    "network; the trainer itself gives each process its share of a batch.",
-    "unused": "ValueError: network has parameters that took no part in a step (relu1.spare), and "
-    "several processes cannot train it so. Freeze them first: parameter.requires_grad_(False).",
-    "too_few": "ValueError: schedule.batch_size must be at least the 2 processes that share a "
-    "batch, got batches of 1. Take larger ones, or start fewer processes.",
+    "unlike": "ValueError: network and schedule must be the same in all processes, got different "
+    "values. Give each process the whole data and the same seeds, and call torch.manual_seed(…) "
+    "before making a network. The trainer itself gives each process its share of a batch.",
+    "unused": "ValueError: network must use all parameters in each step when several processes "
+    "train it, got unused ones (relu1.spare). Freeze them first: parameter.requires_grad_(False).",
+    "too_few": "ValueError: schedule.batch_size must be at least 2, the number of processes that "
+    "share a batch, got batches of 1. Use larger batches, or start fewer processes.",
     "a_rival": "ValueError: this method trains in one process, and torchrun started several. "
     "Start it without torchrun.",
 }
@@ -260,13 +260,14 @@ def test_the_command_line_trains_in_two_processes(launched: Any, tmp_path: Path)
     launch.agent.send_signal(signal.SIGTERM)
     done = launch.ended()
     run = tmp_path / "runs" / "both"
-    last = folder.pointer_of(run)
+    last = past.pointer_of(run)
     assert last.steps % 16 == 0
     assert last.epochs >= 3
     assert done.out[0].splitlines()[0] == (
         f"runs/both: interrupted after {last.epochs} of 100000 epochs"
     )
-    assert done.out[0].splitlines()[2].startswith("Go on: snnviz resume runs/both --data folder:")
+    how = done.out[0].splitlines()[2]
+    assert how.startswith("To go on: snnviz resume runs/both --data folder:")
     assert "Finishing the step and saving" in done.err[0]
     assert (done.out[1], done.err[1]) == ("", "")
     images = ImageData.from_folder(tmp_path / "img", device="cpu")
@@ -326,10 +327,10 @@ def test_each_process_has_a_gpu_of_its_own(
     one_of_three(1)
     assert (distributed.own_gpu(), chosen) == ("cuda:1", [1])
     one_of_three(2)
-    with pytest.raises(ValueError, match="torchrun started") as caught:
+    with pytest.raises(ValueError, match="torchrun must start") as caught:
         pick_device("cuda")
     assert str(caught.value) == (
-        "torchrun started 3 processes on this machine, which has 2 GPUs. Start "
+        "torchrun must start at most one process per GPU, got 3 processes for 2 GPUs. Use "
         '--nproc-per-node 2, or train on the CPU with device="cpu".'
     )
 

@@ -27,7 +27,7 @@ from tests.runs.conftest import tiny_net
 PLAN = Schedule(
     epochs=4, batch_size=12, task_steps=3, switcher_optimizer="sgd", switcher_lr=0.05, task_lr=0.02
 )
-SLOW = SwitcherConfig(gain=2.0, gain_rule="fixed", hidden=8)  # no chaos within the run
+SLOW = SwitcherConfig(gain=2.0, gain_rule="fixed")  # no chaos within the run
 
 
 def trainer(net: nn.Module, data: ImageData, plan: Schedule = PLAN, **options: Any) -> Trainer:
@@ -44,7 +44,7 @@ def mlp() -> Trainer:
     """Batches of 15 (8 and 7 for two processes), and a held-out split for the switcher."""
     data = tiny_data((1, 6, 6), n=100, holdout=21, augment="shift")
     plan = PLAN.replace(batch_size=15, switcher_steps=2, switcher_data="holdout", freeze_epochs=1)
-    quick = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)  # some neurons go off
+    quick = SwitcherConfig(gain=40.0, gain_rule="fixed")  # some neurons go off
     return trainer(network("mlp", data), data, plan, switcher=quick)
 
 

@@ -1,4 +1,4 @@
-"""What a command gives back: text for people, one JSON document for scripts."""
+"""What a command returns: text for people, one JSON document for scripts."""
 
 import json
 import math
@@ -16,7 +16,7 @@ class Answer(NamedTuple):
     code: int = DONE
 
     def as_json(self) -> str:
-        return json.dumps(_plain(self.document), indent=1, allow_nan=False, default=_word)
+        return json.dumps(_plain(self.document), indent=1, allow_nan=False, default=_write_value)
 
 
 def rows(frame: "DataFrame") -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def rows(frame: "DataFrame") -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for, such as NaN or a missing time, becomes null."""
+    """The value in JSON's types; NaN and missing times become null."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
@@ -36,6 +36,6 @@ def _plain(value: Any) -> Any:
     return None if missing else value
 
 
-def _word(value: Any) -> str:
-    """What is neither a number nor text: a time, or a path."""
+def _write_value(value: Any) -> str:
+    """A value that is neither a number nor text: a time, or a path."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

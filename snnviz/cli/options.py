@@ -1,39 +1,35 @@
-"""What can be asked for: options from the dataclasses that they fill, and files of options.
+"""Options of a run, and how those of the command line are made from the dataclasses they fill.
 
-A field, its default and its help are written down once, in the class: `asked` makes from it what
-the command line fills, in which every field may be left out.
+A field, its default and its help are written once, in the class: `make_options` makes from it the
+class that the command line fills, in which every field may be left out.
 """
 
 import dataclasses
 import inspect
-import json
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
-from cyclopts import Group, Parameter, Token
+from cyclopts import Group, Parameter
 
-from snnviz.cli import sources
+from snnviz import checks
+from snnviz.cli import convert
 from snnviz.cli.sources import FOLDER, is_folder
 from snnviz.data import NAMES
 from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS
-from snnviz.runs.config import NAME as CONFIG
-from snnviz.runs.config import RunConfig
 from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 
-YOUR_OWN = "one of your own"  # no network and no data has that name
+YOUR_OWN = "one of your own"  # no network, no data and no switcher has that name
 
 T = TypeVar("T")
 
 
 class WrongUsage(ValueError):
-    """What was asked for is not allowed."""
+    """An option does not exist, or its value is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +40,25 @@ class RunOptions:
         network: task network: mlp, lenet5, vgg_small, resnet20 or another one that snnviz knows.
         width: multiplies the neurons of each hidden layer of mlp, lenet5, vgg_small and the
             narrow resnets.
-        network_seed: of the task network's first weights; the run's seed if left out.
+        network_seed: seed of the task network's first weights; the run's seed if left out.
         data: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn, looked for in $SNNVIZ_DATA;
-            or folder:PATH for images of your own in PATH/train/<class>/ and PATH/test/<class>/.
+            or folder:PATH for your own images in PATH/train/<class>/ and PATH/test/<class>/.
         size: height and width to which the images of a folder are resized.
-        holdout: how many training images are set aside, or their share.
-        augment: of training images: none, shift, flip or shift+flip.
-        seed: of data order, augmentation, dropout and the switcher's weights.
+        holdout: number of training images to set aside, or their share.
+        augment: augmentation of training images: none, shift, flip or shift+flip.
+        seed: seed of data order, augmentation, dropout and the switcher's weights.
         device: auto (CUDA, then MPS, then CPU) or a torch device.
-        precision: float32, bfloat16, or auto: bfloat16 where the device does it well.
+        precision: float32, bfloat16, or auto: bfloat16 where the device computes well with it.
         exclude: patterns of layer names, as in a shell (layer1.*), whose neurons stay on.
-        weighted: patterns of layer names whose neurons get factors though a LayerNorm or GroupNorm
-            mixes them; compact folds the factors in and takes none of them out.
-        keep_every: every k-th epoch's end can be revisited later, besides the start, the
-            last and the best.
-        name: of the run; made of network and data if left out.
-        folder: where runs are kept; this one goes into FOLDER/NAME.
-        schedule: which phase when, and how fast.
+        weighted: patterns of layer names whose neurons get factors although a LayerNorm or
+            GroupNorm mixes them; compact folds these factors in and removes none of the neurons.
+        keep_every: keep the checkpoint of every N epochs, besides the start, the last and the
+            best epoch.
+        name: name of the run; made from network and data if left out.
+        folder: folder for runs; this run is saved in FOLDER/NAME.
+        learned: file of a switcher that has learned, on any network, to begin with; the file says
+            how it is built. With --schedule.switcher-lr 0 it is held: it reads, and learns nothing.
+        schedule: when each phase is trained, and how fast.
         switcher: how the switcher is built.
     """
 
@@ -79,44 +77,52 @@ class RunOptions:
     keep_every: int = 1
     name: str | None = None
     folder: str = "runs"
+    learned: str | None = dataclasses.field(default=None, metadata={"option": "--switcher"})
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
     switcher: SwitcherConfig = dataclasses.field(default_factory=SwitcherConfig)
 
     def __post_init__(self) -> None:
-        _check_one_of("network", self.network, NETWORKS)
-        _check_one_of("augment", self.augment, AUGMENTS)
-        if not is_folder(self.data):
-            _check_one_of("data", self.data, (*NAMES, f"{FOLDER}PATH"))
-            if self.size is not None:
-                raise ValueError(
-                    f"size is for images of your own, got {self.size} with {self.data!r}. "
-                    f"Leave it out, or name a folder of images: data={FOLDER}PATH."
-                )
+        checks.one_of("network", self.network, NETWORKS)
+        checks.one_of("augment", self.augment, AUGMENTS)
+        self._check_data()
         if self.name is not None:
-            checked_name(self.name)
+            check_name(self.name)
+        if self.learned == YOUR_OWN:
+            raise ValueError(
+                "learned must be given here, for the run of this config began with a switcher that "
+                "had learned. Name its file: --switcher FILE."
+            )
         for option in ("device", "precision", "folder"):
-            _check(option, getattr(self, option), str, "text")
-        for option in ("seed", "keep_every"):
-            _check(option, getattr(self, option), int, "a whole number")
+            if not isinstance(value := getattr(self, option), str):
+                raise ValueError(f"{option} must be text, got {value!r}.")
+        checks.number("width", self.width)
+        checks.number("holdout", self.holdout, 0)
+        checks.whole("seed", self.seed, 0)
+        checks.whole("keep_every", self.keep_every, 1)
+        if self.network_seed is not None:
+            checks.whole("network_seed", self.network_seed, 0)
         for option in ("exclude", "weighted"):
             patterns = getattr(self, option)
-            if isinstance(patterns, str) or not all(isinstance(p, str) for p in patterns):
+            listed = isinstance(patterns, list | tuple)
+            if not listed or not all(isinstance(p, str) for p in patterns):
                 raise ValueError(f"{option} must be a list of patterns, got {patterns!r}.")
             object.__setattr__(self, option, tuple(patterns))  # a file has a list
 
+    def _check_data(self) -> None:
+        if is_folder(self.data):
+            if self.size is not None:
+                checks.whole("size", self.size, 1)
+            return
+        checks.one_of("data", self.data, (*NAMES, f"{FOLDER}PATH"))
+        if self.size is not None:
+            raise ValueError(
+                f"size is for your own images, got {self.size!r} with {self.data!r}. "
+                f"Leave it out, or name a folder of images: data={FOLDER}PATH."
+            )
 
-def _check_one_of(option: str, value: Any, allowed: Any) -> None:
-    if value not in allowed:
-        raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}.")
 
-
-def _check(option: str, value: Any, kind: type, words: str) -> None:
-    if type(value) is not kind:
-        raise ValueError(f"{option} must be {words}, got {value!r}.")
-
-
-def checked_name(name: Any) -> str:
-    """The name of a run, which is no path.
+def check_name(name: Any) -> str:
+    """The name of a run, which is not a path.
 
     Raises:
         WrongUsage: it is something else.
@@ -130,24 +136,29 @@ def checked_name(name: Any) -> str:
 # --- options from dataclasses -------------------------------------------------------------------
 
 
-def asked(kind: type, defaults: bool = True) -> Any:
+def make_options(kind: type, defaults: bool = True) -> Any:
     """A dataclass with the fields and the help of another, each of which may be left out (None).
 
     Args:
-        defaults: whether the help names them.
+        defaults: whether the help shows them.
     """
     hints, made = get_type_hints(kind), []
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint):
-            inner = asked(hint, defaults)  # type: ignore[arg-type]
+            inner = make_options(hint, defaults)  # type: ignore[arg-type]
             annotation = Annotated[inner, Parameter(group=group_of(field.name))]
             made.append((field.name, annotation, dataclasses.field(default=inner())))
         else:
-            parameter = Parameter(converter=_converter(hint), show_default=_shown(field, defaults))
+            default = _show_default(field, defaults)
+            parameter = Parameter(
+                name=field.metadata.get("option"),
+                converter=_choose_converter(hint),
+                show_default=default,
+            )
             made.append((field.name, Annotated[hint | None, parameter], None))
-    # Of this module: cyclopts takes the classes of Python's own modules for plain values.
-    # Lines of the help that were broken for the source are whole again.
+    # The class is said to be of this module: cyclopts takes those of Python's own for plain values.
+    # Lines of the help that were broken for the source are joined.
     text = re.sub(r"\n {8}", " ", inspect.getdoc(kind) or "")
     namespace = {"__doc__": text, "__module__": __name__}
     return dataclasses.make_dataclass(
@@ -156,133 +167,67 @@ def asked(kind: type, defaults: bool = True) -> Any:
 
 
 def group_of(name: str) -> Group:
-    """The heading in the help under which the fields of a nested class stand."""
+    """The heading in the help above the fields of a nested class."""
     return Group(name.capitalize(), sort_key=1)
 
 
-def given(options: Any) -> dict[str, Any]:
-    """What was not left out, nested as the options are."""
+def collect_given(options: Any) -> dict[str, Any]:
+    """The options that were not left out, nested as the classes are."""
     found = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        value = given(value) if dataclasses.is_dataclass(value) else value
+        value = collect_given(value) if dataclasses.is_dataclass(value) else value
         if value is not None and value != {}:
             found[field.name] = value
     return found
 
 
-def filled(kind: type[T], *layers: Mapping[str, Any]) -> T:
-    """The class with its defaults, and over them what each layer gives.
+def fill(kind: type[T], *layers: Mapping[str, Any], where: str = "") -> T:
+    """The class with its defaults; each layer of values replaces those before it.
+
+    Args:
+        where: what stands before its fields' names in errors, such as "schedule.".
 
     Raises:
         WrongUsage: a field does not exist, or its value is not allowed.
     """
-    known = {field.name: field.type for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for layer in layers for name in layer):
-        if name not in known:
-            raise WrongUsage(f"there is no option {name!r}; there are {', '.join(known)}.")
+        if name not in hints:
+            raise WrongUsage(f"there is no option {where + name!r}; there are {', '.join(hints)}.")
         parts = [layer[name] for layer in layers if name in layer]
-        inner: Any = known[name]
-        values[name] = _filled(name, inner, parts) if dataclasses.is_dataclass(inner) else parts[-1]
+        if dataclasses.is_dataclass(hints[name]):
+            values[name] = _fill_nested(name, hints[name], parts)
+        else:
+            values[name] = _check_single(where + name, hints[name], parts[-1])
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, WrongUsage) else WrongUsage(str(error)) from error
 
 
-def _filled(name: str, kind: Any, parts: list[Any]) -> Any:
+def _fill_nested(name: str, kind: Any, parts: list[Any]) -> Any:
     for part in parts:
         if not isinstance(part, Mapping):
             raise WrongUsage(f"{name} must be a table of options, got {part!r}.")
-    try:
-        return filled(kind, *parts)
-    except WrongUsage as error:
-        text = str(error)
-        raise WrongUsage(text if text.startswith(f"{name}.") else f"{name}: {text}") from error
+    return fill(kind, *parts, where=f"{name}.")
 
 
-def _shown(field: dataclasses.Field, defaults: bool) -> str | bool:
+def _check_single(name: str, hint: Any, value: Any) -> Any:
+    """A list or a table, in a file of options, where one value is meant."""
+    if isinstance(value, list | dict) and get_origin(hint) is not tuple:
+        raise WrongUsage(f"{name} must be a single value, got {value!r}.")
+    return value
+
+
+def _show_default(field: dataclasses.Field, defaults: bool) -> str | bool:
     if not defaults or field.default in (None, (), dataclasses.MISSING):
         return False
-    return str(field.default)
+    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
 
 
-def _converter(hint: Any) -> Any:
-    """Cyclopts would round 2.7 to a whole 3."""
+def _choose_converter(hint: Any) -> Any:
     if hint in (int, int | None):
-        return whole
-    return _number if hint == int | float else None
-
-
-def whole(kind: Any, tokens: Sequence[Token]) -> int:
-    """A converter to int that takes nothing else."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"it must be a whole number, got {tokens[0].value!r}.") from None
-
-
-def _number(kind: Any, tokens: Sequence[Token]) -> int | float:
-    for number in (int, float):
-        try:
-            return number(tokens[0].value)
-        except ValueError:
-            continue
-    raise ValueError(f"it must be a number, got {tokens[0].value!r}.")
-
-
-# --- files of options ---------------------------------------------------------------------------
-
-
-def from_file(file: Path) -> dict[str, Any]:
-    """Options from a JSON or TOML file, or from the `config.json` of a run.
-
-    Raises:
-        WrongUsage: there is no such file, or it holds something else.
-        ValueError: it is that of a run, and damaged.
-    """
-    if file.is_dir():
-        file = file / CONFIG
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise WrongUsage(f"config {str(file)!r} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise WrongUsage(
-            f"config {str(file)!r} must be a file of JSON (or .toml): {error}."
-        ) from error
-    if not isinstance(content, dict):
-        raise WrongUsage(f"config {str(file)!r} must hold a table of options.")
-    return _of_run(file) if {"format", "made_with"} <= content.keys() else _underscored(content)
-
-
-def _underscored(content: Any) -> Any:
-    """Names of options as in Python: on the command line they have hyphens."""
-    if not isinstance(content, dict):
-        return content
-    return {name.replace("-", "_"): _underscored(value) for name, value in content.items()}
-
-
-def _of_run(file: Path) -> dict[str, Any]:
-    """What makes such a run again. For `YOUR_OWN` the command line must name something."""
-    config = RunConfig.read(file.parent)
-    options: dict[str, Any] = {
-        "seed": config.seed,
-        "device": str(config.device(None)),
-        "precision": config.precision,
-        "exclude": config.exclude,
-        "weighted": config.weighted,
-        "keep_every": config.keep_every,
-        "schedule": dataclasses.asdict(config.schedule),
-        "switcher": dataclasses.asdict(config.switcher),
-    }
-    recipe, data = config.network, config.data
-    options["network"] = recipe.name if recipe else YOUR_OWN
-    options["width"] = recipe.width if recipe else 1.0
-    if recipe and recipe.seed != config.seed:
-        options["network_seed"] = recipe.seed
-    if data:
-        return options | {"data": data.name, "holdout": data.holdout, "augment": data.augment}
-    return options | {"data": YOUR_OWN, **sources.options_of(config.images)}
+        return convert.whole
+    return convert.number if hint == int | float else None

@@ -1,4 +1,4 @@
-"""`snnviz show`, `compact` and `figures`: what a run has left behind."""
+"""`snnviz show`, `compact` and `figures`: what can be made from a run that is saved."""
 
 import json
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def show(path: Path) -> Answer:
 
 def _runs(folder: Path) -> Answer:
     found = table(folder)
-    text = _printed(found) if len(found) else f"There are no runs in {str(folder)!r}."
+    text = _format_table(found) if len(found) else f"There are no runs in {str(folder)!r}."
     return Answer(text, {"folder": str(folder), "runs": rows(found)})
 
 
@@ -50,8 +50,8 @@ def _run(folder: Path) -> Answer:
         epochs[column] = epochs["epoch"].map(counts).fillna(0).astype(int)
     turns = events.loc[~events["event"].isin(list(_OF_NEURONS)), list(_TURN_COLUMNS)]
     parts = ["\n".join(f"{name:<10}{text}" for name, text in _facts(found, document).items())]
-    parts += [_printed(epochs)] if len(epochs) else ["No epoch has ended yet."]
-    parts += [_printed(turns)] if len(turns) else []
+    parts += [_format_table(epochs)] if len(epochs) else ["No epoch is finished yet."]
+    parts += [_format_table(turns)] if len(turns) else []
     return Answer("\n\n".join(parts), document)
 
 
@@ -72,43 +72,43 @@ def _facts(found: Past, document: dict[str, Any]) -> dict[str, str]:
         "run": f"{document['run']}: {document['state']}, "
         f"{found.pointer.epochs} of {planned} epochs done",
         "parent": config.parent and f"{config.parent.run}, from epoch {config.parent.epoch}",
-        "network": f"{network.name}, seed {network.seed}" if network else "of your own",
-        "data": f"{data.name}, {data.holdout} held out" if data else "of your own",
+        "network": f"{network.name}, seed {network.seed}" if network else "your own",
+        "data": f"{data.name}, {data.holdout} held out" if data else "your own",
         "augment": config.images.get("augment"),
         "seed": str(config.seed),
         "exclude": ", ".join(config.exclude),
         "weighted": ", ".join(config.weighted),
         "precision": config.precision,
         "made": f"{config.created}, on {made['device']}, torch {made['torch']}",
-        "schedule": _fields(config.schedule),
-        "switcher": _fields(config.switcher),
+        "schedule": _format_fields(config.schedule),
+        "switcher": _format_fields(config.switcher),
         "kept": f"epochs {', '.join(map(str, document['kept']))}",
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _fields(options: Any) -> str:
-    """A line for about every four fields."""
+def _format_fields(options: Any) -> str:
+    """The fields, four on each line."""
     words = [f"{name}={value}" for name, value in asdict(options).items()]
     lines = [", ".join(words[i : i + 4]) for i in range(0, len(words), 4)]
     return (",\n" + 10 * " ").join(lines)
 
 
-def _printed(frame: "DataFrame") -> str:
-    """A table in which shares are per cent, and what is missing is a dash."""
+def _format_table(frame: "DataFrame") -> str:
+    """A table with shares in per cent, and a dash for a missing value."""
     frame = frame.astype(object).where(frame.notna(), "–")
-    formats: Any = dict.fromkeys(frame, _word)
-    formats |= {column: _share for column in _SHARES if column in frame}
+    formats: Any = dict.fromkeys(frame, _format_value)
+    formats |= {column: _format_share for column in _SHARES if column in frame}
     return frame.to_string(index=False, formatters=formats)
 
 
-def _word(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _share(value: Any) -> str:
+def _format_share(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.2%}"
 
 
@@ -119,16 +119,16 @@ def compact(
     import torch
 
     from snnviz.export import save_compact
-    from snnviz.shrink import compact as made_smaller
+    from snnviz.shrink import compact as make_smaller
 
     own = sources.of_run(run, data)
     images = own and own.load(device or "auto")
     trainer = Trainer.at(run, epoch, data=images, device=device)
-    network, report = made_smaller(trainer, latency=latency)
+    network, report = make_smaller(trainer, latency=latency)
     example = trainer.data.batch("test", torch.arange(min(8, len(trainer.data.test))))[0]
     save_compact(network, out, example)
     document = {"folder": str(out), "epoch": trainer.position.epoch, "report": asdict(report)}
-    how = f"Load it: snnviz.export.load_compact({str(out)!r})"
+    how = f"To load it: snnviz.export.load_compact({str(out)!r})"
     return Answer(f"{report}\nSaved in {out}. {how}", document)
 
 

@@ -1,18 +1,19 @@
-"""The images of a run: a data set that snnviz knows, or a folder of one's own."""
+"""The images of a run: a data set that snnviz knows, or a folder of the user's own."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from snnviz.cli.convert import expand_home
 from snnviz.data import ImageData, load_data
 from snnviz.runs.config import RunConfig
+from snnviz.runs.fingerprints import SplitPrint
 
 FOLDER = "folder:"
 
 
 class OwnImages(NamedTuple):
-    """How `ImageData.from_folder` is to be called."""
+    """The arguments of `ImageData.from_folder` for the user's own images."""
 
     path: Path
     size: tuple[int, int] | None
@@ -25,8 +26,8 @@ class OwnImages(NamedTuple):
         )
 
     def option(self) -> str:
-        """As it stands on the command line, from wherever that is used."""
-        return f"{FOLDER}{self.path.expanduser().resolve()}"
+        """The option `--data` that names these images, whatever the working folder is."""
+        return f"{FOLDER}{self.path.resolve()}"
 
 
 def is_folder(data: object) -> bool:
@@ -36,53 +37,51 @@ def is_folder(data: object) -> bool:
 def load(
     data: str, size: int | None, holdout: int | float, augment: str, device: str
 ) -> tuple[ImageData, OwnImages | None]:
-    """The images that a new run asks for; and how, if they are one's own."""
+    """The images that a new run asks for; with how they were read, if they are the user's own."""
     if not is_folder(data):
         return load_data(data, device, holdout, augment=augment), None
     height_width = None if size is None else (size, size)
-    own = OwnImages(Path(data.removeprefix(FOLDER)), height_width, holdout, augment)
+    own = OwnImages(path_of(data), height_width, holdout, augment)
     return own.load(device), own
+
+
+def path_of(data: str) -> Path:
+    """The folder that "folder:PATH" names."""
+    return expand_home(data.removeprefix(FOLDER))
 
 
 def of_run(run: Path, data: str | None) -> OwnImages | None:
     """Where the images of a run are that snnviz cannot find by itself; None if it can.
 
-    All but the place is taken from the run's config.
+    Everything except the folder is taken from the run's config.
 
     Raises:
         FileNotFoundError: there is no run.
-        ValueError: the place is missing, or is none.
+        ValueError: the folder is needed and not given, or given and not needed.
     """
     config = RunConfig.read(run)
     if data is None:
         if config.data is None:
             raise ValueError(
-                f"run {str(run)!r} has images of your own. Say where they are: "
+                f"run {str(run)!r} was trained on your own images. Say where they are: "
                 f"--data {FOLDER}PATH, with PATH/train/<class>/ and PATH/test/<class>/."
             )
         return None
     if not is_folder(data):
         raise ValueError(
-            f"data must be {FOLDER}PATH, got {data!r}. A run with data that snnviz knows finds "
-            "them by itself: leave it out."
+            f"data must be {FOLDER}PATH, got {data!r}. If the run was trained on a data set that "
+            "snnviz knows, leave --data out."
         )
-    made = options_of(config.images)
-    height_width = _shape(config.images.get("train split"))
-    return OwnImages(
-        Path(data.removeprefix(FOLDER)),
-        height_width and height_width[1:],
-        made["holdout"],
-        made["augment"],
-    )
+    made = read_preparation(config.images)
+    train = SplitPrint.parse(config.images.get("train split"))
+    height_width = train and (train.shape[2], train.shape[3])
+    return OwnImages(path_of(data), height_width, made["holdout"], made["augment"])
 
 
-def options_of(images: Mapping[str, str]) -> dict[str, Any]:
-    """How images were prepared, as a run's config words it."""
-    holdout = _shape(images.get("holdout split"))
-    return {"holdout": holdout[0] if holdout else 0, "augment": images.get("augment", "none")}
-
-
-def _shape(split: str | None) -> tuple[int, int, int] | None:
-    """Number, height and width of a split's images."""
-    found = re.match(r"\w+ (\d{1,9})x\d{1,9}x(\d{1,9})x(\d{1,9}), ", split or "")
-    return found and (int(found[1]), int(found[2]), int(found[3]))
+def read_preparation(images: Mapping[str, str]) -> dict[str, Any]:
+    """How images were prepared, from the record of them in a run's config."""
+    holdout = SplitPrint.parse(images.get("holdout split"))
+    return {
+        "holdout": holdout.shape[0] if holdout else 0,
+        "augment": images.get("augment", "none"),
+    }

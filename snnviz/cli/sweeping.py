@@ -18,7 +18,7 @@ def sweep(
     gpus_per_run: float | None,
     results: Path | None,
 ) -> Answer:
-    """Makes the runs that are left."""
+    """Makes the runs that are not done yet."""
     study = Study.read(file)
     try:
         outcome = run(
@@ -34,7 +34,10 @@ def sweep(
     done = outcome.before + outcome.done
     text = f"{outcome.results}: {done} of {outcome.runs} runs are done, {outcome.done} of them now."
     if outcome.failed:
-        text += f"\n{outcome.failed} failed: column `error` says why. The next start tries again."
+        text += (
+            f"\n{outcome.failed} failed: column `error` says why. "
+            "The same command tries them again."
+        )
     document = outcome._asdict() | {"results": str(outcome.results)}
     return Answer(text, {"study": study.name, **document}, FAILED if outcome.failed else DONE)
 
@@ -42,14 +45,14 @@ def sweep(
 def _interrupted(study: Study, part: str | None, results: Path | None) -> Answer:
     counts = plan(study, part, results=results)[-1]
     print(file=sys.stderr)
-    text = f"Interrupted: {counts.done} of {counts.runs} runs are done. The same command goes on."
+    text = f"Interrupted: {counts.done} of {counts.runs} runs are done. The same command continues."
     document = {"study": study.name, "results": str(results or study.results)}
     document |= {"runs": counts.runs, "done": counts.done, "left": counts.left}
     return Answer(text, document, INTERRUPTED)
 
 
 def dry_run(file: Path, part: str | None, workers: int | None, results: Path | None) -> Answer:
-    """Counts the runs, and tells how long they take."""
+    """Counts the runs, and estimates how long they take."""
     study, at_a_time = Study.read(file), max(1, cores() if workers is None else workers)
     kept = results or study.results
     counts = plan(study, part, at_a_time, results)
@@ -58,13 +61,13 @@ def dry_run(file: Path, part: str | None, workers: int | None, results: Path | N
     lines = [f"{study.name}: {at_a_time} at a time, into {kept}", *_lines(counts)]
     if counts[-1].rough:
         lines.append(
-            f"Of {counts[-1].rough} no earlier run of the same network and method tells how long "
-            "they take. Other runs do, so the hours are rough."
+            f"For {counts[-1].rough} of them there is no earlier run of the same network and "
+            "method. Their hours are estimated from other runs, and rough."
         )
     if counts[-1].unknown:
         lines.append(
-            f"Of {counts[-1].unknown} no earlier run on such a device tells how long they take: "
-            "they are not in the hours."
+            f"For {counts[-1].unknown} of them there is no earlier run on such a device: "
+            "they are not counted in the hours."
         )
     return Answer("\n".join(lines), document)
 

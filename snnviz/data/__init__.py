@@ -1,4 +1,4 @@
-"""Images and labels as tensors, in seeded batches; imports only `checks` and `devices`."""
+"""Images and labels as tensors, in seeded batches; imports only `checks`, `files` and `devices`."""
 
 from snnviz.data.batches import BatchOrder
 from snnviz.data.difficulty import choosing, harder

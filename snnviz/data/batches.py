@@ -1,4 +1,4 @@
-"""Which rows a batch takes: endless seeded shuffling."""
+"""The order in which batches take rows: seeded shuffling without an end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 
 from snnviz.checks import whole
+from snnviz.devices import standard_settings
 
 
 class BatchOrder:
-    """Endless seeded shuffling of n rows; all its state is a counter.
+    """Seeded shuffling of n rows, epoch after epoch; its only state is a counter.
 
-    Batch k of pass e is rows k*b to (k+1)*b of a permutation drawn from (seed, e); the last
-    n % b rows wait for other passes. Fewer rows than batch_size make batches of n.
+    Batch k of epoch e consists of the rows k*b to (k+1)*b of a permutation drawn from (seed, e).
+    The last n % b rows of a permutation are skipped in that epoch. If there are fewer rows than
+    batch_size, every batch has n rows.
 
     >>> order = BatchOrder(n=10, batch_size=4, seed=0)
     >>> order.batches_per_epoch, len(order.next()[0]), order.state_dict()
@@ -21,8 +23,8 @@ class BatchOrder:
     """
 
     def __init__(self, n: int, batch_size: int, seed: int = 0) -> None:
-        for argument, value, least in (("n", n, 1), ("batch_size", batch_size, 1)):
-            whole(argument, value, least)
+        whole("n", n, 1)
+        whole("batch_size", batch_size, 1)
         self.n, self.batch_size = n, min(batch_size, n)
         self.load_state_dict({"seed": seed, "drawn": 0})
 
@@ -31,28 +33,32 @@ class BatchOrder:
         return self.n // self.batch_size
 
     def next(self) -> tuple[Tensor, torch.Generator]:
-        """The next batch's rows (b,), int64 on the CPU, and a generator to augment it with."""
+        """The rows (b,) of the next batch, int64 on the CPU, and a generator for augmenting it."""
         epoch, k = divmod(self.drawn, self.batches_per_epoch)
         if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = torch.randperm(self.n, generator=_generator(self.seed, 0, epoch))  # (n,)
+            self._epoch, self._order = epoch, self._draw_order(epoch)
         rows = self._order[k * self.batch_size : (k + 1) * self.batch_size]
-        generator = _generator(self.seed, 1, self.drawn)
+        generator = _make_generator(self.seed, 1, self.drawn)
         self.drawn += 1
         return rows, generator
+
+    @standard_settings()  # an order drawn in inference mode could not be used in training
+    def _draw_order(self, epoch: int) -> Tensor:
+        generator = _make_generator(self.seed, 0, epoch)
+        return torch.randperm(self.n, generator=generator, device="cpu")  # (n,)
 
     def state_dict(self) -> dict[str, int]:
         return {"seed": self.seed, "drawn": self.drawn}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where `state_dict` was taken; n and batch_size must be what they were."""
+        """Continues where `state_dict` was called; n and batch_size must be the same as then."""
         for key in ("seed", "drawn"):
             whole(key, state.get(key), 0)
         self.seed, self.drawn = state["seed"], state["drawn"]
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
 
 
-def _generator(seed: int, use: int, number: int) -> torch.Generator:
-    """A CPU generator of its own for each number; hashed, as nearby seeds must not be alike."""
+def _make_generator(seed: int, use: int, number: int) -> torch.Generator:
+    """A CPU generator for each number, hashed so that similar seeds give unrelated ones."""
     state = np.random.SeedSequence((seed, use, number)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator("cpu").manual_seed(int(state[0]))

@@ -1,17 +1,19 @@
-"""The same images as another task: fewer classes, pixel noise, fewer images to learn from."""
+"""Other tasks from the same images: fewer classes, pixel noise, fewer training images."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from snnviz.checks import whole
+from snnviz.checks import number, whole
 from snnviz.data import pixels
 from snnviz.data.images import ImageData, Split
+from snnviz.devices import MOST_SEED, check_seed, standard_settings
 
-_DRAWS = {"classes": 0, "share": 1, "noise": 2}  # each draws from a generator of its own
+_DRAWS = {"classes": 0, "share": 1, "noise": 2}  # each uses its own generator
 
 
+@standard_settings()
 def harder(
     data: ImageData,
     classes: int | None = None,
@@ -19,22 +21,26 @@ def harder(
     share: float = 1.0,
     seed: int = 0,
 ) -> ImageData:
-    """The images of `data`, or some of them, as another task.
+    """Makes another task of the images of `data`, or of some of them.
 
     Args:
-        data: stays as it is.
-        classes: so many of its classes, drawn by `seed`, in their order; None: all.
-        noise: standard deviation of normal noise on every pixel of all splits, in units of the
-            range from black to white (of 1 for floating point images); drawn once, by `seed`.
-        share: of the training images that are kept, drawn by `seed` evenly from each class.
+        data: is not changed.
+        classes: number of classes to keep, chosen by `seed`, in their original order; None: all.
+        noise: standard deviation of normal noise added to every pixel of all splits, where 1 is
+            the range from black to white (or 1.0 for floating point images); drawn once.
+        share: share of the training images to keep, chosen by `seed`, the same in each class.
+        seed: of all three choices.
 
     Raises:
-        ValueError: a number is not allowed, or too few training images would be left.
+        ValueError: a number is not allowed, or too few training images would remain.
     """
     _check(data, classes, noise, share)
-    kept = torch.arange(data.n_classes)
+    seed = check_seed("seed", seed)
+    kept = torch.arange(data.n_classes, device="cpu")
     if classes is not None:
-        kept = torch.randperm(data.n_classes, generator=_generator(seed, "classes"))
+        kept = torch.randperm(
+            data.n_classes, generator=_make_generator(seed, "classes"), device="cpu"
+        )
         kept = kept[:classes].sort().values
     splits: dict[str, Split | None] = {}
     for i, name in enumerate(("train", "test", "holdout")):
@@ -42,41 +48,42 @@ def harder(
         if split is not None:
             split = split.to(torch.device("cpu"))
             if classes is not None:
-                split = _of_classes(split, kept)
+                split = _keep_classes(split, kept)
             if name == "train" and share < 1:
-                split = _thinned(split, share, _generator(seed, "share"))
+                split = _keep_share(split, share, _make_generator(seed, "share"))
             if noise > 0:
                 split = Split(
-                    _noisy(split.images, noise, _generator(seed, "noise", i)), split.labels
+                    _add_noise(split.images, noise, _make_generator(seed, "noise", i)), split.labels
                 )
         splits[name] = split
     train = splits["train"]
     assert train is not None
-    mean, std = pixels.moments(train.images)
+    mean, std = pixels.measure_moments(train.images)
     made = replace(
         data,
         **splits,
         classes=tuple(data.classes[k] for k in kept.tolist()),
         mean=mean,
         std=std,
-        source=None,  # `load_data` would not give the same
+        source=None,  # `load_data` alone would not give these images
     )
     return made.to(data.device)
 
 
+@standard_settings()
 def choosing(data: ImageData, again: bool = False) -> ImageData:
-    """The held-out images in the test images' place, so that choices never see those.
+    """Data whose held-out images replace the test images, so that choices never see the latter.
 
     Args:
-        data: stays as it is.
-        again: hold out as many of the training images again, for switcher phases.
+        data: is not changed.
+        again: hold out the same number of training images again, for switcher phases.
 
     Raises:
-        ValueError: nothing is held out, or too little is left to hold out as many again.
+        ValueError: nothing is held out, or too few images remain to hold out the same number.
     """
     if data.holdout is None:
         raise ValueError(
-            "data must have a held-out split to choose by. "
+            "data must have a held-out split, got none. "
             "Load it with one: load_data(name, holdout=5000)."
         )
     made = replace(data, test=data.holdout, holdout=None, source=None)
@@ -85,10 +92,10 @@ def choosing(data: ImageData, again: bool = False) -> ImageData:
     count, total = len(data.holdout), len(data.train)
     if total - count < data.n_classes:
         raise ValueError(
-            f"data must have training images left when {count} more of its {total} are held out. "
-            "Hold out fewer."
+            f"data must have at least one training image per class ({data.n_classes}) left when "
+            f"{count} more are held out, got {total} in all. Hold out fewer."
         )
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(total, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
     order = order.to(data.device)
     held, kept = (
         Split(data.train.images[rows], data.train.labels[rows])
@@ -102,27 +109,26 @@ def _check(data: ImageData, classes: int | None, noise: float, share: float) -> 
         whole("classes", classes, 2)
         if classes > data.n_classes:
             raise ValueError(
-                f"classes must be at most the {data.n_classes} that the data has, got {classes}."
+                f"classes must be at most {data.n_classes}, the number of classes in the data, "
+                f"got {classes}. Use a smaller number."
             )
-    for name, value, most in (("noise", noise, 10.0), ("share", share, 1.0)):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= most:
-            raise ValueError(f"{name} must be a number from 0 to {most:g}, got {value!r}.")
+    number("noise", noise, 0, 10)
+    number("share", share, 0, 1)
     if share * len(data.train) < data.n_classes:
         raise ValueError(
-            f"share must leave at least an image for each class, got {share:g} "
-            f"of {len(data.train)} training images. Keep more of them."
+            f"share must leave at least one training image per class, got {share:g} "
+            f"of {len(data.train)} images for {data.n_classes} classes. Use a larger share."
         )
 
 
-def _of_classes(split: Split, kept: Tensor) -> Split:
-    """The images of these classes, whose labels count from 0."""
+def _keep_classes(split: Split, kept: Tensor) -> Split:
+    """The images of these classes, with labels renumbered from 0."""
     rows = torch.isin(split.labels, kept)
     return Split(split.images[rows], torch.searchsorted(kept, split.labels[rows]))
 
 
-def _thinned(split: Split, share: float, generator: torch.Generator) -> Split:
-    order = torch.randperm(len(split), generator=generator)
+def _keep_share(split: Split, share: float, generator: torch.Generator) -> Split:
+    order = torch.randperm(len(split), generator=generator, device="cpu")
     chosen = []
     for label in split.labels.unique().tolist():
         rows = order[split.labels[order] == label]
@@ -131,13 +137,13 @@ def _thinned(split: Split, share: float, generator: torch.Generator) -> Split:
     return Split(split.images[rows], split.labels[rows])
 
 
-def _noisy(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    drawn = torch.randn(images.shape, generator=generator)
+def _add_noise(images: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    drawn = torch.randn(images.shape, generator=generator, dtype=torch.float32, device="cpu")
     if images.dtype == torch.uint8:
         return images.float().add_(drawn.mul_(255 * noise)).round_().clamp_(0, 255).to(torch.uint8)
     return images + noise * drawn
 
 
-def _generator(seed: int, use: str, split: int = 0) -> torch.Generator:
+def _make_generator(seed: int, use: str, split: int = 0) -> torch.Generator:
     number = (seed * len(_DRAWS) + _DRAWS[use]) * 3 + split
-    return torch.Generator().manual_seed(number)
+    return torch.Generator("cpu").manual_seed(number % (MOST_SEED + 1))

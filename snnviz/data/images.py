@@ -1,21 +1,26 @@
-"""Images and labels as tensors on one device, in seeded batches."""
+"""`ImageData`: images and labels as tensors on one device, and batches of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from snnviz.data import checks, pixels, sources
-from snnviz.devices import pick_device
+from snnviz.checks import one_of
+from snnviz.data import checks, pixels
+from snnviz.data.classes import choose_class_names
+from snnviz.data.datasets import find_class_names, stack_items
+from snnviz.data.folders import read_folder
+from snnviz.devices import pick_device, standard_settings
+from snnviz.files import home_path
 
+SPLITS = ("train", "test", "holdout")
 SplitName = Literal["train", "test", "holdout"]
-HOLDOUT_SEED = 0  # fixed: every run holds out the same images
+HOLDOUT_SEED = 0  # fixed, so that every run holds out the same images
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """What `load_data` was asked for: enough to load the same again."""
+    """The arguments of `load_data`, with which the same data can be loaded again."""
 
     name: str
     holdout: int | float
@@ -46,13 +51,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
-    """A data set resident on one device. Make one with `load_data` or a `from_…` method.
+    """A data set on one device. Make one with `load_data` or a `from_…` method.
 
-    `mean` and `std` (c, 1, 1) are those of the training images, in units of 0 to 1 for uint8
-    images and in the images' own units for floating point ones. `augment` says how batches of
-    the training split are augmented: "shift" moves an image by up to 4 pixels (what comes in is
-    0), "flip" mirrors it left to right at random, "shift+flip" does both. `source` says what
-    `load_data` was asked for, and is None for your own data.
+    `mean` and `std` (c, 1, 1) are those of the training images: after scaling to 0 to 1 for uint8
+    images, unscaled for floating point images. `augment` says how batches of the training split
+    are augmented: "shift" moves an image by up to 4 pixels and fills the border with 0, "flip"
+    mirrors it left to right at random, "shift+flip" does both. `source` holds the arguments of
+    `load_data`, and is None for your own data.
     """
 
     name: str
@@ -66,7 +71,7 @@ class ImageData:
     source: Source | None = None
 
     def __post_init__(self) -> None:
-        checks.augment(self.augment)
+        checks.check_augment(self.augment)
 
     @property
     def device(self) -> torch.device:
@@ -88,6 +93,7 @@ class ImageData:
         kind = f"{_shape(self.train.images)}, {self.n_classes} classes, on {self.device}"
         return f"ImageData({self.name!r}: {counts} {kind})"
 
+    @standard_settings()
     def batch(
         self,
         split: SplitName,
@@ -99,33 +105,37 @@ class ImageData:
 
         Batches of the training split are augmented if `augment` says so and a CPU generator is
         given. Random numbers are drawn on the CPU, so that all devices see the same images.
-        With `part` only those of the rows come, as they are in the whole batch.
-        Never waits for the device. Raises ValueError for a split that is not there.
+        `part` selects some of these rows, with the values that they have in the whole batch.
+        Never waits for the device. Raises ValueError for a split that does not exist.
         """
-        rows = self._split(split)
-        if index.ndim != 1 or index.dtype != torch.int64:
+        rows = self.get_split(split)
+        if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype != torch.int64:
+            got = type(index).__name__
+            if isinstance(index, Tensor):
+                got = f"{index.dtype} of the shape {tuple(index.shape)}"
             raise ValueError(
-                f"index must be an int64 tensor of the shape (b,), got {index.dtype} of the shape "
-                f"{tuple(index.shape)}. Use torch.arange, or BatchOrder.next()."
+                f"index must be an int64 tensor of the shape (b,), got {got}. "
+                "Use torch.arange(b), or the rows from BatchOrder.next()."
             )
-        # Index and draws are so small that the copies are staged at once, without a wait.
+        # Index and draws are small, so that copying them to the device needs no wait.
         drawn, index = len(index), index[part].to(self.device, non_blocking=True)
         images = rows.images.index_select(0, index)
         if generator is not None and split == "train" and self.augment != "none":
-            draws = pixels.draw(drawn, self.augment, generator)[:, part]  # (3, b)
-            images = pixels.augmented(images, draws.to(self.device, non_blocking=True))
+            draws = pixels.draw_augmentation(drawn, self.augment, generator)[:, part]  # (3, b)
+            images = pixels.augment_images(images, draws.to(self.device, non_blocking=True))
         return self.normalise(images), rows.labels.index_select(0, index)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Raw images (b, c, h, w) of this data's dtype, on its device, as `batch` gives them."""
+        """Normalises raw images (b, c, h, w), of this data's dtype and device, as `batch` does."""
         if images.dtype != self.train.images.dtype:
             raise ValueError(
-                f"images must be {self.train.images.dtype} as in the data, got {images.dtype}. "
-                "Convert them; uint8 0 to 255 is float 0 to 1 times 255."
+                f"images must be {self.train.images.dtype} like the data, got {images.dtype}. "
+                "Convert them: uint8 values from 0 to 255 are floats from 0 to 1, times 255."
             )
         floats = images.float().div_(255) if images.dtype == torch.uint8 else images
         return floats.sub(self.mean).div_(self.std)
 
+    @standard_settings()
     def to(self, device: str | torch.device) -> ImageData:
         """The same data on another device; `meta` gives shapes without data."""
         device = pick_device(device)
@@ -138,91 +148,95 @@ class ImageData:
             std=self.std.to(device),
         )
 
-    def _split(self, split: str) -> Split:
-        if split not in ("train", "test", "holdout"):
-            raise ValueError(
-                f"split must be train, test or holdout, got {split!r}. Choose one of these."
-            )
+    def get_split(self, split: str) -> Split:
+        """The split of this name. Raises ValueError for one that does not exist."""
+        one_of("split", split, SPLITS)
         rows = getattr(self, split)
         if rows is None:
             raise ValueError(
-                "split must be train or test as nothing is held out, got 'holdout'. "
-                "Make the data with holdout=0.1 to hold out a tenth of the training images."
+                "split must be train or test because no images are held out, got 'holdout'. "
+                "To hold out a tenth of the training images, make the data with holdout=0.1."
             )
         return rows
 
     @classmethod
+    @standard_settings()
     def from_tensors(
         cls,
         train: tuple[Any, Any],
         test: tuple[Any, Any],
         *,
         holdout: int | float = 0,
-        classes: Sequence[str] | None = None,
+        classes: Iterable[str] | Mapping[Any, Any] | None = None,
         name: str = "tensors",
         device: str | torch.device = "auto",
         augment: str = "none",
     ) -> ImageData:
         """Your own data: two pairs of images (n, c, h, w) and labels (n,), tensors or arrays.
 
-        Images are uint8 (0 to 255) or floating point (any range, kept as float32). `holdout`
-        is how many training images are set aside, or their share. Without `classes` the numbers
-        are the names. Raises ValueError for data that cannot be trained on.
+        Images are uint8 (0 to 255) or floating point (any range, stored as float32). `holdout`
+        is the number of training images to set aside, or their share. `classes` are the names in
+        the order of the class numbers, or a mapping between numbers and names; without them,
+        classes are named by their numbers.
+
+        Raises ValueError for data that cannot be used for training.
 
         >>> images, labels = torch.zeros(8, 1, 6, 6), torch.arange(8) % 2
         >>> ImageData.from_tensors((images, labels), (images, labels), holdout=2, device="cpu")
         ImageData('tensors': 6 train + 2 holdout + 8 test images 1x6x6 float32, 2 classes, on cpu)
         """
         device = pick_device(device)
-        checks.augment(augment)
-        images, labels = checks.pair("train", train)
-        test_images, test_labels = checks.pair("test", test)
-        checks.same_kind(images, test_images)
-        names = checks.class_names(labels, test_labels, classes)
-        size = checks.holdout_size(holdout, len(labels))
+        checks.check_augment(augment)
+        images, labels = checks.check_pair("train", train)
+        test_images, test_labels = checks.check_pair("test", test)
+        checks.check_same_kind(images, test_images)
+        names = choose_class_names(labels, test_labels, classes)
+        size = checks.count_holdout(holdout, len(labels))
         held = None
         if size:
-            order = torch.randperm(
-                len(labels), generator=torch.Generator().manual_seed(HOLDOUT_SEED)
-            )
+            generator = torch.Generator("cpu").manual_seed(HOLDOUT_SEED)
+            order = torch.randperm(len(labels), generator=generator, device="cpu")
             out, kept = order[:size].sort().values, order[size:].sort().values
             held = Split(images[out], labels[out])
             images, labels = images[kept], labels[kept]
-        mean, std = pixels.moments(images)
+        mean, std = pixels.measure_moments(images)
         splits = Split(images, labels), Split(test_images, test_labels), held
         return cls(name, *splits, names, mean, std, augment).to(device)
 
     @classmethod
+    @standard_settings()
     def from_dataset(
         cls,
         train: Any,
         test: Any,
         *,
         holdout: int | float = 0,
-        classes: Sequence[str] | None = None,
+        classes: Iterable[str] | Mapping[Any, Any] | None = None,
         name: str = "dataset",
         device: str | torch.device = "auto",
         augment: str = "none",
     ) -> ImageData:
         """Any torchvision-style datasets: len(train), train[i] -> (PIL image or tensor, int).
 
-        Every item is read once, so random transforms are frozen; leave them to `augment`.
-        Without `classes` those of the dataset are taken, if it has any.
+        Every item is read once, so a random transform would give the same image in every epoch:
+        use `augment` instead. PIL images are used as the dataset gives them: no EXIF record turns
+        them. Without `classes`, the names are those of the dataset, if it has any.
         """
         pick_device(device)
-        checks.augment(augment)
+        checks.check_augment(augment)
         advice = "Resize or convert the images in the dataset's transform."
         return cls.from_tensors(
-            sources.stack("train", train, advice),
-            sources.stack("test", test, advice),
+            stack_items("train", train, advice),
+            stack_items("test", test, advice),
             holdout=holdout,
-            classes=getattr(train, "classes", None) if classes is None else classes,
+            classes=find_class_names(train, test) if classes is None else classes,
             name=name,
             device=device,
             augment=augment,
         )
 
     @classmethod
+    @standard_settings()
     def from_folder(
         cls,
         folder: str | os.PathLike[str],
@@ -235,25 +249,22 @@ class ImageData:
     ) -> ImageData:
         """Images in folder/train/<class>/ and folder/test/<class>/, in the order of their names.
 
-        `size` is (height, width), or one number for both, that images are resized to. Raises
-        FileNotFoundError where images are missing, ValueError for images that do not fit.
+        All formats that Pillow reads by itself are read. Images are turned as their EXIF record
+        says, and 16 bits are scaled to 8. Of an animation the first frame is used. `size` is
+        (height, width), or one number for both; all images are resized to it.
+
+        A warning says how many files were not read, and why. Raises FileNotFoundError if images
+        are missing, ValueError for images that cannot be used.
         """
         pick_device(device)
-        checks.augment(augment)
-        folder, height_width = Path(folder).expanduser(), checks.image_size(size)
-        train = sources.ImageFolder(folder / "train", height_width)
-        test = sources.ImageFolder(folder / "test", height_width)
-        if train.classes != test.classes:
-            raise ValueError(
-                f"folder must have the same classes in train and test, got {train.classes} and "
-                f"{test.classes} in {folder}. Rename or add the folders that are in one only."
-            )
-        advice = "Pass size= to resize all images; save all as grey or all as RGB."
+        checks.check_augment(augment)
+        folder = home_path("folder", folder)
+        train, test, classes = read_folder(folder, checks.check_image_size(size))
         return cls.from_tensors(
-            sources.stack("train", train, advice),
-            sources.stack("test", test, advice),
+            train,
+            test,
             holdout=holdout,
-            classes=train.classes,
+            classes=classes,
             name=folder.resolve().name if name is None else name,
             device=device,
             augment=augment,

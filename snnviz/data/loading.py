@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import torch
 
+from snnviz.checks import one_of
 from snnviz.data import checks, sources
 from snnviz.data.images import ImageData, Source
-from snnviz.devices import pick_device
+from snnviz.devices import pick_device, standard_settings
 
 NAMES = ("fashion-mnist", *sources.TORCHVISION)
 
 
+@standard_settings()
 def load_data(
     name: str,
     device: str | torch.device = "auto",
@@ -24,18 +26,16 @@ def load_data(
 ) -> ImageData:
     """A known data set: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn.
 
-    Fashion-MNIST comes with the project. The others are downloaded once, through torchvision,
-    into a folder of that name. Both are looked for in `folder`, else in $SNNVIZ_DATA, else in the
-    checkout's data/, else in ./data. `holdout` is how many training images are set aside, or
-    their share. Raises FileNotFoundError with the files expected, ValueError for damaged ones.
+    Fashion-MNIST ships with the project. The others are downloaded once, through torchvision,
+    into a folder of that name. The files are looked for in `folder`, or if that is not given in
+    $SNNVIZ_DATA, in the checkout's data/, or in ./data. `holdout` is the number of training images
+    to set aside, or their share. Raises FileNotFoundError naming the files that are missing, and
+    ValueError for damaged ones.
     """
-    if name not in NAMES:
-        raise ValueError(
-            f"name must be one of {', '.join(NAMES)}, got {name!r}. "
-            "For other data use ImageData.from_tensors, from_dataset or from_folder."
-        )
+    advice = "For other data use ImageData.from_tensors, from_dataset or from_folder."
+    one_of("name", name, NAMES, advice)
     pick_device(device)
-    checks.augment(augment)
+    checks.check_augment(augment)
     place = sources.data_folder(folder)
     if name == "fashion-mnist":
         train, test = sources.fashion_mnist(place)

@@ -6,28 +6,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PAD = 4  # pixels around an image before "shift" crops it at random
-CHUNK = 1 << 20  # pixels looked at together when mean and std are computed
+PAD = 4  # pixels added on each side of an image before "shift" crops it
+CHUNK = 1 << 20  # pixels per part when mean and std are computed
 
 
-def draw(b: int, augment: str, generator: torch.Generator) -> Tensor:
-    """Row offset (0 to 2 PAD), column offset and flip (0 or 1) of b images: (3, b) on the CPU."""
+def draw_augmentation(b: int, augment: str, generator: torch.Generator) -> Tensor:
+    """Draws row offset and column offset (0 to 2 PAD) and flip (0 or 1) of b images: (3, b)."""
     if generator.device.type != "cpu":
         raise ValueError(
             f"generator must be on the CPU, got one on {generator.device}. "
-            "Use torch.Generator() or the one that BatchOrder.next() gives."
+            "Use torch.Generator(), or the generator that BatchOrder.next() returns."
         )
-    offsets = torch.full((2, b), PAD)  # the crop that is the image itself
+    offsets = torch.full(
+        (2, b), PAD, dtype=torch.int64, device="cpu"
+    )  # the crop that is the image itself
     if "shift" in augment:
-        offsets = torch.randint(2 * PAD + 1, (2, b), generator=generator)
-    flip = torch.zeros(1, b, dtype=torch.int64)
+        offsets = torch.randint(2 * PAD + 1, (2, b), generator=generator, device="cpu")
+    flip = torch.zeros(1, b, dtype=torch.int64, device="cpu")
     if "flip" in augment:
-        flip = torch.randint(2, (1, b), generator=generator)
+        flip = torch.randint(2, (1, b), generator=generator, device="cpu")
     return torch.cat([offsets, flip])
 
 
-def augmented(images: Tensor, draws: Tensor) -> Tensor:
-    """Crop (b, c, h, w) images out of their padded selves, flipped or not, in one gather."""
+def augment_images(images: Tensor, draws: Tensor) -> Tensor:
+    """Pads (b, c, h, w) images, crops and perhaps flips them, all in one gather."""
     b, c, h, w = images.shape
     down, right, flip = draws[:, :, None]  # each (b, 1)
     y = torch.arange(h, device=images.device) + down  # (b, h)
@@ -38,28 +40,32 @@ def augmented(images: Tensor, draws: Tensor) -> Tensor:
     return padded.gather(2, where.view(b, 1, h * w).expand(b, c, h * w)).view(b, c, h, w)
 
 
-def moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and std (c, 1, 1) of each channel, a small part of the images at a time.
+def measure_moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (c, 1, 1) of each channel, computed on parts of the images.
 
-    uint8 counts as 0 to 1. A channel that is constant gets the std 1, so that it becomes 0.
+    uint8 values are scaled to 0 to 1. A constant channel gets the standard deviation 1, so that
+    normalising it gives 0.
     """
     n, c, h, w = images.shape
     parts = images.split(max(1, CHUNK // (c * h * w)))
-    if images.dtype == torch.uint8:  # counts of the 256 values are exact and quick
-        counts = torch.zeros(c, 256, dtype=torch.int64)
+    if images.dtype == torch.uint8:  # counting the 256 values is exact and fast
+        counts = torch.zeros(c, 256, dtype=torch.int64, device="cpu")
         for part in parts:
             for channel in range(c):
                 counts[channel] += part[:, channel].flatten().bincount(minlength=256)
-        values, share = torch.arange(256).double() / 255, counts.double() / (n * h * w)
+        values, share = (
+            torch.arange(256, dtype=torch.float64, device="cpu") / 255,
+            counts.double() / (n * h * w),
+        )
         mean = (share * values).sum(1)  # (c,)
         var = (share * (values - mean[:, None]) ** 2).sum(1)
     else:
-        mean, var = torch.zeros(2, c, dtype=torch.float64)
+        mean, var = torch.zeros(2, c, dtype=torch.float64, device="cpu")
         for part in parts:
             mean += part.sum((0, 2, 3), dtype=torch.float64) / (n * h * w)
         for part in parts:
             var += ((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) / (n * h * w)
     std = var.sqrt()
-    # Below float32's resolution a spread is rounding, not contrast.
+    # A spread below float32's resolution comes from rounding, not from the images.
     std = torch.where(std > 1e-6 * mean.abs() + 1e-30, std, 1.0)
     return mean.float()[:, None, None], std.float()[:, None, None]

@@ -18,6 +18,8 @@ METHODS = {
     "random_features": "random features",
     "shuffled": "shuffled weights",
     "magnitude": "L1 magnitude",
+    "taylor": "Taylor",
+    "fpgm": "FPGM",
     "slimming": "network slimming",
     "group_sparse": "group sparse",
     "l0": "L0",

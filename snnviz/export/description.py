@@ -1,6 +1,5 @@
-"""Writes a network as plain values: its layers, and the calls between them, found by `torch.fx`."""
+"""Describes a network as plain values: its layers, and the calls between them, from `torch.fx`."""
 
-import copy
 import inspect
 import math
 import numbers
@@ -19,27 +18,28 @@ from snnviz.export.vocabulary import (
     METHODS,
     PATH,
     functions,
-    held_by,
     is_layer,
+    tensors_of,
 )
+from snnviz.structure.probe import copied
 
 
 class CannotDescribe(ValueError):
-    """The network holds what no description can name; says what and where."""
+    """The network contains something that cannot be described; the message says what and where."""
 
 
-def describe(network: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The network as values that JSON can hold, and its tensors by name.
+def describe_as_values(network: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The network as values that fit into JSON, and its tensors by name.
 
     Raises:
-        CannotDescribe: a layer, a call or a value in it has no name here.
+        CannotDescribe: a layer, a call or a value in it is not in the tables of `vocabulary.py`.
     """
-    network_copy = copy.deepcopy(network)  # a trace leaves constants on the module
+    network_copy = copied(network)  # tracing leaves constants on the module
     nodes, constants = _nodes(network_copy, network)
     for name, value in constants.items():
         network_copy.register_buffer(name, value, persistent=False)
     modules, tensors = [], {}
-    names: dict[int, str] = {}  # by identity, so that what is tied stays tied
+    names: dict[int, str] = {}  # by identity, so that shared tensors stay shared
     modes = {path: module.training for path, module in _modules(network)}
     for path, module in _modules(network_copy):
         modules.append(_module(path, module, modes[path], names, tensors))
@@ -48,7 +48,7 @@ def describe(network: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """All modules down to the layers, which are taken whole."""
+    """All modules down to the layers; the parts of a layer are left out."""
     whole: set[str] = set()
     for path, module in network.named_modules(remove_duplicate=False):
         if path.rpartition(".")[0] in whole:
@@ -63,16 +63,18 @@ def _module(
     path: str, module: nn.Module, training: bool, names: dict[int, str], tensors: dict[str, Tensor]
 ) -> dict[str, Any]:
     if path and not PATH.fullmatch(path):
-        raise CannotDescribe(f"the layer name {path!r} holds more than letters, digits, _ and -")
+        raise CannotDescribe(
+            f"the layer name {path!r} contains characters other than letters, digits, _ and -"
+        )
     whole = bool(path) and is_layer(module)
     if whole and id(module) in names:
         return {"path": path, "same": names[id(module)]}
     names.setdefault(id(module), path)
     for inner in module.modules() if whole else [module]:
         if inner._forward_hooks or inner._forward_pre_hooks or inner._backward_hooks:
-            raise CannotDescribe(f"{_called(path)} has hooks, which are code")
+            raise CannotDescribe(f"{_name_of(path)} has hooks, which are code")
     held = {}
-    for name, tensor in held_by(module, recurse=whole):
+    for name, tensor in tensors_of(module, recurse=whole):
         own = f"{path}.{name}".lstrip(".")
         held[name] = names.setdefault(id(tensor), own)
         tensors.setdefault(held[name], tensor)
@@ -92,7 +94,7 @@ def _arguments(path: str, layer: nn.Module) -> dict[str, Any]:
         value = getattr(layer, name)
         if name == "bias" and not isinstance(value, bool):
             value = value is not None
-        arguments[name] = _value(value, {}, f"{name} of {_called(path)}")
+        arguments[name] = _value(value, {}, f"{name} of {_name_of(path)}")
     if isinstance(layer, nn.MultiheadAttention):
         arguments["bias"] = layer.in_proj_bias is not None
         arguments["add_bias_kv"] = layer.bias_k is not None
@@ -102,9 +104,9 @@ def _arguments(path: str, layer: nn.Module) -> dict[str, Any]:
 def _kind(name: str, tensor: Tensor, network: nn.Module) -> dict[str, bool]:
     plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer)
     if not plain or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        raise CannotDescribe(f"{name} is no plain tensor with values")
+        raise CannotDescribe(f"{name} is not an ordinary tensor with values")
     if str(tensor.dtype).removeprefix("torch.") not in DTYPES:
-        raise CannotDescribe(f"{name} holds {tensor.dtype}")
+        raise CannotDescribe(f"{name} has the dtype {tensor.dtype}")
     owner, _, own = name.rpartition(".")
     return {
         "parameter": isinstance(tensor, nn.Parameter),
@@ -115,7 +117,7 @@ def _kind(name: str, tensor: Tensor, network: nn.Module) -> dict[str, bool]:
 
 
 def _channels_last(tensor: Tensor) -> bool:
-    """Lies in memory with its channels last. Convolutions choose their arithmetic by it."""
+    """Whether its memory format is channels_last, by which convolutions choose their algorithm."""
     if tensor.dim() != 4:
         return False
     usual = torch.empty(tensor.shape, device="meta")
@@ -124,7 +126,7 @@ def _channels_last(tensor: Tensor) -> bool:
 
 
 class _Proxy(fx.Proxy):
-    """A value in a trace. Unlike its base, it keeps what is done in place in place."""
+    """A value in a trace. Unlike its base class, it records in-place operations as in-place."""
 
     def __iadd__(self, other: Any) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
@@ -140,7 +142,7 @@ class _Proxy(fx.Proxy):
 
 
 class _Tracer(fx.Tracer):
-    proxy_buffer_attributes = True  # a buffer is read at each call, and not frozen into the graph
+    proxy_buffer_attributes = True  # read buffers at each call instead of freezing them
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_layer(m)
@@ -152,10 +154,10 @@ class _Tracer(fx.Tracer):
 def _nodes(
     network: nn.Module, original: nn.Module
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """The calls of the forward pass, in order, and the tensors it makes for itself.
+    """The calls of the forward pass, in order, and the constant tensors that it creates.
 
-    A trace fixes every `self.training`. So there is one in each mode, and where they differ by a
-    flag alone, the flag is written as what it is.
+    A trace fixes every `self.training`. So both modes are traced, and where they differ only in a
+    flag, the flag is described as "follows the mode".
     """
     own = {path: module.training for path, module in original.named_modules()}
     now, _, made = _trace(network)
@@ -202,7 +204,7 @@ def _either(training: Any, evaluation: Any, scope: str) -> Any:
 
 
 def _in_mode(value: Any, modes: Mapping[str, bool]) -> Any:
-    """The values with each flag at what it is for the modules' modes."""
+    """The values, with each flag replaced by the mode of its module."""
     if isinstance(value, list):
         return [_in_mode(item, modes) for item in value]
     if isinstance(value, dict):
@@ -216,15 +218,15 @@ def _trace(network: nn.Module) -> tuple[list[dict[str, Any]], list[str], dict[st
     tracer = _Tracer()
     try:
         graph = tracer.trace(network)
-    except Exception as error:  # whatever the user's code makes of a value that is not there yet
+    except Exception as error:  # the user's code may do anything with a symbolic value
         why = str(error).splitlines() or [type(error).__name__]
-        raise CannotDescribe(f"its forward pass cannot be followed ({why[0]})") from error
+        raise CannotDescribe(f"its forward pass cannot be traced ({why[0]})") from error
     made = {name: v for name, v in vars(network).items() if name.startswith("_tensor_constant")}
     for name in made:
         delattr(network, name)
     scopes = {node: tracer.node_name_to_scope[node.name][0] for node in graph.nodes}
     number = {node: i for i, node in enumerate(graph.nodes)}
-    known = {name for name, _ in held_by(network, recurse=True)} | set(made)
+    known = {name for name, _ in tensors_of(network, recurse=True)} | set(made)
     nodes = [_node(node, number, scopes[node], known) for node in graph.nodes]
     return nodes, list(scopes.values()), made
 
@@ -233,7 +235,7 @@ def _node(
     node: fx.Node, number: Mapping[fx.Node, int], scope: str, known: set[str]
 ) -> dict[str, Any]:
     target = node.target
-    where = _called(scope)
+    where = _name_of(scope)
     if node.op == "call_function":
         names = {id(function): name for name, function in functions().items()}
         target = names.get(id(target))
@@ -245,7 +247,7 @@ def _node(
         raise CannotDescribe(f"{where} calls .{target}(), which is not in the table of functions")
     elif node.op == "get_attr" and target not in known:
         raise CannotDescribe(
-            f"{where} reads the tensor {target}, which is no parameter and no buffer"
+            f"{where} reads the tensor {target}, which is neither a parameter nor a buffer"
         )
     elif node.op == "placeholder" and str(target).startswith("*"):
         raise CannotDescribe(f"its forward pass takes {target}")
@@ -258,7 +260,7 @@ def _node(
 
 
 def _value(value: Any, number: Mapping[fx.Node, int], where: str) -> Any:
-    """An argument as JSON: lists and plain values as they are, all else as {kind: …}."""
+    """An argument as JSON: lists and plain values as they are, everything else as {kind: …}."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, numbers.Integral):
@@ -280,8 +282,8 @@ def _value(value: Any, number: Mapping[fx.Node, int], where: str) -> Any:
         return {"ellipsis": True}
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
-    raise CannotDescribe(f"{where} holds a value of type {type(value).__name__}")
+    raise CannotDescribe(f"{where} uses a value of type {type(value).__name__}")
 
 
-def _called(path: str) -> str:
+def _name_of(path: str) -> str:
     return f"layer {path}" if path else "the network itself"

@@ -1,6 +1,7 @@
 """Networks as files for other programs: PT2 and ONNX."""
 
 import os
+import re
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,23 +9,25 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.probe import copied
+from snnviz.structure.probe import copied, first_line
 
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # codes for terminals
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None = None) -> float:
-    """Writes a network for other programs, and proves it by running the file.
+    """Writes a network for other programs, and checks the file by running it.
 
-    The path's ending says how: `.pt2` for `torch.export.load`, `.onnx` for ONNX (which needs the
-    extra `onnx`). What is written computes as in evaluation, on the CPU, for any number of images.
+    The suffix of the path chooses the format: `.pt2` for `torch.export.load`, `.onnx` for ONNX
+    (which needs the extra `onnx`). The file computes as in evaluation mode, on the CPU, for any
+    number of images.
 
     Args:
         network: from images to class scores; left as it is.
-        path: the file; one that is there already is replaced once the new one has been proved.
+        path: the file; an existing file is replaced after the new one has been checked.
         example: normalised images (n, channels, height, width).
 
     Returns:
@@ -32,8 +35,8 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
         largest output: for the example, and for one image.
 
     Raises:
-        ValueError: a wrong ending, no example, a network that cannot be exported, or a file that
-            gives other outputs than the network.
+        ValueError: a wrong suffix, no example, a network that cannot be exported, or a file whose
+            outputs differ from the network's.
         ImportError: the extra `onnx` is not installed.
     """
     path = Path(path)
@@ -59,14 +62,13 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
         file = Path(beside) / path.name
         try:
-            # With one image only, the number of images would be fixed at 1.
+            # With a single image, the exporter would fix the number of images at 1.
             write(network, example if len(example) > 1 else torch.cat([example, example]), file)
             outputs = [run(file, example), run(file, example[:1])]
-        except Exception as error:  # the exporters raise dozens of kinds
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        except Exception as error:  # the exporters raise many classes of errors
             raise ValueError(
-                f"network cannot be exported to {path.name} ({why}). save_compact(network, path) "
-                "may still write it."
+                f"network cannot be exported to {path.name} ({_reason(error)}). "
+                "save_compact(network, path) may still write it."
             ) from error
         difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
         if not difference <= TOLERANCE:
@@ -79,14 +81,21 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     return difference
 
 
+def _reason(error: BaseException) -> str:
+    """The first line of the original cause, without the advice that the exporters wrap it in."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return _COLOUR.sub("", first_line(error))
+
+
 @torch.no_grad()
 def _scores(network: nn.Module, images: Tensor) -> Tensor:
     try:
         return network(images)
     except Exception as error:
         raise ValueError(
-            f"network does not run on example, of shape {tuple(images.shape)} ({error}). "
-            "Give normalised images as the network takes them."
+            f"network does not run on an example of shape {tuple(images.shape)} ({error}). "
+            "Give normalised images of the shape that the network takes."
         ) from error
 
 

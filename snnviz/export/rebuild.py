@@ -1,4 +1,4 @@
-"""Builds a network from plain values, as `_describe` wrote them. They are trusted in nothing."""
+"""Builds a network from plain values, as `description.py` wrote them, checking each of them."""
 
 import keyword
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from snnviz.export.vocabulary import (
     METHODS,
     PATH,
     functions,
-    held_by,
     is_layer,
     layers,
+    tensors_of,
 )
 
 
-def build(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
-    """The network of a description, which is trusted in nothing.
+def build_network(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
+    """The network of a description, in which nothing is trusted.
 
     Raises:
-        ValueError, KeyError, TypeError, …: it is no description of these tensors.
+        ValueError, KeyError, TypeError, …: it does not describe a network with these tensors.
     """
     kinds = description["tensors"]
     if set(kinds) != set(tensors):
@@ -36,7 +36,7 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.G
     for entry in description["modules"]:
         _add(entry, made, ready, kinds, used)
     if used != set(ready):
-        raise ValueError(f"no layer holds the tensor {min(set(ready) - used)}")
+        raise ValueError(f"no layer uses the tensor {min(set(ready) - used)}")
     root = made[""]
     graph = _graph(description["nodes"], made, root)
     modes = {path: module.training for path, module in made.items()}
@@ -68,11 +68,11 @@ def _add(
 ) -> None:
     path = entry["path"]
     if path in made or bool(made) != bool(path) or (path and not PATH.fullmatch(path)):
-        raise ValueError(f"{path!r} is no name for a layer here")
+        raise ValueError(f"{path!r} cannot be the name of a layer")
     if "same" in entry:
         module = made[entry["same"]]
-        if not is_layer(module):  # else a module could hold itself, or grow with every level
-            raise ValueError(f"{path} is the same as something that is no layer")
+        if not is_layer(module):  # else a module could contain itself, or grow at every level
+            raise ValueError(f"{path} is the same as a module that is not a layer")
     elif entry["class"] in CONTAINERS:
         module = CONTAINERS[entry["class"]]()
         for name, tensor in entry["tensors"].items():
@@ -98,12 +98,12 @@ def _layer(path: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     cls = layers()[entry["class"]]
     arguments = {name: _plain(value) for name, value in entry["args"].items()}
     if {"device", "dtype"} & set(arguments):
-        raise ValueError("a layer has no device and no dtype of its own")
-    with torch.device("meta"):  # sizes only: nothing is allocated, whatever size is asked for
+        raise ValueError("a layer may not set a device or a dtype")
+    with torch.device("meta"):  # sizes only: no memory is allocated, however large they are
         module = cls(**arguments)
-    wanted = dict(held_by(module, recurse=True))
+    wanted = dict(tensors_of(module, recurse=True))
     if set(wanted) != set(entry["tensors"]):
-        raise ValueError(f"layer {path} does not hold what {cls.__name__} holds")
+        raise ValueError(f"layer {path} does not have the tensors of a {cls.__name__}")
     for name, empty in wanted.items():
         tensor = tensors[entry["tensors"][name]]
         if tensor.shape != empty.shape:
@@ -112,7 +112,7 @@ def _layer(path: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
                 f"and has {tuple(tensor.shape)}"
             )
         if isinstance(empty, nn.Parameter) != isinstance(tensor, nn.Parameter):
-            raise ValueError(f"{path}.{name} is a parameter in one place only")
+            raise ValueError(f"{path}.{name} is a parameter in only one of the two")
         owner, _, own = name.rpartition(".")
         setattr(module.get_submodule(owner), own, tensor)
     return module
@@ -121,7 +121,7 @@ def _layer(path: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> fx.Graph:
     graph = fx.Graph()
     done: list[fx.Node] = []
-    tensors = dict(held_by(root, recurse=True))
+    tensors = dict(tensors_of(root, recurse=True))
     for entry in nodes:
         op, name, args, kwargs = (entry[key] for key in ("op", "target", "args", "kwargs"))
         known = {
@@ -133,7 +133,7 @@ def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> 
             "output": name == "output",
         }
         if not known.get(op) or not all(map(_is_word, kwargs)):
-            raise ValueError(f"{op} of {name!r} is no call that may be made")
+            raise ValueError(f"{op} of {name!r} is not an allowed call")
         if name == "builtins.getattr" and (len(args) != 2 or args[1] not in ATTRIBUTES or kwargs):
             raise ValueError(f"the attribute {args[1:]} may not be read")
         target = functions()[name] if op == "call_function" else name
@@ -147,7 +147,7 @@ def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> 
 
 
 def _is_word(name: Any) -> bool:
-    """May stand in Python code as a name. `torch.fx` writes code, so nothing else gets there."""
+    """Whether it is a Python name. `torch.fx` generates code, so nothing else may get in there."""
     return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
 
 
@@ -157,7 +157,7 @@ def _plain(
     done: list[fx.Node] | None = None,
     made: Mapping[str, nn.Module] | None = None,
 ) -> Any:
-    """The argument that `_value` wrote."""
+    """The argument that `description._value` wrote."""
     if isinstance(value, list):
         return [_plain(item, graph, done, made) for item in value]
     if not isinstance(value, dict):
@@ -180,11 +180,11 @@ def _plain(
         return done[held]
     if kind == FLAG and graph is not None and made is not None and held in made:
         return graph.create_node("get_attr", f"{held}.training".lstrip("."))
-    raise ValueError(f"{value!r} is no value that may be passed")
+    raise ValueError(f"{value!r} is not an allowed value")
 
 
 def _take_all(network: fx.GraphModule, root: nn.Module) -> None:
-    """Gives the network all that the root holds, in its order, not just what its graph names."""
+    """Gives the network all that the root contains, in its order, used by the graph or not."""
     for name in [*network._modules, *network._parameters, *network._buffers]:
         delattr(network, name)
     for name, child in root._modules.items():

@@ -1,7 +1,7 @@
-"""Saves a network so that it needs no code to come back, and exports it for other programs.
+"""Saves a network so that it can be loaded without the code of its class.
 
-A saved network is a folder: `network.json` names its layers and calls, `weights.safetensors` holds
-its tensors. Neither is a pickle, and nothing in them is run.
+A saved network is a folder: `network.json` lists its layers and calls, `weights.safetensors`
+contains its tensors. Neither is a pickle, and no code in them is run.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz.export.description import CannotDescribe, describe
-from snnviz.export.rebuild import build
-from snnviz.export.vocabulary import as_saved
+from snnviz.export.description import CannotDescribe, describe_as_values
+from snnviz.export.rebuild import build_network
+from snnviz.export.vocabulary import prepare_tensors
 from snnviz.files import exchanged
 from snnviz.structure.memory_format import make_safe
 from snnviz.structure.probe import copied
@@ -32,18 +32,18 @@ def save_compact(
 ) -> Path:
     """Writes `network.json` and `weights.safetensors` into a folder, whole or not at all.
 
-    Kept are the modes (training or evaluation), dtypes, `requires_grad`, and what is tied. What was
-    saved there before is replaced; anything else in the folder is an error.
+    Modes (training or evaluation), dtypes, `requires_grad` and shared tensors are kept. A network
+    that was saved there before is replaced; any other file in the folder is an error.
 
     Args:
-        network: as `compact` gives it, or any other that `torch.fx` can trace.
+        network: a result of `compact`, or any other network that `torch.fx` can trace.
         path: the folder.
-        example: images (n, channels, height, width); if given, the network is read back and must
-            give the same outputs for them, bit for bit.
+        example: images (n, channels, height, width); if given, the saved network is loaded and its
+            outputs for them must be the same, bit for bit.
 
     Raises:
-        ValueError: the network cannot be described; says what stands in the way.
-        FileExistsError: the folder holds other files.
+        ValueError: the network cannot be described; the message says why.
+        FileExistsError: the folder contains other files.
 
     Source: the graph is that of torch.fx (Reed et al. 2022).
     """
@@ -51,19 +51,19 @@ def save_compact(
 
     folder = Path(path)
     try:
-        description, tensors = describe(network)
+        description, tensors = describe_as_values(network)
     except CannotDescribe as error:
-        raise _unwritable(str(error)) from error
+        raise _cannot_save(str(error)) from error
     with exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
-        save_file(as_saved(tensors.items()), new / _WEIGHTS)
+        save_file(prepare_tensors(tensors.items()), new / _WEIGHTS)
         content = {"format": FORMAT, "weights": _sha256(new / _WEIGHTS), **description}
         (new / _DESCRIPTION).write_text(_json(content), encoding="utf-8")
         try:
             loaded = load_compact(new)
         except ValueError as error:
-            raise _unwritable(f"it would not come back the same: {error.__cause__}") from error
-        if example is not None and not _same(network, loaded, example):
-            raise _unwritable("read back, it gives other outputs for the example")
+            raise _cannot_save(f"it could not be loaded again: {error.__cause__}") from error
+        if example is not None and not _gives_the_same(network, loaded, example):
+            raise _cannot_save("after loading, its outputs for the example differ")
     return folder
 
 
@@ -71,14 +71,15 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
     """Rebuilds a network that `save_compact` wrote, on the CPU. No code in the files is run.
 
     Returns:
-        A `torch.fx.GraphModule`: an ordinary module, with the names that the layers had, which can
-        be trained, compacted, saved and exported, and needs nothing of snnviz. A deep copy of it
+        A `torch.fx.GraphModule`: an ordinary module with the same layer names, which can be
+        trained, compacted, saved and exported, and does not need snnviz. A deep copy of it
         keeps only what the forward pass uses. Save it with `save_compact`: a pickle of a
         GraphModule would fix its functional dropout at on or off.
 
     Raises:
         FileNotFoundError: the folder, or a file in it, is missing.
-        ValueError: a file is damaged or from a newer version, or asks for what no description may.
+        ValueError: a file is damaged, from a newer version, or asks for something that is not
+            allowed.
     """
     from safetensors.torch import load
 
@@ -86,14 +87,14 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
     for name in (_DESCRIPTION, _WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"folder {str(folder)!r} holds no saved network: {name} is missing. "
+                f"folder {str(folder)!r} contains no saved network: {name} is missing. "
                 "Give a folder that save_compact has written."
             )
     with _reading(folder / _DESCRIPTION):
         content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
         newer, weights = int(content["format"]) > FORMAT, content["weights"]
         if not newer and content.pop("sha256") != hashlib.sha256(_bytes(content)).hexdigest():
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum is wrong")
     if newer:
         raise ValueError(
             f"the file {str(folder / _DESCRIPTION)!r} has format {content['format']}, and this "
@@ -102,17 +103,17 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
     with _reading(folder / _WEIGHTS):
         data = (folder / _WEIGHTS).read_bytes()
         if hashlib.sha256(data).hexdigest() != weights:
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum is wrong")
         tensors = load(data)
     with _reading(folder / _DESCRIPTION):
-        return make_safe(build(content, tensors))
+        return make_safe(build_network(content, tensors))
 
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever a damaged file makes a reader say
+    except Exception as error:  # a damaged file can raise anything
         why = (str(error).splitlines() or [type(error).__name__])[0]
         if type(error) is KeyError and why.count(" ") == 0:
             why = f"{error.args[0]} is missing"
@@ -122,7 +123,7 @@ def _reading(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _unwritable(why: str) -> ValueError:
+def _cannot_save(why: str) -> ValueError:
     return ValueError(
         f"network cannot be saved without its code: {why}. Use export(network, path, example) for "
         "a file that runs, or save network.state_dict() and keep the code that builds the network."
@@ -130,7 +131,7 @@ def _unwritable(why: str) -> ValueError:
 
 
 def _json(content: dict[str, Any]) -> str:
-    """A line for each layer, tensor and call, so that people can read it; with a checksum."""
+    """JSON with a checksum, and one line per layer, tensor and call, so that people can read it."""
     checked = {**content, "sha256": hashlib.sha256(_bytes(content)).hexdigest()}
     parts = []
     for key, value in checked.items():
@@ -155,7 +156,7 @@ def _sha256(file: Path) -> str:
 
 
 @torch.no_grad()
-def _same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
+def _gives_the_same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
     here = make_safe(copied(network).cpu()).eval()
     images = example.cpu()
     return torch.equal(here(images), copied(loaded).eval()(images))

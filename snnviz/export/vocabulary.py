@@ -1,6 +1,6 @@
-"""The words that a described network is made of: layers, functions and methods, by name.
+"""The layers, functions and methods that a description of a network may use, by name.
 
-Only what stands here can be written, and only that is ever built from a file.
+Only these can be saved, and only these are ever built from a file.
 """
 
 import builtins
@@ -68,14 +68,14 @@ CONTAINERS: dict[str, type[nn.Module]] = {
 }
 _DTYPES = "float16 bfloat16 float32 float64 uint8 int8 int16 int32 int64 bool"
 DTYPES = frozenset(_DTYPES.split())
-# Stands for a bool that follows the mode of a module; no Python name, so it clashes with none.
+# Key of a bool that follows the mode of a module; not a Python name, so it cannot clash with one.
 FLAG = "training of"
 PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 @cache
 def layers() -> dict[str, type[nn.Module]]:
-    """The classes of layers that are written by name."""
+    """The classes of layers that may be saved, by name."""
     from torchvision.ops import StochasticDepth
 
     named: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in _LAYERS.split()}
@@ -84,7 +84,7 @@ def layers() -> dict[str, type[nn.Module]]:
 
 @cache
 def functions() -> dict[str, Callable]:
-    """The functions that are written by name."""
+    """The functions that may be saved, by name."""
     named = {torch: "torch", F: "F", operator: "operator", builtins: "builtins"}
     return {
         f"{named[module]}.{name}": getattr(module, name)
@@ -97,15 +97,15 @@ def is_layer(module: nn.Module) -> bool:
     return layers().get(type(module).__name__) is type(module)
 
 
-def held_by(module: nn.Module, recurse: bool) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(module: nn.Module, recurse: bool) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters(recurse=recurse, remove_duplicate=False)
     yield from module.named_buffers(recurse=recurse, remove_duplicate=False)
 
 
-def as_saved(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: on the CPU, in order, each in a memory of its own.
+def prepare_tensors(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors as safetensors needs them: on the CPU, contiguous, each with its own memory.
 
-    Of a tensor under several names the first one counts.
+    A tensor with several names is listed under the first one.
     """
     saved: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -115,7 +115,9 @@ def as_saved(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
             continue
         seen.add(id(tensor))
         plain = tensor.detach().cpu().contiguous()
-        if plain.untyped_storage().data_ptr() in owners:  # two views of one are two tensors here
+        if (
+            plain.untyped_storage().data_ptr() in owners
+        ):  # two views of one memory become two tensors
             plain = plain.clone()
         owners.add(plain.untyped_storage().data_ptr())
         saved[name] = plain

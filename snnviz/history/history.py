@@ -98,10 +98,21 @@ class History:
             back_to = self.n_epochs if event in ("rollback", "reset") else -1
         self._notes.append(Note(epoch, step, event, group, neuron, back_to, detail))
 
-    def truncate(self, *, epochs: int, steps: int) -> None:
-        """Removes all later epochs and steps. Events stay, because they did happen."""
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Adds events of another history, as its `note_rows` gives them."""
+        self._notes.extend(notes)
+
+    def truncate(self, *, epochs: int, steps: int, events: int | None = None) -> None:
+        """Removes all later epochs and steps. Events stay, because they did happen.
+
+        Args:
+            epochs: epochs that stay.
+            steps: steps that stay.
+            events: events that stay; None: all of them.
+        """
         self._steps = [row for row in self._steps if row[0] <= steps]
         self._epochs = self._epochs[:epochs]
+        self._notes = self._notes[:events]
 
     # What everyone reads ----------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ def read_segment(part: Segment, least: int, most: int, root: Path) -> Columns:
         table.validate(full=True)
         return {name: _to_array(table[name], name in texts) for name in wanted}
     except (OSError, ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
-        raise files.Damaged(part.file, files._first_line(error)) from error
+        raise files.Damaged(part.file, files.first_line(error)) from error
 
 
 def _check_size(kind: Kind, metadata: Any, size: int) -> None:

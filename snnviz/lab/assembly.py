@@ -15,7 +15,7 @@ from snnviz.lab.refresher import Refresher
 from snnviz.lab.run_list import RunList
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit
 from snnviz.lab.session.whatif import check_changes
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 Folder = str | os.PathLike[str]
 
@@ -42,14 +42,14 @@ class Lab:
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: Trainer, name: str | None = None) -> "Lab":
+    def __new__(cls, trainer: AlternatingTrainer, name: str | None = None) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
-        checks.kind_of("trainer", trainer, Trainer, "a snnviz.Trainer", advice)
+        checks.kind_of("trainer", trainer, AlternatingTrainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: Trainer, name: str | None = None) -> None:
+    def __init__(self, trainer: AlternatingTrainer, name: str | None = None) -> None:
         if _lab_of(trainer) is self:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
@@ -125,7 +125,7 @@ class Lab:
         return self._runs.session
 
     @property
-    def trainer(self) -> Trainer:
+    def trainer(self) -> AlternatingTrainer:
         """The active run's. Read its history at any time; leave its methods to the lab."""
         return self.session.trainer
 
@@ -287,7 +287,7 @@ class Lab:
         done = threading.Event()
         problems: list[Exception] = []
 
-        def take(trainer: Trainer | Exception, name: str) -> None:
+        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
             try:
                 self._take_fork(trainer, name)
                 problems.extend([trainer] if isinstance(trainer, Exception) else [])
@@ -301,7 +301,7 @@ class Lab:
         done.wait()
         return problems[0] if problems else None
 
-    def _take_fork(self, trainer: Trainer | Exception, name: str) -> None:
+    def _take_fork(self, trainer: AlternatingTrainer | Exception, name: str) -> None:
         """In the session's thread."""
         if isinstance(trainer, Exception):
             self._parts.news = Notice("refused", f"No fork was made. {trainer}")
@@ -326,10 +326,10 @@ class Lab:
             self._refresher.hurry()
 
 
-def _lab_of(trainer: Trainer) -> Lab | None:
+def _lab_of(trainer: AlternatingTrainer) -> Lab | None:
     """The lab that this trainer had last."""
     there = _LABS.get(trainer)
     return there() if there else None
 
 
-_LABS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
+_LABS: weakref.WeakKeyDictionary[AlternatingTrainer, weakref.ref[Lab]] = weakref.WeakKeyDictionary()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from snnviz.lab.session import Session, cores
-from snnviz.training import Trainer
+from snnviz.training import AlternatingTrainer
 
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand
@@ -62,7 +62,7 @@ class Refresher:
                 self._hurry.wait(_playing_every(self._session().trainer) - REFRESH_EVERY)
 
 
-def _playing_every(trainer: Trainer) -> float:
+def _playing_every(trainer: AlternatingTrainer) -> float:
     spare = cores.count_spare_threads(trainer.device)
     return PLAYING_EVERY if spare else PLAYING_EVERY_BUSY
 

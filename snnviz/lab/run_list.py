@@ -7,9 +7,9 @@ from snnviz import runs
 from snnviz.history import History
 from snnviz.lab.session import Session
 from snnviz.lab.views import Shown, in_colours
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
-Then = Callable[[Trainer | Exception, str], None]
+Then = Callable[[AlternatingTrainer | Exception, str], None]
 
 
 class RunList:
@@ -21,7 +21,9 @@ class RunList:
         stepped: called in a session's thread whenever that session has a new status.
     """
 
-    def __init__(self, trainer: Trainer, name: str | None, stepped: Callable[[], None]) -> None:
+    def __init__(
+        self, trainer: AlternatingTrainer, name: str | None, stepped: Callable[[], None]
+    ) -> None:
         self._stepped = stepped
         self._lock = threading.Lock()
         self.active = name or name_run(trainer)
@@ -48,7 +50,7 @@ class RunList:
         """Has `close_trainers` close this one."""
         self._owned.append(trainer)
 
-    def add(self, trainer: Trainer, name: str) -> str:
+    def add(self, trainer: AlternatingTrainer, name: str) -> str:
         """Adds a run that can be trained; the name that it got.
 
         Args:
@@ -105,7 +107,7 @@ class RunList:
             trainer.close()
 
 
-def name_run(trainer: Trainer) -> str:
+def name_run(trainer: AlternatingTrainer) -> str:
     """The name of a trainer's run: its folder's, if it has one."""
     folder = trainer.folder if isinstance(trainer, runs.Trainer) else None
     return folder.resolve().name if folder else "run"

@@ -1,6 +1,6 @@
-"""Task networks by name; imports only `data`.
+"""Task networks by name; imports only `data` and top-level modules.
 
-Any other `torch.nn.Module` from images to class scores serves as well.
+Any other `torch.nn.Module` that maps images to class scores can be used as well.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from snnviz.checks import number, one_of
 from snnviz.data import ImageData
+from snnviz.devices import check_seed, standard_settings
 from snnviz.networks.known import (
     convnext_tiny,
     densenet121,
@@ -26,7 +28,7 @@ from snnviz.networks.known import (
 )
 from snnviz.networks.small import lenet5, mlp, vgg_small
 
-# The smallest height and width that the network can take stands beside it.
+# {name: (function that makes the network, its smallest height and width of images)}
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
     "mlp": (mlp, 1),
     "lenet5": (lenet5, 16),
@@ -53,60 +55,59 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
 }
 
 
-MOST_WIDTH = 64
-# Networks that can be made wider and narrower.
+LEAST_WIDTH, MOST_WIDTH = 0.001, 64
+# Networks that have a width.
 SCALABLE = ("mlp", "lenet5", "vgg_small", "resnet8", "resnet20", "resnet56")
 
 
 class Recipe(NamedTuple):
-    """What `network` was asked for: enough to make another such network, before training."""
+    """The arguments of `network`, with which the same untrained network can be made again."""
 
     name: str
     seed: int
     width: float = 1.0
 
 
-# Kept beside the modules, which stay the user's own.
+# Kept outside the modules, so that these are ordinary modules without extra attributes.
 _RECIPES: WeakKeyDictionary[nn.Module, Recipe] = WeakKeyDictionary()
 
 
 def recipe(module: nn.Module) -> Recipe | None:
-    """How `network` made this module; None for a network of one's own."""
+    """The arguments with which `network` made this module; None for any other module."""
     return _RECIPES.get(module)
 
 
+@standard_settings()
 def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn.Module:
     """A task network for these images and classes, with weights drawn from `seed`.
 
     Args:
         name: one of `mlp`, `lenet5`, `vgg_small`; `vgg11`, `vgg16`, `vgg19` with batch norm in
             their CIFAR form; `resnet8`, `resnet20`, `resnet56`; with a CIFAR stem `resnet18`,
-            `resnet34`, `resnet50`, `resnext50`, `densenet121`; as torchvision has them
+            `resnet34`, `resnet50`, `resnext50`, `densenet121`; exactly as in torchvision
             `resnet18_imagenet`, `resnet34_imagenet`, `resnet50_imagenet`; and, with strides for
             small images, `mobilenet_v2`, `squeezenet`, `efficientnet_b0`, `convnext_tiny`,
             `vit_tiny`.
-        data: gives the images' shape and the number of classes.
-        seed: of the initial weights; torch's own random state is left as it was.
-        width: multiplies the neurons of each hidden layer; other than 1 only for `mlp`, `lenet5`,
-            `vgg_small`, `resnet8`, `resnet20` and `resnet56`.
+        data: gives the shape of the images and the number of classes.
+        seed: of the initial weights; torch's global random state is not changed.
+        width: factor by which the number of neurons in each hidden layer is multiplied; must be 1
+            except for `mlp`, `lenet5`, `vgg_small`, `resnet8`, `resnet20` and `resnet56`.
 
     Raises:
-        ValueError: no network has that name, it has no such width, or the images are too small
-            for it, or cannot be cut into patches (`vit_tiny`).
+        ValueError: there is no network of that name or width, the images are too small for it, or
+            they cannot be divided into patches (`vit_tiny`).
     """
-    if name not in NETWORKS:
-        raise ValueError(
-            f"name must be one of {', '.join(NETWORKS)}, got {name!r}. "
-            "For a network of your own, pass any torch.nn.Module to Trainer."
-        )
+    advice = "For a network of your own, pass any torch.nn.Module to Trainer."
+    one_of("name", name, NETWORKS, advice)
     build, smallest = NETWORKS[name]
     if min(data.shape[1:]) < smallest:
         raise ValueError(
             f"{name} needs images of at least {smallest} x {smallest} pixels, "
-            f"got {data.shape[1]} x {data.shape[2]}. Resize them, or use 'mlp'."
+            f"got {data.shape[1]} x {data.shape[2]}. Resize the images, or use 'mlp'."
         )
     check_width(name, width)
-    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, the same everywhere
+    seed = check_seed("seed", seed)
+    with torch.random.fork_rng(devices=[]):  # drawn on the CPU: the same on all devices
         torch.manual_seed(seed)
         scale = {} if width == 1 else {"width": width}
         made = build(data.shape, data.n_classes, **scale)
@@ -115,16 +116,12 @@ def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn
 
 
 def check_width(name: str, width: float) -> None:
-    """Whether the network of that name can be made so many times as wide.
+    """Checks that the network of that name can be made with this width.
 
     Raises:
         ValueError: it cannot.
     """
-    number = isinstance(width, int | float) and not isinstance(width, bool)
-    if not number or not 0 < width <= MOST_WIDTH:
-        raise ValueError(
-            f"width must be a number above 0, and at most {MOST_WIDTH}, got {width!r}."
-        )
+    number("width", width, LEAST_WIDTH, MOST_WIDTH)
     if width != 1 and name not in SCALABLE:
         raise ValueError(
             f"width must be 1 for {name}, got {width!r}. "

@@ -1,6 +1,6 @@
-"""Known architectures: torchvision's modules under torchvision's names, for small images.
+"""Known architectures: torchvision's modules with torchvision's names, adapted to small images.
 
-What is changed, so that images of 28 x 28 pixels do not shrink to nothing, stands at each of them.
+Each docstring says what was changed so that images of 28 x 28 pixels do not shrink to nothing.
 Dropout and stochastic depth are torchvision's: dropout in mobilenet_v2 and efficientnet_b0 (0.2)
 and squeezenet (0.5), stochastic depth in efficientnet_b0 (up to 0.2) and convnext_tiny (up to 0.1).
 """
@@ -11,15 +11,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snnviz.networks.small import Shape, scaled, sequential
+from snnviz.networks.small import Shape, scale_widths, sequential
 
 
 def vgg(layers: str, shape: Shape, classes: int) -> nn.Module:
     """VGG with batch norm in its CIFAR form; `layers` is torchvision's letter for the depth.
 
     As in Network Slimming (Liu et al. 2017) and Rethinking the Value of Network Pruning (Liu et
-    al. 2019): no biases before the norms, an average in place of the last pooling, one linear layer
-    in place of three, so there is no dropout.
+    al. 2019): no biases before the norms, an average instead of the last pooling, and one linear
+    layer instead of three, so there is no dropout.
     """
     from torchvision.models.vgg import cfgs, make_layers
 
@@ -27,11 +27,11 @@ def vgg(layers: str, shape: Shape, classes: int) -> nn.Module:
     for layer in features:
         if isinstance(layer, nn.Conv2d):
             layer.bias = None
-            _he_normal(layer.weight)
+            _draw_he_normal(layer.weight)
     classifier = nn.Linear(512, classes)
     nn.init.normal_(classifier.weight, std=0.01)
     nn.init.zeros_(classifier.bias)
-    _first_layer(features, "0", shape[0], _he_normal)
+    _replace_first_layer(features, "0", shape[0], _draw_he_normal)
     pool = nn.AdaptiveAvgPool2d(1)
     return sequential(features=features, avgpool=pool, flatten=nn.Flatten(), classifier=classifier)
 
@@ -39,29 +39,31 @@ def vgg(layers: str, shape: Shape, classes: int) -> nn.Module:
 def resnet(name: str, shape: Shape, classes: int) -> nn.Module:
     """torchvision's ResNet or ResNeXt with a CIFAR stem: 3 x 3 with stride 1, no max pooling."""
     network = resnet_imagenet(name, shape, classes)
-    _first_layer(network, "conv1", shape[0], _he_normal, kernel_size=3, stride=1, padding=1)
+    _replace_first_layer(
+        network, "conv1", shape[0], _draw_he_normal, kernel_size=3, stride=1, padding=1
+    )
     network.set_submodule("maxpool", nn.Identity())
     return network
 
 
 def resnet_imagenet(name: str, shape: Shape, classes: int) -> nn.Module:
-    """torchvision's ResNet as it is; small images are 1 x 1 when they come to the last blocks."""
-    network = _torchvision(name, classes)
-    _first_layer(network, "conv1", shape[0], _he_normal)
+    """torchvision's unchanged ResNet; small images have 1 x 1 pixels in its last blocks."""
+    network = _make_torchvision(name, classes)
+    _replace_first_layer(network, "conv1", shape[0], _draw_he_normal)
     return network
 
 
 def resnet_cifar(blocks: int, shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
     """The narrow ResNet for CIFAR (He et al. 2016, section 4.2): 16, 32 and 64 channels.
 
-    It is made of torchvision's `BasicBlock`, `blocks` for each width, 6 `blocks` + 2 layers in all.
+    It consists of torchvision's `BasicBlock`: `blocks` per width, 6 `blocks` + 2 layers in all.
     Where the width changes, the shortcut is a 1 x 1 convolution with a norm (the paper's option B).
-    The paper's own choice for CIFAR, option A, pads with zero channels: that would tie the channels
-    of one width to those of the next.
+    For CIFAR the paper uses option A, which pads with zero channels: that would connect the
+    channels of one width to those of the next.
     """
     from torchvision.models.resnet import BasicBlock, conv1x1
 
-    first, *others = scaled(width, 16, 32, 64)
+    first, *others = scale_widths(width, 16, 32, 64)
     layers: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(shape[0], first, 3, padding=1, bias=False),
         "bn1": nn.BatchNorm2d(first),
@@ -79,14 +81,14 @@ def resnet_cifar(blocks: int, shape: Shape, classes: int, width: float = 1.0) ->
     network = sequential(**layers, fc=nn.Linear(before, classes))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            _he_normal(module.weight)
+            _draw_he_normal(module.weight)
     return network
 
 
 def mobilenet_v2(shape: Shape, classes: int) -> nn.Module:
-    """MobileNetV2; stem and first strided block with stride 1, so 28 pixels end as 4, not as 1."""
-    network = _torchvision("mobilenet_v2", classes)
-    _first_layer(network, "features.0.0", shape[0], _he_normal, stride=1)
+    """MobileNetV2; stem and first strided block have stride 1: 28 pixels become 4, not 1."""
+    network = _make_torchvision("mobilenet_v2", classes)
+    _replace_first_layer(network, "features.0.0", shape[0], _draw_he_normal, stride=1)
     depthwise: Any = network.get_submodule("features.2.conv.1.0")
     depthwise.stride = (1, 1)
     return network
@@ -94,40 +96,40 @@ def mobilenet_v2(shape: Shape, classes: int) -> nn.Module:
 
 def densenet121(shape: Shape, classes: int) -> nn.Module:
     """DenseNet-121 with a CIFAR stem: 3 x 3 with stride 1, no max pooling."""
-    network = _torchvision("densenet121", classes)
+    network = _make_torchvision("densenet121", classes)
     stem = {"kernel_size": 3, "stride": 1, "padding": 1}
-    _first_layer(network, "features.conv0", shape[0], nn.init.kaiming_normal_, **stem)
+    _replace_first_layer(network, "features.conv0", shape[0], nn.init.kaiming_normal_, **stem)
     network.set_submodule("features.pool0", nn.Identity())
     return network
 
 
 def squeezenet(shape: Shape, classes: int) -> nn.Module:
-    """SqueezeNet 1.1; stem with stride 1 and padding. Its scores pass a ReLU, as published."""
-    network = _torchvision("squeezenet1_1", classes)
+    """SqueezeNet 1.1; stem with stride 1 and padding. A ReLU follows the scores, as published."""
+    network = _make_torchvision("squeezenet1_1", classes)
     draw = nn.init.kaiming_uniform_
-    _first_layer(network, "features.0", shape[0], draw, stride=1, padding=1)
+    _replace_first_layer(network, "features.0", shape[0], draw, stride=1, padding=1)
     return network
 
 
 def efficientnet_b0(shape: Shape, classes: int) -> nn.Module:
-    """EfficientNet-B0; stem with stride 1, so 28 pixels end as 2."""
-    network = _torchvision("efficientnet_b0", classes)
-    _first_layer(network, "features.0.0", shape[0], _he_normal, stride=1)
+    """EfficientNet-B0; stem with stride 1, so that 28 pixels become 2."""
+    network = _make_torchvision("efficientnet_b0", classes)
+    _replace_first_layer(network, "features.0.0", shape[0], _draw_he_normal, stride=1)
     return network
 
 
 def convnext_tiny(shape: Shape, classes: int) -> nn.Module:
-    """ConvNeXt-T; the stem cuts patches of 2 x 2, not 4 x 4, so 28 pixels end as 1, not as 0."""
-    network = _torchvision("convnext_tiny", classes)
+    """ConvNeXt-T; with patches of 2 x 2 instead of 4 x 4, 28 pixels become 1 and not 0."""
+    network = _make_torchvision("convnext_tiny", classes)
     draw = partial(nn.init.trunc_normal_, std=0.02)
-    _first_layer(network, "features.0.0", shape[0], draw, kernel_size=2, stride=2)
+    _replace_first_layer(network, "features.0.0", shape[0], draw, kernel_size=2, stride=2)
     return network
 
 
 def vit_tiny(shape: Shape, classes: int) -> nn.Module:
-    """Vision transformer with the sizes of DeiT-Ti (Touvron et al. 2021), about 8 patches a side.
+    """Vision transformer with the sizes of DeiT-Ti (Touvron et al. 2021), about 8 patches per side.
 
-    Raises ValueError for images that cannot be cut into 4 to 16 patches a side.
+    Raises ValueError for images that cannot be divided into 4 to 16 patches per side.
     """
     from torchvision.models import VisionTransformer
 
@@ -135,9 +137,9 @@ def vit_tiny(shape: Shape, classes: int) -> nn.Module:
     sides = [n for n in range(4, 17) if height % n == 0]
     if height != width or not sides:
         raise ValueError(
-            "vit_tiny cuts images into 4 to 16 patches a side, so it needs square images that can "
-            f"be cut so, such as 28 x 28 or 32 x 32, got {height} x {width}. "
-            "Resize them, or use 'convnext_tiny'."
+            "vit_tiny divides images into 4 to 16 patches per side, so it needs square images of a "
+            f"size that allows this, such as 28 x 28 or 32 x 32, got {height} x {width}. "
+            "Resize the images, or use 'convnext_tiny'."
         )
     patch = height // min(sides, key=lambda n: abs(n - 8))
     network = VisionTransformer(
@@ -150,28 +152,28 @@ def vit_tiny(shape: Shape, classes: int) -> nn.Module:
         num_classes=classes,
     )
     draw = partial(nn.init.trunc_normal_, std=(channels * patch**2) ** -0.5)
-    _first_layer(network, "conv_proj", channels, draw)
+    _replace_first_layer(network, "conv_proj", channels, draw)
     return network
 
 
-def _torchvision(name: str, classes: int) -> nn.Module:
-    from torchvision import models  # here, because a bare import of snnviz should not wait for it
+def _make_torchvision(name: str, classes: int) -> nn.Module:
+    from torchvision import models  # late, so that `import snnviz` is fast
 
     return models.get_model(name, weights=None, num_classes=classes)
 
 
-def _he_normal(weight: Tensor) -> Tensor:
+def _draw_he_normal(weight: Tensor) -> Tensor:
     return nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
 
 
-def _first_layer(
+def _replace_first_layer(
     network: nn.Module,
     name: str,
     channels: int,
     draw: Callable[[Tensor], Tensor],
     **changed: int,
 ) -> None:
-    """Puts in a first convolution for these channels; `draw` is torchvision's for this network."""
+    """Replaces the first convolution; `draw` initialises it as torchvision does in this network."""
     old: Any = network.get_submodule(name)
     if channels == old.in_channels and not changed:
         return

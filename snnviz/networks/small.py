@@ -8,14 +8,14 @@ from torch import nn
 Shape = tuple[int, int, int]  # channels, height, width
 
 
-def scaled(width: float, *neurons: int) -> list[int]:
-    """So many neurons in layers that are `width` times as wide: at least one in each."""
+def scale_widths(width: float, *neurons: int) -> list[int]:
+    """Multiplies numbers of neurons by `width`; each layer keeps at least one."""
     return [max(1, round(n * width)) for n in neurons]
 
 
 def mlp(shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
     """A multilayer perceptron with 300 and 100 hidden units."""
-    first, second = scaled(width, 300, 100)
+    first, second = scale_widths(width, 300, 100)
     return sequential(
         flatten=nn.Flatten(),
         fc1=nn.Linear(math.prod(shape), first),
@@ -27,10 +27,10 @@ def mlp(shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
 
 
 def lenet5(shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
-    """LeNet-5 in its 20-50-500 form (LeCun et al. 1998, as shipped with Caffe), with ReLU."""
+    """LeNet-5 in its 20-50-500 form (LeCun et al. 1998, as in Caffe's examples), with ReLU."""
     channels, high, wide = shape
     pixels = ((high - 4) // 2 - 4) // 2 * (((wide - 4) // 2 - 4) // 2)
-    first, second, hidden = scaled(width, 20, 50, 500)
+    first, second, hidden = scale_widths(width, 20, 50, 500)
     return sequential(
         conv1=nn.Conv2d(channels, first, 5),
         relu1=nn.ReLU(),
@@ -48,7 +48,7 @@ def lenet5(shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
 def vgg_small(shape: Shape, classes: int, width: float = 1.0) -> nn.Module:
     """Four 3 x 3 convolutions with batch norm (32-32-64-64) and 256 hidden units."""
     channels, high, wide = shape
-    *convolutions, hidden = scaled(width, 32, 32, 64, 64, 256)
+    *convolutions, hidden = scale_widths(width, 32, 32, 64, 64, 256)
     layers: dict[str, nn.Module] = {}
     for i, out_channels in enumerate(convolutions, start=1):
         layers[f"conv{i}"] = nn.Conv2d(channels, out_channels, 3, padding=1, bias=False)

@@ -1,71 +1,71 @@
-"""Factors that are learned together with the weights, in the same steps: no phases, no switcher."""
+"""Factors that are learned together with the weights in the same steps: no phases, no switcher.
 
-from typing import Any
+The module that gates the neurons takes the place of the switcher. Its learning rate is the
+schedule's `switcher_lr`, which decays like that of the task network.
+"""
+
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from snnviz.structure import Factors, scaled_parameters
-from snnviz.switcher import SwitcherConfig
-from snnviz.training import Learners, Schedule
-from snnviz.training.meter import measured, neurons_on
-from snnviz.training.optimizers import trainable, update
+from snnviz.structure import scaled_parameters
+from snnviz.training.learners import Learners
+from snnviz.training.meter import count_neurons_on, measure_step
+from snnviz.training.optimizers import take_step, trainable_parameters
+
+Penalty = Callable[[Learners], Tensor | float]
 
 
-class JointLearners(Learners):
-    """A task network and what gates its neurons, with an optimizer each and one loss for both.
+def no_penalty(learners: Learners) -> float:
+    """Adds nothing to the loss."""
+    return 0.0
 
-    The gates stand in the switcher's place. Their learning rate is the schedule's `switcher_lr`,
-    which decays as the task network's does.
+
+def joint_step(
+    learners: Learners,
+    images: Tensor,
+    labels: Tensor,
+    lr: float,
+    through_switcher: bool = False,
+    weight: float = 1.0,
+    *,
+    penalty: Penalty = no_penalty,
+) -> Tensor:
+    """Updates the task network and its gates; replaces the trainer's `task_step`.
+
+    Args:
+        learners: `sample()` of their gates gives the factors of a step, with gradients.
+        through_switcher: there is no switcher, so this changes nothing.
+        weight: weight of the loss; always 1, because these methods train in one process.
+        penalty: added to the loss.
+
+    Returns:
+        Loss, accuracy and neurons on, before the update: (2 + groups,), on the device.
     """
+    learners.network.train()
+    factors = learners.apply_pins(learners.switcher.sample())
+    parameters = scaled_parameters(learners.network, learners.switches, factors)
+    with learners.autocast():
+        scores = functional_call(learners.network, parameters, (images,))
+    loss = F.cross_entropy(scores.float(), labels)
+    learners.task_optimizer.zero_grad(set_to_none=True)
+    learners.switcher_optimizer.zero_grad(set_to_none=True)
+    gates = list(learners.switcher.parameters())
+    whole = loss + penalty(learners)
+    whole.backward(inputs=[*trainable_parameters(learners.network), *gates])
+    learners.shrink()
+    take_step(learners.task_optimizer, lr)
+    if gates:
+        take_step(learners.switcher_optimizer, lr * _ratio_of_rates(learners))
+    learners.task_moved(factors_too=True)
+    with torch.no_grad():  # a gate that is 0 in one sample is not off
+        on = count_neurons_on(learners.apply_pins(learners.switcher.factors()))
+    return measure_step(loss, scores, labels, on)
 
-    def make_gates(self) -> nn.Module:
-        """A module with `factors()` for evaluation, {group: (neurons,)}, and `config`."""
-        raise NotImplementedError
 
-    def gates(self) -> Factors:
-        """Factors of this step, attached to the gates' parameters."""
-        raise NotImplementedError
-
-    def penalty(self) -> Tensor | float:
-        """What is added to the loss."""
-        return 0.0
-
-    def task_step(
-        self, images: Tensor, labels: Tensor, lr: float, through_switcher: bool = False
-    ) -> Tensor:
-        """Updates the task network and the gates."""
-        self.network.train()
-        parameters = scaled_parameters(
-            self.network, self.switches, self._pinned_over(dict(self.gates()))
-        )
-        with self._autocast():
-            scores = functional_call(self.network, parameters, (images,))
-        loss = F.cross_entropy(scores.float(), labels)
-        self.task_optimizer.zero_grad(set_to_none=True)
-        self.switcher_optimizer.zero_grad(set_to_none=True)
-        own = list(self.switcher.parameters())
-        (loss + self.penalty()).backward(inputs=[*trainable(self.network), *own])
-        self._shrink()
-        update(self.task_optimizer, lr)
-        if own:
-            update(self.switcher_optimizer, lr * self._ratio)
-        self._in_force = self._scaled = self._readings = None
-        with torch.no_grad():  # what a sampled gate turns off for one step is not off
-            on = neurons_on(self._pinned_over(self.switcher.factors()))
-        return measured(loss, scores, labels, on)
-
-    def join(self) -> None:
-        raise ValueError(
-            "this method trains in one process, and torchrun started several. Start it without "
-            "torchrun."
-        )
-
-    def renew_optimizers(self, schedule: Schedule) -> None:
-        self._ratio = schedule.switcher_lr / schedule.task_lr if schedule.task_lr else 0.0
-        super().renew_optimizers(schedule)
-
-    def _make_switcher(self, config: SwitcherConfig, seed: int) -> Any:
-        return self.make_gates()
+def _ratio_of_rates(learners: Learners) -> float:
+    plan = learners.schedule
+    return plan.switcher_lr / plan.task_lr if plan.task_lr else 0.0

@@ -1,7 +1,7 @@
-"""Pruning by a score: train, turn the lowest neurons off for good, train on with the others.
+"""Pruning by a score: train, switch the lowest neurons off for good, and train the others further.
 
-What is turned off is held off by a pin, so that it is off in the history too. A pin gives the same
-gradients as if the neuron had been taken out; the time of the steps behind it stays.
+A pin holds a neuron off, so that it is off in the history too. The gradients are the same as if the
+neuron had been removed; a step takes as long as before.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,55 +11,58 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
 from snnviz.structure.probe import copied
-from snnviz.training import Learners, Trainer
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
-Scores = dict[str, np.ndarray]  # {group: (neurons,)}, the lowest go first
-Score = Callable[[Trainer], Scores]
+Scores = dict[str, np.ndarray]  # {group: (neurons,)}; neurons with the lowest go first
+Score = Callable[[AlternatingTrainer], Scores]
 
 
-def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
-    """By the L1 norm of the weights that lead into and out of a neuron (Torch-Pruning).
+def magnitude(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
+    """Removes the neurons whose incoming and outgoing weights have the smallest L1 norm.
 
-    Norms are divided by their group's mean, so that groups of all fan-ins compare.
+    Torch-Pruning divides each norm by the mean of its group, so that groups are comparable.
     """
-    return pruned(start, _l1, size, prune_at)
+    return train_and_prune(start, score_by_l1, size, prune_at)
 
 
-def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> Trainer:
-    """By lot."""
+def random(start: Start, size: float | None = None, prune_at: float = 0.5) -> AlternatingTrainer:
+    """Removes neurons at random."""
 
-    def drawn(trainer: Trainer) -> Scores:
+    def draw_scores(trainer: AlternatingTrainer) -> Scores:
         rng = np.random.default_rng(start.seed)
         return {name: rng.random(n) for name, n in trainer.history.groups.items()}
 
-    return pruned(start, drawn, size, prune_at)
+    return train_and_prune(start, draw_scores, size, prune_at)
 
 
-def pruned(
+def train_and_prune(
     start: Start,
     score: Score,
     size: float | None,
     prune_at: float,
-    learners: type[Learners] = Learners,
-) -> Trainer:
-    """Trains, prunes, trains on: as many examples in all as without pruning.
+    learners: Callable[..., Learners] = Learners,
+    task_step: Callable[..., Tensor] | None = None,
+) -> AlternatingTrainer:
+    """Trains, prunes, and trains further: in all, as many examples as without pruning.
 
     Args:
         start: what to train.
-        score: says at that moment which neurons go first.
-        size: share of the parameters that is left (0 to 1); None: as many as in the reference.
-        prune_at: the share of the epochs (0 to 1) after which neurons are turned off.
-        learners: how steps are taken; their `pruned()` is called at that moment, if they have it.
+        score: computes at that moment which neurons go first.
+        size: share of the parameters to keep (0 to 1); None: as in the reference.
+        prune_at: share of the epochs (0 to 1) after which neurons are switched off.
+        learners: makes the learners, which stop shrinking at that moment.
+        task_step: replaces the trainer's own.
     """
-    trainer = start.trainer(schedule=start.alone, learners=learners)
+    trainer = start.trainer(schedule=start.alone, learners=learners, task_step=task_step)
     target = target_parameters(start, trainer.switches, size)
     epochs = start.schedule.epochs
-    before = min(max(round(number("prune_at", prune_at, 0, 1) * epochs), 1), epochs)
+    before = min(max(round(check_setting("prune_at", prune_at, 0, 1) * epochs), 1), epochs)
     trainer.run(before, progress=False)
-    off = lowest(trainer.switches, score(trainer), target)
+    off = find_lowest(trainer.switches, score(trainer), target)
     for group, neurons in off.items():
         trainer.pin(group, neurons, on=False)
     if trainer.finished:
@@ -67,35 +70,37 @@ def pruned(
             f"settings.prune_at must leave at least one of {epochs} epochs to train on, "
             f"got {prune_at:g}."
         )
-    getattr(trainer.learners, "stop_shrinking", lambda: None)()
+    trainer.learners.stop_shrinking()
     trainer.run(progress=False)
     return trainer
 
 
 def target_parameters(start: Start, switches: Switches, size: float | None) -> int:
-    """How many parameters are to be left.
+    """Number of parameters to keep.
 
     Raises:
-        ValueError: `size` is no share, or there is neither a size nor a reference.
+        ValueError: `size` is not a share, or there is neither a size nor a reference.
     """
     if size is not None:
-        return round(number("size", size, 0, 1) * switches.parameters)
+        return round(check_setting("size", size, 0, 1) * switches.parameters)
     if start.reference is None:
         raise ValueError(
-            "settings.size must say which share of the parameters is to be left (0 to 1), "
-            "where there is no switched run to be as small as."
+            "settings.size is missing. Give the share of the parameters to keep (0 to 1), or the "
+            "switched run whose size to take: reference=..."
         )
     return switches.size(start.reference).parameters
 
 
-def lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[int]]:
-    """The neurons of least score that go, so that the size comes nearest to the target.
+def find_lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[int]]:
+    """The neurons with the lowest scores whose removal brings the size nearest to the target.
 
-    One neuron of each group stays, that of the highest score.
+    In each group, the neuron with the highest score stays.
     """
     names = list(scores)
     ranked = [
-        (scores[name][i], g, i) for g, name in enumerate(names) for i in _all_but_best(scores[name])
+        (scores[name][i], g, i)
+        for g, name in enumerate(names)
+        for i in _leave_out_best(scores[name])
     ]
     ranked.sort()
 
@@ -105,7 +110,7 @@ def lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[in
             left[names[g]][i] = 0
         return left
 
-    least, most = 0, len(ranked)  # the fewest that make it as small as the target
+    least, most = 0, len(ranked)  # the smallest number that reaches the target
     while least < most:
         k = (least + most) // 2
         if switches.size(factors(k)).parameters <= target:
@@ -118,31 +123,40 @@ def lowest(switches: Switches, scores: Scores, target: int) -> dict[str, list[in
     return {name: neurons for name, neurons in off.items() if neurons}
 
 
-def by_group(trainer: Trainer, importance: Callable[..., Tensor | None]) -> Scores:
+def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor | None]) -> Scores:
     """Torch-Pruning's importance of every neuron of every switch group.
 
-    It is asked of a copy in which the factors are folded in.
+    It is computed on a copy into whose parameters the factors are folded.
     """
+    network = fold_factors(trainer.network, trainer.switches, trainer.factors)
+    example = trainer.data.batch("train", torch.arange(2))[0]
+    coupled = find_coupled_layers(network, trainer.switches, example)
+    found: Scores = {}
+    for name, layers in coupled.items():
+        scores = importance(layers)
+        if scores is None:
+            raise ValueError(f"Torch-Pruning has no score for the neurons of group {name!r}.")
+        group = trainer.switches.groups[name]
+        found[name] = sum_channels(group, scores.detach().cpu().numpy())
+    return found
+
+
+def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor) -> dict[str, Any]:
+    """{group: what Torch-Pruning would prune together with all of its channels}."""
     import torch_pruning as tp
 
-    network = folded(trainer.network, trainer.switches, trainer.factors)
-    example = trainer.data.batch("train", torch.arange(2))[0]
     graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
-    found: Scores = {}
-    for name, group in trainer.switches.groups.items():
+    found = {}
+    for name, group in switches.groups.items():
         layer: Any = network.get_submodule(group.writers[0])
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
         )
-        channels = list(range(len(layer.weight)))
-        scores = importance(graph.get_pruning_group(layer, prune, idxs=channels))
-        if scores is None:
-            raise ValueError(f"Torch-Pruning finds nothing to judge the neurons of {name!r} by.")
-        found[name] = _by_neuron(group, scores.detach().cpu().numpy())
+        found[name] = graph.get_pruning_group(layer, prune, idxs=list(range(len(layer.weight))))
     return found
 
 
-def folded(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
+def fold_factors(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
     """A copy whose parameters hold the factors."""
     copy = copied(network)
     with torch.no_grad():
@@ -151,20 +165,20 @@ def folded(network: nn.Module, switches: Switches, factors: Factors) -> nn.Modul
     return copy
 
 
-def _l1(trainer: Trainer) -> Scores:
+def score_by_l1(trainer: AlternatingTrainer) -> Scores:
     import torch_pruning as tp
 
-    return by_group(trainer, tp.importance.MagnitudeImportance(p=1))
+    return score_groups(trainer, tp.importance.MagnitudeImportance(p=1))
 
 
-def _by_neuron(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
-    """Scores of a layer's channels as those of the group's neurons: sums where several are one."""
+def sum_channels(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
+    """Scores of neurons from those of a layer's channels: the sum, where a neuron has several."""
     member = group.written_as[0]
     found = np.zeros(group.neurons)
     np.add.at(found, member.neurons, scores[member.channels])
     return found
 
 
-def _all_but_best(scores: np.ndarray) -> Mapping[int, None]:
+def _leave_out_best(scores: np.ndarray) -> Mapping[int, None]:
     best = int(np.argmax(scores))
     return dict.fromkeys(i for i in range(len(scores)) if i != best)

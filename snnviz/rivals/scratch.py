@@ -1,4 +1,4 @@
-"""The switched run's final shape, trained anew from other random weights (Liu et al. 2019)."""
+"""The switched run's final shape, trained from other random weights (Liu et al. 2019)."""
 
 from collections.abc import Mapping
 
@@ -11,30 +11,30 @@ from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
 from snnviz.shrink import compact
 from snnviz.structure.probe import copied
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 OTHER = 1_000_003  # added to a network's seed: other weights
 
 
-def scratch(start: Start) -> Trainer:
-    """Trains a network that has only the neurons which the reference keeps, from new weights."""
+def scratch(start: Start) -> AlternatingTrainer:
+    """Trains a network with only the neurons that are on in the reference, from new weights."""
     if start.reference is None:
-        raise ValueError("scratch needs the switched run whose shape it is to have: reference=...")
-    small = shaped(start.network, start.data, start.reference, start.seed)
+        raise ValueError("scratch needs the switched run whose shape to take: reference=...")
+    small = shape_like(start.network, start.data, start.reference, start.seed)
     trainer = start.trainer(small, start.alone)
     trainer.run(progress=False)
     return trainer
 
 
-def shaped(
+def shape_like(
     source: nn.Module, data: ImageData, reference: Mapping[str, np.ndarray], seed: int
 ) -> nn.Module:
-    """A network of the reference's shape with random weights, as wide as narrower layers need.
+    """A network of the reference's shape, with random weights.
 
-    Weights are drawn as for the whole network. A layer that lost inputs has the same spread as if
-    it had been drawn for those that are left: larger by the root of the ratio of fan-ins.
+    Weights are drawn as for the whole network, and then scaled by the root of the ratio of fan-ins:
+    so a layer that lost inputs has the spread of a layer that was made without them.
     """
-    whole = anew(source, data, seed)
+    whole = redraw(source, data, seed)
     example = data.batch("test", torch.arange(min(64, len(data.test))))[0].cpu()
     kept = {
         name: torch.from_numpy((values != 0).astype(np.float32))
@@ -53,11 +53,11 @@ def shaped(
     return small
 
 
-def anew(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
+def redraw(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
     """The same network with other random weights.
 
     Raises:
-        ValueError: some weights are not drawn anew by their module.
+        ValueError: a module cannot draw new weights.
     """
     made = recipe(source)
     if made is not None:
@@ -71,9 +71,9 @@ def anew(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
     for name, parameter in source.named_parameters():
         if parameter.ndim > 1 and torch.equal(parameter.cpu(), copy.get_parameter(name)):
             raise ValueError(
-                f"scratch needs new random weights, but {name!r} stays as it is. Give its module a "
+                f"scratch needs new random weights, but {name!r} stays the same. Give its module a "
                 "method reset_parameters that draws it; weights that spectral_norm, weight_norm or "
-                "another parametrization computes cannot be drawn anew."
+                "another parametrization computes cannot be drawn again."
             )
     return copy
 

@@ -1,34 +1,34 @@
-"""Squeeze and excitation (Hu et al. 2018): neurons weighted by activations, image by image.
+"""Squeeze and excitation (Hu et al. 2018): weights neurons by their activations, for each image.
 
-It stands where a factor would: after the norm, before the activation. It turns nothing off.
+It is applied where a factor would be: after the norm, before the activation. It switches none off.
 """
 
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.start import Start, number
+from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import find_switches
 from snnviz.structure.probe import copied
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 
-def se(start: Start, reduction: float = 8) -> Trainer:
-    """Trains the network with a gate behind each of its layers of switch groups.
+def se(start: Start, reduction: float = 8) -> AlternatingTrainer:
+    """Trains the network with a gate after each layer of its switch groups.
 
     Args:
         start: what to train.
-        reduction: the gate's hidden units are so many times fewer than the neurons.
+        reduction: number of neurons divided by the number of hidden units of their gate.
     """
-    divisor = number("reduction", reduction, 1)
+    divisor = check_setting("reduction", reduction, 1)
     example = start.data.batch("train", torch.arange(2))[0].cpu()
-    network = excited(start.network, example, divisor, start.seed)
+    network = add_excitation(start.network, example, divisor, start.seed)
     trainer = start.trainer(network, start.alone)
     trainer.run(progress=False)
     return trainer
 
 
 class Excited(nn.Module):
-    """A layer whose channels are weighted by what they say of the whole image."""
+    """A layer whose channels are weighted by their means over the image."""
 
     def __init__(self, layer: nn.Module, channels: int, hidden: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Excited(nn.Module):
         return y * gate.view(*gate.shape, *(1,) * (y.ndim - 2))
 
 
-def excited(network: nn.Module, example: Tensor, reduction: float, seed: int) -> nn.Module:
+def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: int) -> nn.Module:
     """A copy with gates; the weights of the network stay as they are."""
     copy = copied(network)
     switches = find_switches(network, example)

@@ -1,50 +1,49 @@
 """Network slimming (Liu et al. 2017): an L1 penalty on the norms' scales; the smallest go.
 
-Where a group has no norm there is no such scale. It gets one, which is learned with the weights
-and multiplies them, as a batch norm's scale would.
+A group without a norm gets scales of its own, which are learned together with the weights and
+multiply them like the scale of a batch norm.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.rivals.joint import JointLearners
-from snnviz.rivals.pruning import Scores, pruned
-from snnviz.rivals.start import Start, number
-from snnviz.structure import Factors
+from snnviz.rivals.joint import joint_step
+from snnviz.rivals.pruning import Scores, train_and_prune
+from snnviz.rivals.start import Start, check_setting
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Learners, Trainer
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import AlternatingTrainer
 
 
 def slimming(
     start: Start, strength: float = 1e-4, size: float | None = None, prune_at: float = 0.5
-) -> Trainer:
-    """Trains under the penalty, prunes by scale, and trains on without it.
+) -> AlternatingTrainer:
+    """Trains with the penalty, prunes by scale, and trains further without it.
 
     Args:
         start: what to train.
-        strength: of the penalty; 1e-4 for VGG and 1e-5 for ResNet in the paper.
-        size: share of the parameters that is left; None: as in the reference.
-        prune_at: the share of the epochs after which neurons go.
+        strength: strength of the penalty; in the paper 1e-4 for VGG and 1e-5 for ResNet.
+        size: share of the parameters to keep; None: as in the reference.
+        prune_at: share of the epochs after which neurons are removed.
     """
-    weight = number("strength", strength, 0)
-
-    class Slimming(SlimmingLearners):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.strength = weight
-
+    weight = check_setting("strength", strength, 0)
     plan = start.schedule  # scales learn as the weights do
     alike = {"lr": plan.task_lr, "optimizer": plan.task_optimizer, "momentum": plan.task_momentum}
     plan = plan.replace(**{f"switcher_{name}": value for name, value in alike.items()})
-    return pruned(replace(start, schedule=plan), scales, size, prune_at, Slimming)
+    shrinkage = partial(shrink_scales, strength=weight)
+    learners = partial(Learners, gates=make_scales, shrinkage=shrinkage)
+    begun = replace(start, schedule=plan)
+    return train_and_prune(begun, score_by_scale, size, prune_at, learners, joint_step)
 
 
 class Scales(nn.Module):
-    """One scale for each neuron of a group without norms; groups with norms have theirs."""
+    """One scale for each neuron of a group without norms; the others have those of their norms."""
 
     config = SwitcherConfig(reads="nothing")
 
@@ -63,39 +62,36 @@ class Scales(nn.Module):
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         own = dict(zip(self.names, self.scales, strict=True))
-        # A scale may become negative; as a factor it is what it weighs.
+        # A scale may become negative; a factor may not.
         return {
             name: own[name].abs() if name in own else getattr(self, f"one{i}")
             for i, name in enumerate(self.groups)
         }
 
+    def sample(self) -> dict[str, Tensor]:
+        """The factors of a step: nothing is random."""
+        return self.factors()
 
-class SlimmingLearners(JointLearners):
-    """Adds the penalty's slope to the gradients of all scales."""
 
-    strength = 0.0
+def make_scales(learners: Learners) -> Scales:
+    """A scale for each neuron whose group has no norm."""
+    without = {g.name for g in learners.groups if not any(g.norms)}
+    return Scales({g.name: g.neurons for g in learners.groups}, without)
 
-    def make_gates(self) -> Scales:
-        without = {g.name for g in self.groups if not any(g.norms)}
-        return Scales({g.name: g.neurons for g in self.groups}, without)
 
-    def gates(self) -> Factors:
-        return self.switcher.factors()
+def shrink_scales(learners: Learners, strength: float) -> Callable[[], None]:
+    """Adds the penalty's gradient to that of each scale."""
 
-    def _shrink(self) -> None:
-        for scale in _norm_scales(self):
+    def shrink() -> None:
+        for scale in [*_norm_scales(learners), *learners.switcher.parameters()]:
             if scale.grad is not None:
-                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
-        for scale in self.switcher.parameters():
-            if scale.grad is not None:
-                scale.grad.add_(scale.detach().sign(), alpha=self.strength)
+                scale.grad.add_(scale.detach().sign(), alpha=strength)
 
-    def stop_shrinking(self) -> None:
-        self.strength = 0.0
+    return shrink
 
 
-def scales(trainer: Trainer) -> Scores:
-    """How large the scale of each neuron is; of a neuron with several norms the mean."""
+def score_by_scale(trainer: AlternatingTrainer) -> Scores:
+    """The absolute scale of each neuron; the mean, if it has several norms."""
     found = {}
     for group in trainer.switches.groups.values():
         total, count = np.zeros(group.neurons), np.zeros(group.neurons)

@@ -1,8 +1,9 @@
 """Runs kept in folders: resumed, revisited, forked, compared; imports `training` and before."""
 
 from snnviz.runs.compare import compare, table
+from snnviz.runs.export_log import export_log
 from snnviz.runs.layout import NotSaved
 from snnviz.runs.lock import InUse
 from snnviz.runs.trainer import Trainer
 
-__all__ = ["InUse", "NotSaved", "Trainer", "compare", "table"]
+__all__ = ["InUse", "NotSaved", "Trainer", "compare", "export_log", "table"]

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from snnviz import files
-from snnviz.training import Position, Schedule, Trainer
+from snnviz.training.schedule import Position, Schedule
+from snnviz.training.trainer import AlternatingTrainer
 
 FORMAT = 2
 
@@ -82,8 +83,8 @@ def write(state: Mapping[str, Any], events: int, folder: Path) -> Checkpoint:
     return Checkpoint(at.step, events, at.epoch, file)
 
 
-def read(at: Checkpoint, trainer: Trainer, root: Path) -> dict[str, Any]:
-    """A state that this trainer can load. The trainer's optimizers become those of the state.
+def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, Any]:
+    """A state that this trainer can load. The trainer stays as it is.
 
     Args:
         root: links must not lead out of here.
@@ -162,9 +163,9 @@ def _rest(file: Path, data: bytes) -> dict[str, Any]:
     return files.parse_json(file, header["__metadata__"]["snnviz"].encode())
 
 
-def _decoded(state: Any, tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Any]:
+def _decoded(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer) -> dict[str, Any]:
     schedule = _schedule(state["schedule"])
-    trainer.learners.renew_optimizers(schedule)
+    optimizers = trainer.learners.make_optimizers(schedule)  # as those of the state
     pattern = trainer.state_dict()
     if state.keys() != pattern.keys():
         raise ValueError(f"it holds {', '.join(state)}, and not {', '.join(pattern)}")
@@ -174,9 +175,9 @@ def _decoded(state: Any, tensors: dict[str, Tensor], trainer: Trainer) -> dict[s
         read[key] = _like(pattern[key], state[key], key, tensors)
     for key in ("position", "running"):
         read[key] = type(pattern[key])(**_like(asdict(pattern[key]), state[key], key, tensors))
-    for key in ("task_optimizer", "switcher_optimizer"):
-        optimizer = getattr(trainer.learners, key)
-        read[key] = _optimizer(optimizer, pattern[key], state[key], key, tensors)
+    for phase, optimizer in optimizers.items():
+        key = f"{phase}_optimizer"
+        read[key] = _optimizer(optimizer, state[key], key, tensors)
     factors = trainer.factors if state["factors"] is not None else None
     read["factors"] = factors and _like(factors, state["factors"], "factors", tensors)
     _possible(read["position"], trainer, schedule)
@@ -232,7 +233,7 @@ def _tensor(pattern: Tensor, value: Any, path: str, tensors: dict[str, Tensor]) 
 
 
 def _optimizer(
-    optimizer: torch.optim.Optimizer, pattern: Any, value: Any, path: str, tensors: dict
+    optimizer: torch.optim.Optimizer, value: Any, path: str, tensors: dict[str, Tensor]
 ) -> dict[str, Any]:
     """The settings are the schedule's; what is read are learning rates and moments."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -248,9 +249,10 @@ def _optimizer(
             name: _moment(parameters[i], part, f"{path}/state/{i}/{name}", tensors)
             for name, part in moments.items()
         }
-    if len(value["param_groups"]) != len(pattern["param_groups"]):
+    own = optimizer.state_dict()["param_groups"]
+    if len(value["param_groups"]) != len(own):
         raise ValueError(f"{path} has other groups of parameters")
-    pairs = zip(pattern["param_groups"], value["param_groups"], strict=True)
+    pairs = zip(own, value["param_groups"], strict=True)
     groups = [{**mine, "lr": _float(its["lr"], f"{path}/lr")} for mine, its in pairs]
     return {"state": state, "param_groups": groups}
 
@@ -263,7 +265,7 @@ def _moment(parameter: Tensor, value: Any, path: str, tensors: dict[str, Tensor]
     return _tensor(pattern, value, path, tensors)
 
 
-def _possible(at: Position, trainer: Trainer, schedule: Schedule) -> None:
+def _possible(at: Position, trainer: AlternatingTrainer, schedule: Schedule) -> None:
     batches = len(trainer.data.train) // min(schedule.batch_size, len(trainer.data.train))
     most = schedule.task_steps + schedule.switcher_steps
     if not (at.batch < batches and at.round_step < most and at.epoch <= at.step):

@@ -14,9 +14,16 @@ from snnviz.data import NAMES, ImageData, Source, load_data
 from snnviz.data.checks import AUGMENTS
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.runs.fields import one_of, patterns, plain_name, table, text, texts, whole
-from snnviz.runs.fingerprints import differing, images_of, now, surroundings, tensors_of
+from snnviz.runs.fingerprints import (
+    differing,
+    hash_tensors,
+    images_of,
+    now,
+    surroundings,
+    tensors_of,
+)
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 FORMAT = 1
 NAME = "config.json"
@@ -59,6 +66,8 @@ class RunConfig:
         made_with: versions, device and threads.
         parent: what it was forked from.
         created: when, as ISO 8601.
+        learned: fingerprint of the switcher that the run began with, if that had learned before;
+            "" if it was new.
     """
 
     schedule: Schedule
@@ -75,9 +84,10 @@ class RunConfig:
     made_with: dict[str, str | int]
     parent: Parent | None
     created: str
+    learned: str = ""
 
     @classmethod
-    def of(cls, trainer: Trainer, keep_every: int, parent: Parent | None) -> "RunConfig":
+    def of(cls, trainer: AlternatingTrainer, keep_every: int, parent: Parent | None) -> "RunConfig":
         return cls(
             schedule=trainer.schedule,
             switcher=trainer.switcher.config,
@@ -93,6 +103,7 @@ class RunConfig:
             made_with=surroundings(trainer.device),
             parent=parent,
             created=now(),
+            learned=_learned(trainer),
         )
 
     def encoded(self) -> bytes:
@@ -204,7 +215,7 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
     source, made, parent = content["data"], content["network"], content["parent"]
     return {
         "schedule": Schedule().replace(**table(content, "schedule")),
-        "switcher": SwitcherConfig(**table(content, "switcher")),
+        "switcher": _switcher(table(content, "switcher")),
         "seed": whole(content["seed"], 0),
         "precision": one_of("precision", content["precision"], ("float32", "bfloat16")),
         "exclude": patterns(content, "exclude"),
@@ -218,7 +229,35 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
         "made_with": _surroundings(table(content, "made_with")),
         "parent": None if parent is None else _parent(table(content, "parent")),
         "created": text("created", content["created"]),
+        "learned": text("learned", content.get("learned", "")),
     }
+
+
+def _learned(trainer: AlternatingTrainer) -> str:
+    """Fingerprint of the switcher that the trainer began with, if that had learned before."""
+    if not trainer.learners.began_learned:
+        return ""
+    return hash_tensors(*trainer.initial["switcher"].values())
+
+
+# Options that earlier versions had, and the values at which they changed nothing.
+_GONE = {"hidden": 32, "outgoing": False, "attention": False}
+
+
+def _switcher(values: dict[str, Any]) -> SwitcherConfig:
+    """How the switcher is built; of a run of an earlier version too, where that can still be."""
+    if "descriptors" in values:
+        return SwitcherConfig(**values)
+    gone = {name: values[name] for name in _GONE if name in values}
+    if values.get("reads") in ("movement", "shuffled", "random"):
+        gone["reads"] = values["reads"]  # the last two meant weights, and now mean descriptors
+    for name, value in gone.items():
+        if name not in _GONE or value != _GONE[name]:
+            raise ValueError(
+                f"switcher.{name} is {value!r}, which only snnviz 0.1 has; use that version for "
+                "this run, or start another one"
+            )
+    return SwitcherConfig(**{name: value for name, value in values.items() if name not in _GONE})
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:

@@ -3,14 +3,35 @@
 import hashlib
 import os
 import platform
+import re
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from snnviz.data import ImageData
+
+
+class SplitPrint(NamedTuple):
+    """What makes a split the same: type and shape of its images, and a hash of all of it.
+
+    A run's config holds it as text: "uint8 60000x1x28x28, 0123456789abcdef".
+    """
+
+    dtype: str
+    shape: tuple[int, ...]  # (images, channels, height, width)
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {'x'.join(map(str, self.shape))}, {self.digest}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "SplitPrint | None":
+        """The opposite of `str`; None of anything else, such as "none"."""
+        found = re.fullmatch(r"(\w+) (\d{1,9}(?:x\d{1,9}){3}), (\w+)", text or "")
+        return found and cls(found[1], tuple(map(int, found[2].split("x"))), found[3])
 
 
 def tensors_of(module: nn.Module) -> dict[str, str]:
@@ -26,7 +47,7 @@ def images_of(data: ImageData) -> dict[str, str]:
         if split is None:
             found[f"{name} split"] = "none"
             continue
-        found[f"{name} split"] = f"{_shape(split.images)}, {_hash(split.images, split.labels)}"
+        found[f"{name} split"] = str(_print_of(split.images, split.labels))
     return found
 
 
@@ -58,12 +79,19 @@ def _version(package: str) -> str:
         return "unknown"
 
 
+def _print_of(images: Tensor, labels: Tensor) -> SplitPrint:
+    return SplitPrint(_dtype(images), tuple(images.shape), hash_tensors(images, labels))
+
+
 def _shape(tensor: Tensor) -> str:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return f"{dtype} {'x'.join(map(str, tensor.shape))}".rstrip()
+    return f"{_dtype(tensor)} {'x'.join(map(str, tensor.shape))}".rstrip()
 
 
-def _hash(*tensors: Tensor) -> str:
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def hash_tensors(*tensors: Tensor) -> str:
     found = hashlib.sha256()
     for tensor in tensors:
         array: Any = tensor.cpu().contiguous().numpy()

@@ -7,6 +7,7 @@ from pathlib import Path
 from snnviz import files
 from snnviz.history import tables
 from snnviz.history.pointer import NAME as POINTER
+from snnviz.runs.advice import Call, FolderTaken
 from snnviz.runs.checkpoint import Checkpoint
 from snnviz.runs.config import NAME as CONFIG
 from snnviz.runs.layout import CHECKPOINTS, EVENTS, HISTORY, LOCK
@@ -24,9 +25,12 @@ def check_new(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and _unbegun(folder)):
         return
     what = "already holds a run" if (folder / CONFIG).exists() else "is not empty"
-    raise FileExistsError(
-        f"folder {str(folder)!r} {what}. Go on with it: Trainer.resume({str(folder)!r}); branch "
-        f"off from it: Trainer.fork({str(folder)!r}, epoch=...); or give the name of a new folder."
+    raise FolderTaken(
+        f"folder {str(folder)!r} {what}. Go on with it: ",
+        Call("resume", folder),
+        "; branch off from it: ",
+        Call("fork", folder, ...),
+        "; or give the name of a new folder.",
     )
 
 

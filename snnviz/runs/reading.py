@@ -1,9 +1,10 @@
 """A trainer as a run folder has it at some epoch. Reads only, also while another process writes."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -12,20 +13,22 @@ from snnviz import files
 from snnviz.data import ImageData
 from snnviz.history import tables
 from snnviz.runs import checkpoint
+from snnviz.runs.advice import Call, DamagedLater, NoSuchEpoch
 from snnviz.runs.checkpoint import Checkpoint, Lost
 from snnviz.runs.past import Past, at_ends, past
-from snnviz.training import Trainer
+from snnviz.training.trainer import AlternatingTrainer
 
 _PATIENCE = 5  # times that a folder is read anew because its writer was quicker
 _TRIES = 5  # checkpoints that are looked at for one that is whole
 
-T = TypeVar("T", bound=Trainer)
+T = TypeVar("T", bound=AlternatingTrainer)
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
     """A trainer as it was, and where that was read."""
 
-    trainer: Any
+    trainer: T
     past: Past
     at: Checkpoint  # what it was read from
     ended: Checkpoint  # the state at its last epoch's end
@@ -52,17 +55,17 @@ def last(found: Past) -> str:
 
 
 def load(
-    make: type[T],
+    make: Callable[..., T],
     folder: Path,
     epoch: int | None,
     network: nn.Module | None,
     data: ImageData | None,
     device: str | torch.device | None,
-) -> Loaded:
+) -> Loaded[T]:
     """The trainer at an epoch's end; None: where the run was saved last.
 
     Args:
-        make: the class of the trainer.
+        make: the class of the trainer; its arguments are those of `snnviz.Trainer`.
     """
     found = _past(folder, epoch)
     config = found.config
@@ -71,12 +74,12 @@ def load(
     trainer = make(
         config.build_network(network, data),
         data,
-        config.schedule,
-        config.switcher,
-        config.seed,
-        device,
-        config.precision,
-        config.exclude,
+        schedule=config.schedule,
+        switcher=config.switcher,
+        seed=config.seed,
+        device=device,
+        precision=config.precision,
+        exclude=config.exclude,
         weighted=config.weighted,
     )
     if trainer.history.groups != found.history.groups:
@@ -143,10 +146,11 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
     ended = found.history.n_epochs
     if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch <= ended:
         there = f"0 (the start) to {ended}" if ended else "0 (the start), for none has ended yet"
-        raise ValueError(
+        raise NoSuchEpoch(
             f"epoch must be one that the run in {str(found.folder)!r} has, {there}, got {epoch!r}. "
-            "To train more of them, go on with the run: "
-            f"Trainer.resume({str(found.folder)!r})."
+            "To train more of them, go on with the run: ",
+            Call("resume", found.folder),
+            ".",
         )
     if epoch not in groups:
         kept = ", ".join(map(str, groups)) or "none"
@@ -157,7 +161,7 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
     return groups[epoch][-1]
 
 
-def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
+def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
     """Loads a checkpoint into a fresh trainer, history and all."""
     history = found.history
     groups = at_ends(found.checkpoints, history)
@@ -172,20 +176,17 @@ def _taken_up(trainer: Trainer, found: Past, at: Checkpoint) -> Loaded:
     else:
         end = f"the end of epoch {at.epoch}"
         epoch_end = _state(ended, trainer, found.folder, end, "rollback()")
-    trainer.load_state_dict(state)
-    if trainer.position.step > found.pointer.steps:
+    if at.step > found.pointer.steps:
         raise files.Damaged(at.file, "it is ahead of the history")
-    history.truncate(epochs=at.epoch, steps=at.step)
-    if at.file.name != last(found):
-        history._notes = history._notes[: at.events]
-    trainer.history = history
-    trainer._initial, trainer._epoch_end = initial, epoch_end  # type: ignore[assignment]
+    events = None if at.file.name == last(found) else at.events
+    history.truncate(epochs=at.epoch, steps=at.step, events=events)
+    trainer.take_up(state, epoch_end, initial, history)
     kept = [one for one in (start, ended) if one]
     return Loaded(trainer, found, at, ended, kept)
 
 
 def _state(
-    at: Checkpoint | None, trainer: Trainer, folder: Path, what: str, way: str
+    at: Checkpoint | None, trainer: AlternatingTrainer, folder: Path, what: str, way: str
 ) -> Mapping[str, Any]:
     """An earlier state, which training goes on without if it must."""
     try:
@@ -211,12 +212,7 @@ def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Except
         error = files.Damaged(Path(str(error.filename)), "it is missing")
     if not isinstance(error, files.Damaged) or good is None:
         return error
-    return files.Damaged(
-        error.file,
-        error.why,
-        f"restore it from a copy, or go on from the newest good one before it: "
-        f"Trainer.resume({str(folder)!r}, epoch={good.epoch}), which drops what came later.",
-    )
+    return DamagedLater(error, Call("resume", folder, good.epoch))
 
 
 def _in_words(groups: Mapping[str, int]) -> str:

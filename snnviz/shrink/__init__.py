@@ -1,4 +1,4 @@
-"""Takes the off neurons out of a network; imports `structure`, `training` and `export`."""
+"""Removes the off neurons from a network; imports `structure`, `training` and `export`."""
 
 from snnviz.shrink.compact import TOLERANCE, compact
 from snnviz.shrink.comparing import OutputsDiffer

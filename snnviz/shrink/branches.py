@@ -1,8 +1,8 @@
-"""Takes out the branches that nothing flows through any more.
+"""Removes branches whose neurons are all off.
 
-Where a group is wholly off, its readers give a constant, and so does what follows them up to the
-addition in which the branch ends. There the constant is added in the branch's place: to the bias of
-a layer if one is right there, else by a layer or a parameter of its own.
+Where a group is entirely off, the output of its readers is constant, and so is everything after
+them up to the addition where the branch ends. There the constant is added in place of the branch:
+in the bias of a layer if one comes directly before, else by a new layer or parameter.
 """
 
 import operator
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
-from snnviz.export.description import CannotDescribe, describe
-from snnviz.export.rebuild import build
+from snnviz.export.description import CannotDescribe, describe_as_values
+from snnviz.export.rebuild import build_network
 from snnviz.export.vocabulary import is_layer
 from snnviz.structure import Switches, SwitchGroup
 
@@ -21,7 +21,7 @@ _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _IN_PLACE = (operator.iadd, "add_")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_EQUAL = 1e-6  # of the largest: channels that are the same everywhere but for their rounding
+_EQUAL = 1e-6  # of the largest value: channels that are constant up to rounding
 _IMAGES = 2
 
 
@@ -29,46 +29,46 @@ class Branches(NamedTuple):
     """A network without some of its branches."""
 
     network: nn.Module
-    removed: dict[str, tuple[str, ...]]  # {group: layers that went with it}
-    kept: dict[str, str]  # {group: why its branch stays}
+    removed: dict[str, tuple[str, ...]]  # {group: layers that were removed with it}
+    kept: dict[str, str]  # {group: why its branch was kept}
 
 
 class _Stays(Exception):
-    """Why a branch cannot be taken out."""
+    """Why a branch cannot be removed."""
 
 
 @torch.no_grad()
-def without_branches(
+def remove_branches(
     network: nn.Module, switches: Switches, names: Sequence[str], example: Tensor, tolerance: float
 ) -> Branches:
-    """The network without the branches that these groups, which are wholly off, are all of.
+    """Removes the branches of these groups, which are entirely off.
 
     Args:
-        network: in evaluation mode; of each of the groups it has zeroed neurons left.
-        switches: of the network as it was; layers have kept their names.
-        names: of the groups.
+        network: in evaluation mode; each of the groups still has one neuron, whose output is 0.
+        switches: of the network before any neurons were removed; layers have kept their names.
+        names: the names of the groups.
         example: normalised images.
         tolerance: greatest difference of the outputs allowed, as a share of the largest.
 
     Returns:
-        If any branch could go, the network is another, a `torch.fx.GraphModule` of the same layers.
+        If a branch was removed, the network is a new `torch.fx.GraphModule` of the same layers.
     """
     images = example[:_IMAGES]
     expected = network(images)
     try:
-        description = describe(network)
+        description = describe_as_values(network)
     except CannotDescribe as error:
-        why = f"the network cannot be written down as layers and calls: {error}"
+        why = f"the network cannot be described as layers and calls: {error}"
         return Branches(network, {}, dict.fromkeys(names, why))
     kept: dict[str, str] = {}
     while True:
-        smaller, removed = build(*description), {}
+        smaller, removed = build_network(*description), {}
         values = _values(smaller, images)
         for name in [name for name in names if name not in kept]:
             before = _layers(smaller)
             try:
                 _cut(smaller, switches, name, names, values)
-            except _Stays as stays:  # nothing is changed yet
+            except _Stays as stays:  # nothing has been changed yet
                 kept[name] = str(stays)
                 continue
             after = set(_layers(smaller))
@@ -93,7 +93,7 @@ def _cut(
     off: Sequence[str],
     values: dict[fx.Node, Any],
 ) -> None:
-    """Puts a constant where the group's branch is added, and drops what is then of no use."""
+    """Adds a constant where the group's branch ends, and removes what is no longer used."""
     graph = network.graph
     readers = _readers(switches, switches.groups[name], off)
     seeds = {
@@ -121,7 +121,7 @@ def _cut(
 
 
 def _readers(switches: Switches, group: SwitchGroup, off: Sequence[str]) -> set[str]:
-    """Its readers, if they read nothing but neurons of groups that are off."""
+    """The group's readers, if they read only neurons of groups that are off."""
     for layer in switches.layers:
         if layer.name in group.readers:
             read = sum(len(neurons) for name, neurons in layer.read if name in off)
@@ -131,7 +131,7 @@ def _readers(switches: Switches, group: SwitchGroup, off: Sequence[str]) -> set[
 
 
 def _values(network: fx.GraphModule, images: Tensor) -> dict[fx.Node, Any]:
-    """What each call gives for the images."""
+    """The output of each call for the images."""
     values: dict[fx.Node, Any] = {}
 
     class Recorder(fx.Interpreter):
@@ -149,7 +149,7 @@ def _values(network: fx.GraphModule, images: Tensor) -> dict[fx.Node, Any]:
 
 
 def _constants(graph: fx.Graph, seeds: set[fx.Node]) -> set[fx.Node]:
-    """The seeds, and all calls that depend on nothing but them and the network's own tensors."""
+    """The seeds, and all calls that depend only on them and on the network's own tensors."""
     constant, static = set(seeds), set()
     for node in graph.nodes:
         if node in seeds or node.op in ("placeholder", "output"):
@@ -163,7 +163,7 @@ def _constants(graph: fx.Graph, seeds: set[fx.Node]) -> set[fx.Node]:
 
 
 def _frontier(graph: fx.Graph, constant: set[fx.Node]) -> list[fx.Node]:
-    """The calls that are still needed, and take something constant."""
+    """The calls that are still needed and take a constant as input."""
     waiting = [node for node in graph.nodes if not node.users and node not in constant]
     needed = set(waiting)
     while waiting:
@@ -178,37 +178,37 @@ class _End(NamedTuple):
     """Where a branch ends."""
 
     addition: fx.Node
-    live: fx.Node  # what the images still decide about
-    held: fx.Node  # what is constant
+    live: fx.Node  # the operand that depends on the images
+    held: fx.Node  # the constant operand
     channels: Tensor  # (channels,): the constant
-    dim: int  # in which they stand
+    dim: int  # the dimension of the channels
 
 
 def _end(
     node: fx.Node, constant: set[fx.Node], values: dict[fx.Node, Any], padded: fx.Node | None
 ) -> _End:
     if node.op == "output":
-        raise _Stays("no other way leads past it to the class scores")
+        raise _Stays("the class scores depend on the images only through it")
     operands = [arg for arg in node.args if isinstance(arg, fx.Node)]
     if node.target not in _ADDITIONS or len(operands) != 2 or len(node.args) != 2 or node.kwargs:
-        raise _Stays(f"what comes of it goes into {_called(node)}, and is not just added")
+        raise _Stays(f"its output goes into {_name_of(node)}, and is not only added")
     held, live = sorted(operands, key=lambda operand: operand not in constant)
     if not isinstance(values[live], Tensor) or values[live].shape != values[node].shape:
-        raise _Stays("what comes of it is added to something of another shape")
+        raise _Stays("its output is added to a tensor of another shape")
     if node.target in _IN_PLACE and any(user > node for user in operands[0].users):
-        raise _Stays("it is added in place to what is used again")
+        raise _Stays("it is added in place to a tensor that is used again")
     if padded:
-        raise _Stays(f"what comes of it differs at the edges that {padded.target} pads")
+        raise _Stays(f"its output differs at the edges that {padded.target} pads")
     value = values[held].expand_as(values[node])
     for dim in dict.fromkeys((1, value.ndim - 1)):
         channels = value.movedim(dim, 0).flatten(1)  # (channels, places)
         if (channels - channels[:, :1]).abs().max() <= _EQUAL * value.abs().max():
             return _End(node, live, held, channels[:, 0].clone(), dim)
-    raise _Stays("what comes of it differs from place to place")
+    raise _Stays("its output differs between image positions")
 
 
 def _pads(network: nn.Module, node: fx.Node, values: dict[fx.Node, Any]) -> bool:
-    """At padded edges a constant does not stay one, though images of one size may not show it."""
+    """At padded edges a constant does not stay constant, even if small images do not show it."""
     if node.op != "call_module" or not isinstance(node.target, str):
         return False
     padding: Any = getattr(network.get_submodule(node.target), "padding", 0)
@@ -216,17 +216,17 @@ def _pads(network: nn.Module, node: fx.Node, values: dict[fx.Node, Any]) -> bool
     return padded and any(bool(values[source].any()) for source in node.all_input_nodes)
 
 
-def _called(node: fx.Node) -> str:
+def _name_of(node: fx.Node) -> str:
     if node.op == "call_module":
         return f"layer {node.target}"
     return f"{node.target}" if node.op == "call_method" else getattr(node.target, "__name__", "")
 
 
-# What takes its place -----------------------------------------------------------------------------
+# The replacement ---------------------------------------------------------------------------------
 
 
 def _erase(graph: fx.Graph, nodes: list[fx.Node]) -> None:
-    """Drops these calls and all that served only them, but nothing that was of no use before."""
+    """Removes these calls and inputs that only they used; calls that were unused before stay."""
     waiting, erased = list(nodes), set()
     while waiting:
         node = waiting.pop()
@@ -240,16 +240,16 @@ def _erase(graph: fx.Graph, nodes: list[fx.Node]) -> None:
 def _add_constant(
     network: Any, copied: fx.Node, end: _End, values: dict[fx.Node, Any], reader: str
 ) -> None:
-    """In place of a mere copy of what is live."""
+    """Replaces the copy of the live operand by the sum with the constant."""
     graph, place = network.graph, copied
-    if _absorbed(network, end.live, end, values):
+    if _absorb(network, end.live, end, values):
         place = end.live
     elif end.channels.any():
         name = _free_name(network, reader)
         trainable = network.get_submodule(reader).weight.requires_grad
         with graph.inserting_before(copied):
             if end.dim == 1 and values[end.live].ndim == 4:
-                # A layer, and not a parameter, for in it the stream's neurons can be switched.
+                # A layer and not a parameter, because the neurons of a layer can be switched.
                 network.add_submodule(name, _shift(end.channels).requires_grad_(trainable))
                 place = graph.call_module(name, (end.live,))
             else:
@@ -261,31 +261,30 @@ def _add_constant(
                 parameter = nn.Parameter(end.channels.view(shape), trainable)
                 network.get_submodule(owner).register_parameter(own, parameter)
                 place = graph.call_function(operator.add, (end.live, graph.get_attr(name)))
-    # A zero needs no addition; but what comes next may work in place, and not on what is live.
+    # A zero needs no addition. But then the copy stays if the next call works in place, because
+    # that must not change the live operand.
     if place is not copied:
         copied.replace_all_uses_with(place)
         graph.erase_node(copied)
 
 
-def _absorbed(
-    network: fx.GraphModule, node: fx.Node, end: _End, values: dict[fx.Node, Any]
-) -> bool:
-    """Adds the constant to the bias of the layer that the value comes from, if nothing else has it.
+def _absorb(network: fx.GraphModule, node: fx.Node, end: _End, values: dict[fx.Node, Any]) -> bool:
+    """Adds the constant to the bias of the layer that computes the value, if it is used only once.
 
-    What such a layer gives may also be changed in place, for it has no need of it.
+    The output of such a layer may be changed in place, because the layer does not need it.
     """
     if len(node.users) != 1:
         return False
     if node.target in _ADDITIONS and not node.kwargs:
         operands = [arg for arg in node.args if isinstance(arg, fx.Node)]
         alike = [arg for arg in operands if values[arg].shape == values[node].shape]
-        return any(_absorbed(network, arg, end, values) for arg in alike)
+        return any(_absorb(network, arg, end, values) for arg in alike)
     if node.op != "call_module" or not isinstance(node.target, str):
         return False
     module: Any = network.get_submodule(node.target)
     dim = values[node].ndim - 1 if isinstance(module, nn.Linear) else 1
     known = isinstance(module, (nn.Linear, *_CONVOLUTIONS, *_BATCH_NORMS))
-    if not known or module.weight is None or dim != end.dim or _shared(network, module):
+    if not known or module.weight is None or dim != end.dim or _is_shared(network, module):
         return False
     if end.channels.any():
         bias = end.channels if module.bias is None else module.bias + end.channels
@@ -293,8 +292,8 @@ def _absorbed(
     return True
 
 
-def _shared(network: fx.GraphModule, module: nn.Module) -> bool:
-    """Whether it is called in several places, or others hold its parameters."""
+def _is_shared(network: fx.GraphModule, module: nn.Module) -> bool:
+    """Whether it is called in several places, or shares parameters with other layers."""
     calls = [n.target for n in network.graph.nodes if n.op == "call_module"]
     own = {id(p) for p in module.parameters()}
     holders = [m for m in network.modules() if own & {id(p) for p in m.parameters(recurse=False)}]
@@ -311,7 +310,7 @@ def _shift(channels: Tensor) -> nn.Conv2d:
 
 
 def _free_name(network: nn.Module, reader: str) -> str:
-    """Beside the reader."""
+    """A name in the same module as the reader."""
     name = f"{reader.rpartition('.')[0]}.shift".lstrip(".")
     taken = {*dict(network.named_modules()), *network.state_dict()}
     while name in taken:
@@ -320,7 +319,7 @@ def _free_name(network: nn.Module, reader: str) -> str:
 
 
 def _drop_unused(network: fx.GraphModule) -> None:
-    """Layers that are not called, and tensors of blocks that are not read."""
+    """Removes layers that are not called, and unused tensors of other modules."""
     network.delete_all_unused_submodules()
     read = {node.target for node in network.graph.nodes if node.op == "get_attr"}
     for path, module in _blocks(network):
@@ -330,7 +329,7 @@ def _drop_unused(network: fx.GraphModule) -> None:
 
 
 def _blocks(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """All modules that are no layers, and no parts of one."""
+    """All modules that are neither layers nor parts of a layer."""
     layers: list[str] = []
     for path, module in network.named_modules():
         if is_layer(module):

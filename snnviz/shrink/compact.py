@@ -1,8 +1,8 @@
-"""From a network with factors to a smaller one with the same outputs.
+"""Makes a smaller network with the same outputs.
 
-Folding multiplies the factors into the parameters, by the very scaling that training uses. Then the
-neurons that are off are taken out, with a branch that has none left, and the outputs are compared
-on real images: a network that differs is never handed out.
+First the factors are multiplied into the parameters, exactly as in training. Then the neurons that
+are off are removed, and whole branches where no neuron is left. At the end the outputs are compared
+on real images: a network whose outputs differ is never returned.
 """
 
 import copy
@@ -13,22 +13,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz.shrink.branches import without_branches
-from snnviz.shrink.comparing import compare_outputs
+from snnviz.shrink.branches import remove_branches
+from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
-from snnviz.shrink.narrow import keep_one, remove
 from snnviz.shrink.report import CompactReport
 from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.structure.memory_format import make_safe
+from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.probe import check_arguments, copied, running
-from snnviz.training import Trainer
+from snnviz.training import AlternatingTrainer
 
 TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
 
 
 def compact(
-    source: Trainer | nn.Module,
+    source: AlternatingTrainer | nn.Module,
     factors: Mapping[str, Tensor] | None = None,
     example: Tensor | None = None,
     *,
@@ -36,29 +36,29 @@ def compact(
     tolerance: float = TOLERANCE,
     latency: bool = True,
 ) -> tuple[nn.Module, CompactReport]:
-    """Folds the factors in, takes out the neurons that are off, and checks the outputs.
+    """Folds the factors into the weights, removes the neurons that are off, checks the outputs.
 
     Args:
-        source: a trainer, with the factors in force, or a network with `factors` and `example`.
+        source: a trainer (with its present factors), or a network with `factors` and `example`.
         factors: {group: (neurons,)}; a trainer's own if left out.
         example: normalised images (n, channels, height, width) to compare outputs on; test images
             of the trainer's data if left out.
-        switches: what `find_switches` gave for the network, if it is at hand.
+        switches: the result of `find_switches` for the network, to save the time of finding it.
         tolerance: greatest difference allowed, as a share of the largest output.
         latency: measure how much faster the result is; takes a few seconds.
 
     Returns:
         An ordinary module, in the modes of the source, and a report. The source is left as it was.
-        Where a group is wholly off and its branch could be taken out, it is no longer of the
-        source's class but a `torch.fx.GraphModule` of the same layers, as `load_compact` gives.
+        Where a group is entirely off and its branch was removed, the module is not of the source's
+        class but a `torch.fx.GraphModule` of the same layers, as `load_compact` returns.
 
     Raises:
         ValueError: an argument is missing or does not fit.
-        OutputsDiffer: the outputs differ by more than `tolerance`; says where that begins.
+        OutputsDiffer: the outputs differ by more than `tolerance`; names the first layer that does.
 
     Source: removal by the dependency graphs of Fang et al. 2023 (DepGraph), in Torch-Pruning.
     """
-    if isinstance(source, Trainer):
+    if isinstance(source, AlternatingTrainer):
         network, switches = source.network, source.switches
         factors = source.factors if factors is None else factors
         if example is None:
@@ -80,18 +80,21 @@ def compact(
     check_arguments(network, example)
     switches = find_switches(network, example) if switches is None else switches
     _check_switches(switches, network)
-    factors = _checked_factors(factors, switches, example)
-    expected = _gated(network, switches, factors, example)
-    folded = _folded(network, switches, factors)
+    factors = _check_factors(factors, switches, example)
+    expected = _scores_with_factors(network, switches, factors, example)
+    folded = _fold(network, switches, factors)
     small = copy.deepcopy(folded)
     off = switches.removable({name: s.cpu().numpy() for name, s in factors.items()})
-    wholly, parts = keep_one(switches, off)
+    entirely, parts = keep_one(switches, off)
     remove(small, switches, off)
     removed, kept = {}, {}
-    if wholly and _runs(small, example):
-        small, removed, kept = without_branches(small, switches, wholly, example, tolerance)
+    if entirely and _runs(small, example):
+        small, removed, kept = remove_branches(small, switches, entirely, example, tolerance)
     small = make_safe(small, example)
-    difference = compare_outputs(expected, switches, folded, small, off, example, tolerance)
+    difference = compare_outputs(
+        expected, switches, folded, small, off, example, tolerance, layers=not removed
+    )
+    check_training(network, small, example)
     report = CompactReport(
         widths=_widths(folded, small),
         before=switches.size(),
@@ -102,9 +105,9 @@ def compact(
         difference=difference,
         images=len(example),
         removed=removed,
-        kept=kept | dict.fromkeys(parts, "its outputs are joined with those of other layers"),
+        kept=kept | dict.fromkeys(parts, "its outputs are concatenated with those of other layers"),
     )
-    return _in_modes_of(network, small), report
+    return _copy_modes(network, small), report
 
 
 def _check_switches(switches: Switches, network: nn.Module) -> None:
@@ -113,25 +116,25 @@ def _check_switches(switches: Switches, network: nn.Module) -> None:
         weight = getattr(modules.get(layer.name), "weight", None)
         if weight is None or len(weight) != layer.units:
             raise ValueError(
-                "switches must be those of this network, and are of one with a layer "
-                f"{layer.name!r} of {layer.units} neurons. Leave them out, or find them again "
+                "switches must be those of this network, got those of a network with a layer "
+                f"{layer.name!r} of {layer.units} neurons. Leave out switches, or find them again "
                 "with find_switches(network, example)."
             )
 
 
 @torch.no_grad()
-def _gated(
+def _scores_with_factors(
     network: nn.Module, switches: Switches, factors: Mapping[str, Tensor], example: Tensor
 ) -> Tensor:
-    """The outputs that the smaller network must give."""
-    with _evaluated(network), running(network, example):
+    """The outputs that the smaller network must have."""
+    with _in_evaluation_mode(network), running(network, example):
         parameters = scaled_parameters(network, switches, factors)
         return torch.func.functional_call(network, parameters, (example,))
 
 
 @contextmanager
-def _evaluated(network: nn.Module) -> Iterator[None]:
-    """Within, the network is in evaluation mode; after it, each module is in its own again."""
+def _in_evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Sets evaluation mode within the block; afterwards each module is in its own mode again."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -141,7 +144,7 @@ def _evaluated(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _in_modes_of(network: nn.Module, small: nn.Module) -> nn.Module:
+def _copy_modes(network: nn.Module, small: nn.Module) -> nn.Module:
     modes = {name: module.training for name, module in network.named_modules()}
     for name, module in small.named_modules():
         module.training = modes.get(name, network.training)
@@ -149,16 +152,16 @@ def _in_modes_of(network: nn.Module, small: nn.Module) -> nn.Module:
 
 
 def _runs(network: nn.Module, example: Tensor) -> bool:
-    """If not, `compare_outputs` says so."""
+    """Whether it runs; if not, `compare_outputs` raises the error."""
     try:
         with torch.no_grad():
             network(example[:1])
-    except RuntimeError:
+    except Exception:  # whatever the user's code does with other sizes
         return False
     return True
 
 
-def _checked_factors(
+def _check_factors(
     factors: Mapping[str, Tensor], switches: Switches, example: Tensor
 ) -> dict[str, Tensor]:
     wanted = {name: group.neurons for name, group in switches.groups.items()}
@@ -184,8 +187,8 @@ def _checked_factors(
     return checked
 
 
-def _folded(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> nn.Module:
-    """A copy with the factors in its parameters."""
+def _fold(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> nn.Module:
+    """A copy whose parameters are multiplied by the factors."""
     folded = copied(network).eval()
     scaled = scaled_parameters(folded, switches, factors, constant=True)
     for name, parameter in folded.named_parameters():

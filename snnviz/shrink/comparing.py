@@ -1,4 +1,4 @@
-"""Whether the smaller network gives the same outputs, and where it does not."""
+"""Checks that the smaller network has the same outputs, and finds where it does not."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.shrink.narrow import staying
 from snnviz.structure import Switches
+from snnviz.structure.differing import first_difference, layer_outputs
+from snnviz.structure.modes import in_mode
 
 
 class OutputsDiffer(RuntimeError):
-    """The smaller network would not give what the larger one gives."""
+    """The smaller network would not have the same outputs as the larger one."""
 
 
 @torch.no_grad()
@@ -23,60 +24,76 @@ def compare_outputs(
     off: Mapping[str, np.ndarray],
     example: Tensor,
     tolerance: float,
+    layers: bool = True,
 ) -> float:
+    """The greatest difference of the outputs in evaluation mode, as a share of the largest output.
+
+    Args:
+        expected: the outputs that the smaller network must have.
+        switches: of the network before any neurons were removed.
+        folded: the network with its factors in the parameters.
+        small: the same without its off neurons.
+        off: {group: (neurons,) bool}, the neurons that were removed.
+        example: normalised images.
+        tolerance: greatest difference allowed.
+        layers: compare the layers' outputs, where the scores are the same for all images.
+
+    Raises:
+        OutputsDiffer: the difference is greater, or the smaller network does not run.
+    """
     scale = float(expected.abs().max())
     try:
         difference = float((small(example) - expected).abs().max()) / max(scale, 1e-30)
-    except RuntimeError as error:
-        raise OutputsDiffer(
-            f"The smaller network does not run ({error}). Exclude the layers concerned "
-            "with find_switches(network, example, exclude=[…])."
-        ) from error
+    except Exception as error:  # whatever the user's code does with other sizes
+        raise _does_not_run(error, "") from error
+
+    def first() -> str:
+        return first_difference(
+            lambda network: layer_outputs(network, example), folded, small, switches, off, tolerance
+        )
+
     if not difference <= tolerance:
+        layer = first()
         raise OutputsDiffer(
             f"The smaller network's outputs would differ by {difference:.1e} of the largest "
             f"output, and {tolerance:g} is allowed. The difference begins at "
-            f"{_first_difference(folded, small, switches, off, example, tolerance)}."
+            f"{f'layer {layer}' if layer else 'the end of the network'}."
+        )
+    # Constant scores, of a head that is all zeros for example, would hide every error before them.
+    constant = float((expected - expected[:1]).abs().max()) <= tolerance * scale
+    if layers and constant and (layer := first()):
+        raise OutputsDiffer(
+            "The network's outputs are the same for all images, and in the smaller network those "
+            f"of layer {layer} would differ. Train the network first, or exclude this layer with "
+            "find_switches(network, example, exclude=[…])."
         )
     return difference
 
 
-def _first_difference(
-    folded: nn.Module,
-    small: nn.Module,
-    switches: Switches,
-    off: Mapping[str, np.ndarray],
-    example: Tensor,
-    tolerance: float,
-) -> str:
-    """The first layer whose remaining channels differ."""
-    before, after = _outputs(folded, example), _outputs(small, example)
-    rows, _ = staying(switches, off)
-    for name, expected in before.items():
-        came = after.get(name)  # None: taken out
-        dim = -1 if isinstance(folded.get_submodule(name), nn.Linear) else 1
-        if name in rows:
-            stay = torch.from_numpy(np.flatnonzero(rows[name]))
-            expected = expected.index_select(dim, stay.to(expected.device))
-        if came is None or came.shape != expected.shape:
-            continue
-        if float((came - expected).abs().max()) > tolerance * float(expected.abs().max()):
-            return f"layer {name}"
-    return "the network's end"
+def check_training(network: nn.Module, small: nn.Module, example: Tensor) -> None:
+    """Whether the smaller network also runs in training mode, if the network does.
+
+    Raises:
+        OutputsDiffer: it does not.
+    """
+    images = example[:2]
+    error = _error_in_training(small, images)
+    # If neither of them runs, the removal is not the reason, but for example a single image.
+    if error and not _error_in_training(network, images):
+        raise _does_not_run(error, " in training mode") from error
 
 
-def _outputs(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    handles = [
-        module.register_forward_hook(
-            lambda _, __, output, name=name: found.setdefault(name, output)
-        )
-        for name, module in network.named_modules()
-        if name and not list(module.children()) and list(module.parameters(recurse=False))
-    ]
+def _error_in_training(network: nn.Module, images: Tensor) -> Exception | None:
     try:
-        network(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+        with in_mode(network, "training", images):
+            network(images)
+    except Exception as error:  # as above
+        return error
+    return None
+
+
+def _does_not_run(error: Exception, mode: str) -> OutputsDiffer:
+    return OutputsDiffer(
+        f"The smaller network does not run{mode} ({error}). Exclude the layers concerned "
+        "with find_switches(network, example, exclude=[…])."
+    )

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnviz.export.vocabulary import as_saved, held_by
+from snnviz.export.vocabulary import prepare_tensors, tensors_of
 from snnviz.structure import Size
-from snnviz.structure.probe import positions_used
+from snnviz.structure.probe import count_positions
 
 _LATENCY_BATCHES = (1, 128)
 
 
 def size_of(network: nn.Module, example: Tensor) -> Size:
-    with positions_used(network) as positions, torch.no_grad():
+    with count_positions(network) as positions, torch.no_grad():
         network(example[:1])
     weights: dict[str, Any] = {name: network.get_submodule(name) for name in positions}
     macs = sum(weights[name].weight.numel() * n for name, n in positions.items())
@@ -23,15 +23,15 @@ def size_of(network: nn.Module, example: Tensor) -> Size:
 
 
 def bytes_of(network: nn.Module) -> int:
-    """Of the file of tensors that `save_compact` writes of it."""
+    """Size of the weights file that `save_compact` would write."""
     from safetensors.torch import save
 
-    return len(save(as_saved(held_by(network, recurse=True))))
+    return len(save(prepare_tensors(tensors_of(network, recurse=True))))
 
 
 @torch.no_grad()
 def latency_ratios(before: nn.Module, after: nn.Module, example: Tensor) -> dict[int, float]:
-    """Median ratio over pairs, the two in turn, for the machine's speed may drift."""
+    """Median ratio over pairs, measured in turn because the machine's speed may drift."""
     ratios = {}
     for size in _LATENCY_BATCHES:
         images = example[torch.arange(size, device=example.device) % len(example)]

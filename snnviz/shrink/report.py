@@ -1,4 +1,4 @@
-"""What compacting did, in numbers and words."""
+"""The report of `compact`, in numbers and words."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What compacting did.
+    """What `compact` did.
 
     Attributes:
-        widths: {layer: (units or channels before, after)}, of layers that were made narrower, or
-            taken out (0 after).
+        widths: {layer: (units or channels before, after)}, of layers that became narrower or were
+            removed (0 after).
         before, after: parameters and MACs.
-        bytes_before, bytes_after: on disk, of the file of tensors that `save_compact` writes.
+        bytes_before, bytes_after: on disk, of the weights file that `save_compact` writes.
         latency: {batch size: time of the smaller network / time of the larger}, measured.
         difference: greatest output difference, as a share of the largest output.
-        images: how many images that was measured on.
-        removed: {group that is wholly off: layers that were taken out with it}.
-        kept: {group, or layer that writes a part of one, that is wholly off: why one zeroed neuron
-            of it was kept}.
+        images: the number of images that the difference was measured on.
+        removed: {group that is entirely off: layers that were removed with it}.
+        kept: {group that is entirely off, or layer whose part of a group is: why one of its neurons
+            was kept, with weights of 0}.
     """
 
     widths: dict[str, tuple[int, int]]
@@ -55,8 +55,10 @@ class CompactReport:
         ]
         lines += [f"latency    {r:.2f} of before, batch {b}" for b, r in self.latency.items()]
         for name, layers in self.removed.items():
-            gone = f"taken out: {', '.join(layers)}" if layers else "gone with the branch it was in"
-            lines.append(f"{name} is wholly off, {gone}")
+            gone = (
+                f"removed: {', '.join(layers)}" if layers else "removed with the branch it was in"
+            )
+            lines.append(f"{name} is entirely off, {gone}")
         for name, why in self.kept.items():
-            lines.append(f"{name} is wholly off, one zeroed neuron of it was kept: {why}")
+            lines.append(f"{name} is entirely off, one neuron was kept with weights of 0: {why}")
         return "\n".join(lines)

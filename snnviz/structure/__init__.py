@@ -1,6 +1,6 @@
 """Finds the neurons that can be switched, and applies factors; imports no other folder.
 
-`graph.py` brings Torch-Pruning, which takes a second to import: it is imported where it is used.
+`graph.py` needs Torch-Pruning, which takes a second to import, so it is imported where it is used.
 """
 
 from snnviz.structure.groups import Factors, LayerCost, Member, Size, Switches, SwitchGroup

@@ -1,4 +1,4 @@
-"""What each layer of a network costs, and which neurons decide about it."""
+"""What each layer of a network costs, and which neurons this depends on."""
 
 import math
 
@@ -9,13 +9,13 @@ from snnviz.structure.groups import LayerCost, Switches, SwitchGroup
 from snnviz.structure.probe import WRITERS
 
 
-def with_costs(
+def add_costs(
     probe: nn.Module,
     groups: dict[str, SwitchGroup],
     left_alone: dict[str, str],
     positions: dict[str, int],
 ) -> Switches:
-    """The switches of these groups, with what each layer of the copy costs."""
+    """The switches of these groups, with the cost of each layer of the copy."""
     written: dict[str, list[tuple[str, np.ndarray]]] = {}
     read: dict[str, list[tuple[str, np.ndarray]]] = {}
     for group in groups.values():

@@ -1,8 +1,8 @@
 """Torch-Pruning's dependency graph, with the places of channels taken from real shapes.
 
-By itself it guesses how channels move through joins and reshapes, from the layers before and
-behind them. Here they come from the shapes that autograd has noted, and where those do not tell,
-the operation is listed as unclear, so that the neurons that meet it are left alone.
+Torch-Pruning guesses how channels move through concatenations and reshapes from the layers around
+them. Here they are computed from the shapes that autograd has recorded. Where these shapes leave it
+open, the operation is listed as unclear, and the neurons that reach it are left alone.
 """
 
 import math
@@ -30,7 +30,7 @@ _MAPPED = (
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """What one layer or operation has to do with a group."""
+    """The part that one layer or operation has in a group."""
 
     module: Any
     reading: bool  # the channels are its inputs, and its outputs are others
@@ -43,19 +43,21 @@ class Graph(tp.DependencyGraph):
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         super().__init__()
-        # A layer in front stands for the images, which the graph knows nothing of: without it,
-        # channels that are tied to theirs would seem free. Its weights are set, not drawn, for
-        # torch's random state must stay as it was.
+        # The graph does not contain the images. A layer in front of the network represents them:
+        # without it, channels that are tied to theirs would seem free. Its weights are set, not
+        # drawn, because torch's random state must not change.
         channels = example.shape[1]
         self.images: Any = nn.utils.skip_init(nn.Conv2d, channels, channels, 1).to(example)
         nn.init.ones_(self.images.weight)
-        self.unclear: set[Any] = set()  # operations that move channels in a way not known here
-        with warnings.catch_warnings():  # it warns of bare parameters, which are left alone
+        self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
+        self.passing: set[Any] = set()  # operations that keep every channel in its place
+        self.unclear: set[Any] = set()  # operations that move channels in an unknown way
+        with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
             self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
 
     def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
-        """All that is tied to the outputs of a layer of these kinds, that layer first."""
+        """For each layer of these kinds, all that is tied to its outputs; the layer first."""
         seen = {self.images}
         for module in list(self.module2node):
             if isinstance(module, kinds) and module not in seen:
@@ -78,7 +80,7 @@ class Graph(tp.DependencyGraph):
                 for mapping in dep.index_mapping:
                     new = mapping(new) if mapping else new
                 known = found.get(to, np.zeros((0, 2), dtype=int))
-                new = new[~np.isin(new @ (n, 1), known @ (n, 1))] if len(known) else new
+                new = new[~np.isin(_codes(new, n), _codes(known, n))]
                 if len(new):
                     found[to] = np.concatenate([known, new])
                     waiting.append((to, new))
@@ -92,20 +94,45 @@ class Graph(tp.DependencyGraph):
         for node in module2node.values():
             if node.type not in _MAPPED:
                 continue
-            kind, node.type = node.type, ops.OPTYPE.CUSTOMIZED  # no guesses of its own any more
+            kind = node.type
+            node.type = ops.OPTYPE.CUSTOMIZED  # so that Torch-Pruning does not guess
             if kind == ops.OPTYPE.CONCAT:
                 self._join(node)
             elif kind == ops.OPTYPE.RESHAPE:
                 self._reshape(node)
+            elif kind == ops.OPTYPE.EXPAND:
+                self._expand(node)
+        for node in module2node.values():  # last, because it changes the lists of dependencies
+            if node.type == ops.OPTYPE.ELEMENTWISE:
+                self._cut_broadcasts(node)
+
+    def _cut_broadcasts(self, node: Any) -> None:
+        """One channel that acts on all others, as a mask of places does, is not tied to any."""
+        given = [f for f in node.grad_fn.next_functions if f[0] is not None and not _is_leaf(f[0])]
+        after = _shape(node.grad_fn)
+        if len(given) != len(node.inputs):
+            return
+        for function, source in zip(given, list(node.inputs), strict=True):
+            before = _given(function)
+            if before and len(before) == len(after) > 1 and before[1] == 1 < after[1]:
+                self.broadcast.add(source.module)
+                source.dependencies = [d for d in source.dependencies if d.target is not node]
+                node.dependencies = [d for d in node.dependencies if d.target is not source]
+
+    def _expand(self, node: Any) -> None:
+        """Images of one pixel to larger ones, for example, as in squeeze and excitation."""
+        before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
+        if before and before[:2] == after[:2]:
+            self.passing.add(node.module)
 
     def _join(self, node: Any) -> None:
         shapes = [_given(f) for f in node.grad_fn.next_functions]
         joined = _shape(node.grad_fn)
         dim = node.grad_fn._saved_dim
-        dim = dim - 2**64 if dim >= 2**63 else dim  # an unsigned number for one below 0
+        dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
         starts, start = [], 0
         for f, shape in zip(node.grad_fn.next_functions, shapes, strict=True):
-            if shape is None:  # constants, of which autograd notes nothing
+            if shape is None:  # constants, which autograd does not record
                 self.unclear.add(node.module)
                 return
             if not _is_leaf(f[0]):
@@ -114,27 +141,33 @@ class Graph(tp.DependencyGraph):
         if dim % len(joined) != 1 or len(joined) not in (2, 4) or len(starts) != len(node.inputs):
             self.unclear.add(node.module)
             return
-        self._map(node, [(_moved(a), _taken(a, b)) for a, b in starts])
+        self._map(node, [(_shift_by(a), _take(a, b)) for a, b in starts])
 
     def _reshape(self, node: Any) -> None:
         if not node.inputs:
-            return  # of a parameter
+            return  # the reshape of a parameter
         before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
-        places = _places(before, after) if before else None
+        places = _places_per_channel(before, after) if before else None
         if places is None:
             self.unclear.add(node.module)
         elif places > 1:
-            self._map(node, [(_spread(places), _gathered(places))])
+            self._map(node, [(_spread_by(places), _gather_by(places))])
 
     def _map(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> None:
-        """Sets the ways into and out of an operation, one pair for each of its inputs in turn."""
-        back = node.dependencies[: len(node.inputs)]  # those to its outputs come after them
+        """Sets how channels go into and out of an operation, one pair of mappings per input."""
+        # The dependencies of its outputs come after those of its inputs.
+        back = node.dependencies[: len(node.inputs)]
         into = {
             source: [d for d in source.dependencies[len(source.inputs) :] if d.target is node]
             for source in node.inputs
         }
         for source, dep, mapping in zip(node.inputs, back, mappings, strict=True):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
+
+
+def _codes(places: Places, n: int) -> np.ndarray:
+    """(k,): a number for each pair of a channel and one of the root's n channels."""
+    return places[:, 0] * n + places[:, 1]
 
 
 def _shape(grad_fn: Any, output: int = 0) -> tuple[int, ...]:
@@ -153,10 +186,10 @@ def _is_leaf(grad_fn: Any) -> bool:
     return "AccumulateGrad" in grad_fn.name()
 
 
-def _places(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
-    """For each channel before a reshape, how many there are behind it; None if that is not clear.
+def _places_per_channel(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
+    """Into how many channels a reshape turns each channel; None if the shapes leave it open.
 
-    Channels stand in dimension 1, or last where there are tokens (n, tokens, channels).
+    Channels are in dimension 1, or last where there are tokens (n, tokens, channels).
     """
     if not before or before == after or before[:2] == after[:2]:
         return 1  # (n, c, h, w) to (n, c, h * w), say
@@ -171,15 +204,15 @@ def _places(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
     return None
 
 
-def _moved(by: int) -> Mapping:
+def _shift_by(by: int) -> Mapping:
     return lambda places: np.add(places, (by, 0))
 
 
-def _taken(start: int, end: int) -> Mapping:
+def _take(start: int, end: int) -> Mapping:
     return lambda places: places[(start <= places[:, 0]) & (places[:, 0] < end)] - (start, 0)
 
 
-def _spread(by: int) -> Mapping:
+def _spread_by(by: int) -> Mapping:
     def spread(places: Places) -> Places:
         first = places[:, :1] * by + np.arange(by)  # (k, by)
         return np.stack([first.ravel(), places[:, 1].repeat(by)], 1)
@@ -187,5 +220,5 @@ def _spread(by: int) -> Mapping:
     return spread
 
 
-def _gathered(by: int) -> Mapping:
+def _gather_by(by: int) -> Mapping:
     return lambda places: np.unique(places // (by, 1), axis=0)

@@ -1,4 +1,4 @@
-"""From channels that were traced together to a switch group, or to why they cannot be one."""
+"""Turns channels that were traced together into a switch group, or says why this is impossible."""
 
 from collections import Counter
 from collections.abc import Container
@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights
+from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights, own_parameters
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PASSED = ("ElementWiseOp", "ReshapeOp", "ConcatOp")  # operations that a factor goes through
 
 
-def switch_group(
+def build_switch_group(
     items: list["Item"],
     graph: "Graph",
     names: dict[Any, str],
@@ -32,26 +32,29 @@ def switch_group(
         module, reading = item.module, item.reading
         kind = _kind(module)
         if module in graph.unclear and not mixed_by:
-            return f"{kind} moves their places in a way that cannot be followed"
-        if kind in _PASSED:
+            return f"{kind} moves channels in a way that could not be followed"
+        if kind in _PASSED or module in graph.passing:
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
             return f"{names[module]} computes its weights from other parameters"
+        if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and own_parameters(module):
+            own = ", ".join(own_parameters(module))
+            return f"{names[module]} has parameters besides weight and bias ({own})"
         if isinstance(module, WRITERS):
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = _inputs(module) if reading else len(module.weight)
             if max(item.channels) >= channels:
-                return f"what lies before {names[module]} changes how many there are"
+                return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
-                return f"{kind} takes them in parts, together with others"
+                return f"{kind} is grouped, and its parts mix them with other channels"
             ties.tie(item, channels // _parts(module))
         elif isinstance(module, (*NORMS, *MIXING)):
             if module.weight is None or module.weight.ndim > 1:
                 return f"{kind} has no scale and shift to fold a factor into"
             if max(item.channels) >= len(module.weight):
-                return f"what lies before {names[module]} changes how many there are"
+                return f"the number of channels changes before {names[module]}"
             parts["norms"].setdefault(module, item)
         elif kind == "PReLU":
             if module.num_parameters == 1:
@@ -60,11 +63,13 @@ def switch_group(
         elif kind == "OutputOp":
             return "these are the network's outputs"
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
-            continue  # the factors act in the norms behind it, and nothing is taken out
+            continue  # the factors act in the norms after it, and nothing is removed
         else:
             return f"{kind} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
+    if not parts["readers"] and any(item.module in graph.broadcast for item in items):
+        return "their one channel acts on all channels of other layers"
     if not parts["readers"]:
         return "these are the network's outputs"
     neuron_of, neurons = ties.neurons()
@@ -83,8 +88,8 @@ def switch_group(
     norm_of = {names[writer]: names[norm] for norm, writer in behind.items() if writer}
     free = {names[norm] for norm, writer in behind.items() if writer is None}
     writers, norms = members("writers"), members("norms")
-    # A norm that does not stand right behind a writer would undo a factor before it: there the
-    # factor acts in that norm itself, and in every other one that reads the neurons.
+    # A norm that does not directly follow a writer would undo a factor before it. So the factor
+    # acts in that norm itself, and in every other norm that reads the neurons.
     if free:
         scaled = [m for m in norms if m.layer in free]
     else:
@@ -111,7 +116,7 @@ def _kind(module: Any) -> str:
 
 
 def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:
-    """The layers whose outputs they are, where no group tells."""
+    """The layers that write these channels, for channels that are no group."""
     return [
         names[item.module]
         for item in items
@@ -122,15 +127,15 @@ def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:
 class _Ties:
     """Channels of the root layer that are one neuron.
 
-    Those that meet in one channel of another layer are, and those at the same place of all parts of
-    a grouped convolution, for its parts must stay of one size.
+    These are channels that meet in one channel of another layer, and channels at the same place in
+    all parts of a grouped convolution, because its parts must keep equal sizes.
     """
 
     def __init__(self, channels: int) -> None:
         self._parent = np.arange(channels)
 
     def tie(self, item: "Item", part: int) -> None:
-        """Ties the channels that stand at the same place of parts of this size."""
+        """Ties the channels at the same place in parts of this size."""
         places, roots = item.channels % part, item.roots
         alone, counts = np.unique(places, return_counts=True)
         for place in alone[counts > 1]:
@@ -145,7 +150,7 @@ class _Ties:
 
 
 def _parts(module: Any) -> int:
-    """Into how many parts a convolution's channels fall; a depthwise one is as if it had none."""
+    """How many parts a grouped convolution has; 1 for a depthwise one."""
     groups = getattr(module, "groups", 1)
     return 1 if groups == _inputs(module) == module.weight.shape[0] else groups
 
@@ -164,7 +169,7 @@ def _inputs(module: Any) -> int:
 
 
 def _writer_before(norm: Any, nodes: dict[Any, Any], writers: dict[Any, Any]) -> Any:
-    """The writer that the norm stands right behind, if all that it gives goes through the norm."""
+    """The writer directly before the norm, if the norm is the only one that takes its output."""
     inputs = nodes[norm].inputs
     if len(inputs) == 1 and inputs[0].module in writers and len(inputs[0].outputs) == 1:
         return inputs[0].module
@@ -172,6 +177,6 @@ def _writer_before(norm: Any, nodes: dict[Any, Any], writers: dict[Any, Any]) ->
 
 
 def shared_parameters(probe: nn.Module) -> set[Tensor]:
-    """Parameters that several layers hold: a factor for one of them would act in the others too."""
+    """Parameters that several layers share: a factor for one layer would act in the others too."""
     owners = Counter(p for module in probe.modules() for p in module.parameters(recurse=False))
     return {parameter for parameter, count in owners.items() if count > 1}

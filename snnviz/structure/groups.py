@@ -3,12 +3,12 @@
 A factor multiplies its neuron's pre-activation, after the norm where there is one. That is the
 same as multiplying parameters: the norm's scale and shift, or the layer's weight and bias. So the
 task network runs with `torch.func.functional_call(network, scaled_parameters(...), (images,))`;
-the user's module is never edited. Which neurons form a group is found out in `tracing.py`.
+the user's module is never edited. `tracing.py` finds out which neurons form a group.
 
-In training some factors multiply the weights by which their neurons are read instead, where that
-is the same function of all parameters and factors, and so has the same gradients (`moves.py`).
-Only at a factor of exactly 0 a ReLU that had it before it gives it no slope, and one that has it
-behind it may give one; all activations of the switcher have none there.
+In training, some factors instead multiply the weights that read their neurons, where this is the
+same function of all parameters and factors and so has the same gradients (`moves.py`). There is one
+exception, a factor of exactly 0: in front of a ReLU its gradient is 0, and after the ReLU it need
+not be. This makes no difference, because the switcher's activations have gradient 0 there.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 Factors = Mapping[str, Tensor]
-Place = slice | Tensor  # where a layer's factors lie in the vector of all factors
+Place = slice | Tensor  # where a layer's factors are in the vector of all factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Member:
     neurons: np.ndarray  # (k,) of the group
 
     def covers(self, channels: int) -> bool:
-        """Whether these are all of a layer's channels, and the neurons in their order."""
+        """Whether these are all of a layer's channels, with the neurons in the same order."""
         return self._in_order and len(self.channels) == channels
 
     @cached_property
@@ -44,17 +44,17 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class SwitchGroup:
-    """Neurons with one factor each, which live or die together wherever they appear.
+    """Neurons with one factor each, which are switched together wherever they appear.
 
     Attributes:
         name: the name of the (first) layer that writes the neurons.
         neurons: how many.
         writers: layers whose output units or channels are these neurons.
-        norms: for each writer the norm right behind it, or None.
+        norms: for each writer the norm directly after it, or None.
         readers: layers that take the neurons as input.
         scaled: layers whose parameters the factors multiply: norms, or writers without one.
-        mixed_by: kind of a norm that mixes the neurons, which can be weighted then and not be taken
-            out; "" if there is no such norm.
+        mixed_by: class of a norm that mixes the neurons, so that they can be weighted but not
+            removed; "" if there is no such norm.
     """
 
     name: str
@@ -73,21 +73,21 @@ class SwitchGroup:
 
 @dataclass(frozen=True, eq=False)
 class LayerCost:
-    """What one layer costs, and which neurons decide about it."""
+    """What one layer costs, and which neurons this depends on."""
 
     name: str
     units: int  # output units or channels
     inputs: int  # input units or channels that each of them reads; 0 for a norm
-    reads_in: int  # grouped convolution: each input is read in one of so many parts
+    reads_in: int  # number of parts of a grouped convolution
     per_connection: int  # weights for each pair of input and output: the kernel's size
-    per_unit: int  # parameters for each output besides: a bias, a norm's scale and shift
-    positions: int  # places of the image at which the weights are used
-    written: tuple[tuple[str, np.ndarray], ...]  # groups, and for each output the neuron
-    read: tuple[tuple[str, np.ndarray], ...]  # groups, and for each input the neuron
+    per_unit: int  # other parameters for each output: a bias, a norm's scale and shift
+    positions: int  # number of image positions at which the weights are used
+    written: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the outputs)
+    read: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the inputs)
 
 
 class Size(NamedTuple):
-    """What is left of a network when the neurons that are off are taken away."""
+    """The size of a network without the neurons that are off."""
 
     parameters: int
     macs: int  # multiply-accumulate operations of convolutions and linear layers, one image
@@ -95,7 +95,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Switches:
-    """All that can be switched in a network.
+    """Everything that can be switched in a network.
 
     Attributes:
         groups: {name: group}, in the order of the network's layers.
@@ -110,7 +110,7 @@ class Switches:
     parameters: int
 
     def size(self, factors: Mapping[str, np.ndarray] | None = None) -> Size:
-        """Parameters and MACs of the network without its off neurons; None: of the whole."""
+        """Parameters and MACs without the off neurons; of the whole network without factors."""
         off = self.removable(factors or {})
         parameters, macs = self.parameters, 0
         for layer in self.layers:
@@ -123,7 +123,7 @@ class Switches:
         return Size(parameters, macs)
 
     def removable(self, factors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """{group: (neurons,) bool}: those that are off and can be taken out."""
+        """{group: (neurons,) bool}: the neurons that are off and can be removed."""
         return {
             name: (np.asarray(values) == 0) & (not self.groups[name].mixed_by)
             for name, values in factors.items()
@@ -131,7 +131,7 @@ class Switches:
 
     @cached_property
     def _places(self) -> dict[str, "_Places"]:
-        """Where the factors act in a step of each phase, and outside of training ("")."""
+        """Where the factors act in a step of each phase, and outside training ("")."""
         moved = {
             "": set(),
             "task": {name for name, g in self.groups.items() if g.moved == "both"},
@@ -142,7 +142,7 @@ class Switches:
     def _places_with(self, moved: Container[str]) -> "_Places":
         units = {layer.name: layer.units for layer in self.layers}
         inputs = {layer.name: layer.inputs for layer in self.layers}
-        places, first = _Places({}, {}), 1  # behind a 1
+        places, first = _Places({}, {}), 1  # after a leading 1
         for group in self.groups.values():
             if group.name in moved:
                 for member in group.read_as:
@@ -154,7 +154,7 @@ class Switches:
         return places
 
     def to(self, device: torch.device) -> "Switches":
-        """Keeps what `scaled_parameters` looks up on the device, so that no step waits for it."""
+        """Moves what `scaled_parameters` looks up to the device, so that no step copies it."""
         for side in (side for places in self._places.values() for side in places):
             for name, place in side.items():
                 if isinstance(place, Tensor):
@@ -163,14 +163,14 @@ class Switches:
 
 
 class _Places(NamedTuple):
-    """By layer, where the factors of its channels lie in the vector of all factors, behind a 1."""
+    """By layer, where its channels' factors are in the vector (1, all factors …)."""
 
     outputs: dict[str, Place]
     inputs: dict[str, Place]
 
 
 def _put(places: dict[str, Place], member: Member, channels: int, first: int) -> None:
-    """Notes a layer's channels whose factors begin at `first`."""
+    """Records where a layer's factors are: those of the group begin at `first`."""
     if member.covers(channels):
         places[member.layer] = slice(first, first + channels)
         return

@@ -1,6 +1,5 @@
 """Off means off: no reader of a group may notice a neuron whose factor is 0."""
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from snnviz.structure.costs import with_costs
+from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.probe import NORMS
 from snnviz.structure.scaling import scaled_parameters
 
 
-def without_leaks(
+def drop_leaking(
     probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
 ) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
     """The groups whose off neurons reach no reader, and why the others are left out."""
     leaks = _leaks(probe, example, groups, positions)
     # Where some reader takes the neurons as they are and another takes them through a norm, the
     # factor has to act in the writers as well.
-    groups = {k: _scaled_twice(g) if k in leaks else g for k, g in groups.items()}
+    groups = {k: _scale_in_writers_too(g) if k in leaks else g for k, g in groups.items()}
     leaks = _leaks(probe, example, groups, positions) if leaks else {}
     reasons = {
         writer: f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
@@ -33,7 +32,7 @@ def without_leaks(
     return {name: group for name, group in groups.items() if name not in leaks}, reasons
 
 
-def _scaled_twice(group: SwitchGroup) -> SwitchGroup:
+def _scale_in_writers_too(group: SwitchGroup) -> SwitchGroup:
     present = set(group.scaled)
     norm_of = dict(zip(group.writers, group.norms, strict=True))
     carried = {m.layer: m for m in group.carried_as}
@@ -47,15 +46,17 @@ def _scaled_twice(group: SwitchGroup) -> SwitchGroup:
 
 
 @contextmanager
-def drawn_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
+def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     """Fresh norms and zero biases would hide a leak, and ReLU those of one sign."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(tensor: Tensor, low: float, high: float) -> None:
+        before.append((tensor, tensor.detach().clone()))
         values = torch.rand(tensor.shape, generator=generator) * (high - low) + low
         tensor.data.copy_(values)
 
-    before = copy.deepcopy(probe.state_dict())
+    before: list[tuple[Tensor, Tensor]] = []
+
     for module in probe.modules():
         if getattr(module, "bias", None) is not None and isinstance(module.bias, Tensor):
             draw(module.bias, -0.5 * sign, 0.5 * sign)
@@ -68,14 +69,15 @@ def drawn_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
     try:
         yield
     finally:
-        probe.load_state_dict(before)
+        for tensor, values in reversed(before):
+            tensor.data.copy_(values)
 
 
 @torch.no_grad()
 def _leaks(
     probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
 ) -> dict[str, str]:
-    """Runs the copy with every second neuron off: {group: a reader that notices an off neuron}."""
+    """Runs the copy with every second neuron off: {group: a reader that an off neuron reaches}."""
     if not groups:
         return {}
     leaks: dict[str, str] = {}
@@ -84,23 +86,26 @@ def _leaks(
     def watch(group: SwitchGroup, member: Member) -> Callable[..., None]:
         off = torch.from_numpy(member.channels[member.neurons % 2 == 0]).to(example.device)
 
-        def hook(module: Any, inputs: Any) -> None:
+        def hook(module: Any, inputs: Any, by_name: Any) -> None:
             dim = -1 if isinstance(module, nn.Linear) else 1
-            if inputs[0].index_select(dim, off).any():
+            read = inputs[0] if inputs else by_name["input"]
+            if read.index_select(dim, off).any():
                 leaks.setdefault(group.name, member.layer)
 
         return hook
 
     handles = [
-        probe.get_submodule(member.layer).register_forward_pre_hook(watch(group, member))
+        probe.get_submodule(member.layer).register_forward_pre_hook(
+            watch(group, member), with_kwargs=True
+        )
         for group in groups.values()
         for member in group.read_as
     ]
-    switches = with_costs(probe, groups, {}, positions)
+    switches = add_costs(probe, groups, {}, positions)
     switches = switches.to(example.device)
     try:
         for sign in (1, -1):
-            with drawn_at_random(probe, sign):
+            with draw_at_random(probe, sign):
                 parameters = scaled_parameters(probe, switches, factors)
                 functional_call(probe, parameters, (example,))
     finally:

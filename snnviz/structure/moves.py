@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from snnviz.structure.costs import with_costs
+from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import SwitchGroup
-from snnviz.structure.leaks import drawn_at_random
+from snnviz.structure.leaks import draw_at_random
 from snnviz.structure.scaling import scaled_parameters
 
 _DECADES = 3  # factors go up and down so far, for what saturates does not do so near 1
 _CLOSE = 1e-3  # of the greatest value; what a factor does not go through differs by far more
 
 
-def with_moves(
+def choose_moves(
     probe: nn.Module,
     example: Tensor,
     groups: dict[str, SwitchGroup],
@@ -36,7 +36,7 @@ def with_moves(
         return _weights(probe, group.readers) < _weights(probe, group.writers)
 
     def same(group: SwitchGroup) -> bool:
-        return _same(probe, example, group, positions)
+        return _gives_the_same(probe, example, group, positions)
 
     free = {name: g for name, g in groups.items() if _may_move(probe, g, shared)}
     both = {name for name, g in free.items() if fewer(g) and same(g)}
@@ -65,16 +65,18 @@ def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
 
 
 @torch.no_grad()
-def _same(probe: nn.Module, example: Tensor, group: SwitchGroup, positions: dict[str, int]) -> bool:
+def _gives_the_same(
+    probe: nn.Module, example: Tensor, group: SwitchGroup, positions: dict[str, int]
+) -> bool:
     """Runs the copy, drawn at random, with random factors at either place."""
     moved = {group.name: replace(group, moved="both")}
-    switches = with_costs(probe, moved, {}, positions).to(example.device)
+    switches = add_costs(probe, moved, {}, positions).to(example.device)
     generator = torch.Generator().manual_seed(0)
     exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * _DECADES
     factors = {group.name: (10**exponents).to(example)}
     told = False
     for sign in (1, -1):
-        with drawn_at_random(probe, sign):
+        with draw_at_random(probe, sign):
             before = _sums(probe, example, group, {})
             written = _sums(probe, example, group, scaled_parameters(probe, switches, factors))
             at_readers = scaled_parameters(probe, switches, factors, phase="task")

@@ -1,7 +1,7 @@
-"""Runs a user's network on example images; what stands in the way becomes one clear error."""
+"""Runs a user's network on example images, and turns whatever goes wrong into one clear error."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
-# Norms that treat each channel by itself: a factor behind them folds into their scale and shift.
+# Norms that treat each channel by itself: a factor after them folds into their scale and shift.
 NORMS = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
@@ -19,12 +19,16 @@ NORMS = (
     nn.InstanceNorm2d,
     nn.InstanceNorm3d,
 )
-# Norms that mix channels: a factor folds into them as well, but no channel can be taken out.
+# Norms that mix channels: a factor folds into them as well, but no channel can be removed.
 MIXING = (nn.LayerNorm, nn.GroupNorm)
 
 
+class UnfitNetwork(ValueError):
+    """The network runs, but something about it makes it unusable here; the message says what."""
+
+
 def check_arguments(network: Any, example: Any) -> None:
-    """Says what is wrong before anything is run."""
+    """Raises the ValueError for a wrong argument, before anything is run."""
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"network must be a torch.nn.Module, got {type(network).__name__}. "
@@ -48,7 +52,7 @@ def check_network(network: nn.Module) -> None:
     """Refuses modules that can be neither traced nor rebuilt smaller.
 
     Raises:
-        ValueError: it, or a module in it, is compiled or wrapped, or has no sizes yet.
+        ValueError: it, or a module in it, is compiled or wrapped, or has uninitialised parameters.
     """
     for name, module in network.named_modules():
         which = f"its layer {name!r} was" if name else "this one was"
@@ -70,24 +74,31 @@ def check_network(network: nn.Module) -> None:
             )
         if any(isinstance(p, UninitializedParameter) for p in module.parameters(recurse=False)):
             raise ValueError(
-                f"network must have run once, for the sizes of {name or 'it'} "
+                f"network must have run once, because the sizes of {name or 'it'} "
                 f"({type(module).__name__}) are not known yet. Run it on some images first: "
                 "network(images)."
             )
 
 
 def computes_weights(module: nn.Module) -> bool:
-    """Whether weight or bias is no parameter but made of others at each call.
+    """Whether its weight or bias is not a parameter, but computed from others at each call.
 
-    So do torch.nn.utils.parametrize, spectral_norm, weight_norm and torch.nn.utils.prune. A factor
-    has nothing there to be folded into, and what is computed changes when channels are taken away.
+    This is the case with torch.nn.utils.parametrize, spectral_norm, weight_norm and
+    torch.nn.utils.prune. A factor cannot be folded into a computed weight, and the computed weight
+    changes when channels are removed.
     """
     return any(hasattr(module, n) and n not in module._parameters for n in ("weight", "bias"))
 
 
-def copied(network: nn.Module) -> Any:
-    """A deep copy, which the user's network must allow."""
-    # What spectral_norm and the like computed last is no state: the copy computes it anew.
+def own_parameters(module: nn.Module) -> list[str]:
+    """Its parameters besides weight and bias, also those of modules in it."""
+    return [name for name, _ in module.named_parameters() if name not in ("weight", "bias")]
+
+
+def copied(network: nn.Module, sharing: Iterable[Tensor] = ()) -> Any:
+    """A deep copy, which the user's network must allow; it has the tensors to share in common."""
+    # The last result of spectral_norm and the like is not part of the state: the copy computes it
+    # again.
     computed = {
         id(value): value.detach().clone()
         for module in network.modules()
@@ -95,19 +106,21 @@ def copied(network: nn.Module) -> Any:
         if isinstance(value, Tensor) and not value.is_leaf and computes_weights(module)
     }
     try:
-        return copy.deepcopy(network, computed)
+        return copy.deepcopy(network, computed | {id(tensor): tensor for tensor in sharing})
     except Exception as error:
         raise ValueError(
-            f"network cannot be copied ({_first_line(error)}). It must hold nothing that "
+            f"network cannot be copied ({first_line(error)}). It must hold nothing that "
             "copy.deepcopy refuses, such as a tensor that was computed with gradients."
         ) from error
 
 
 @contextmanager
-def running(network: nn.Module, example: Tensor) -> Iterator[None]:
+def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[None]:
     """Within, the network runs on the example; what it cannot do becomes one clear error."""
     try:
         yield
+    except UnfitNetwork:
+        raise
     except Exception as error:
         own = next(network.parameters(), example)
         advice = "Check that its first layer takes images of this shape."
@@ -121,23 +134,34 @@ def running(network: nn.Module, example: Tensor) -> Iterator[None]:
                 f"Its parameters are {own.dtype} and the images {example.dtype}: "
                 f"convert the images with .to({own.dtype})."
             )
+            if example.dtype == torch.float32:  # as ImageData always has them
+                advice = (
+                    f"Its parameters are {own.dtype} and the images {example.dtype}: "
+                    "convert the network with network.float()."
+                )
         raise ValueError(
-            f"network does not run on images of shape {tuple(example.shape)}: "
-            f"{_first_line(error)}. {advice}"
+            f"network does not run{mode} on images of shape {tuple(example.shape)}: "
+            f"{first_line(error)}. {advice}"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager
-def positions_used(network: nn.Module) -> Iterator[dict[str, int]]:
+def count_positions(network: nn.Module) -> Iterator[dict[str, int]]:
     """Counts in runs within at how many places of an image each layer's weights are used."""
     positions: dict[str, int] = {}
 
     def count(name: str) -> Callable[..., None]:
-        def hook(module: Any, inputs: Any, output: Tensor) -> None:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            if not isinstance(output, Tensor):
+                raise UnfitNetwork(
+                    f"network must have linear and convolution layers that return one tensor, and "
+                    f"its layer {name!r} ({type(module).__name__}) returns a "
+                    f"{type(output).__name__}. Compute its other results in a module of their own."
+                )
             per_place = len(output) * module.weight.shape[0]
             positions[name] = positions.get(name, 0) + output.numel() // per_place
 

@@ -17,27 +17,28 @@ def scaled_parameters(
 ) -> dict[str, Tensor]:
     """The network's parameters with the factors multiplied in: {name: tensor}.
 
-    Names that are left out keep the network's own parameter when the result is given to
-    `torch.func.functional_call`. A gradient with respect to the factors flows through it.
+    Parameters that are not in the result are unscaled: `torch.func.functional_call` uses the
+    network's own. Gradients flow through the result to the factors.
 
     Args:
         network: the task network.
         switches: its switch groups.
         factors: {group name: (neurons,)}.
-        constant: take the network's parameters as constants, and name all of them.
-        phase: of a training step, for which factors are moved to the readers where that is less
-            work (see `SwitchGroup.moved`). Without one, an off neuron is itself exactly 0.
+        constant: treat the network's parameters as constants, and include all of them.
+        phase: the phase of a training step. In training, factors may act in the readers' weights
+            where that is less work (see `SwitchGroup.moved`). Without a phase, the output of an
+            off neuron is exactly 0.
     """
     scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
     vectors = [factors[name] for name in switches.groups]
     every = torch.cat([torch.ones_like(vectors[0][:1]), *vectors])  # (1 + all neurons,)
     outputs, inputs = switches._places[phase]
     for layer in outputs | inputs:
-        out = _taken(every, outputs[layer]) if layer in outputs else None
+        out = _select(every, outputs[layer]) if layer in outputs else None
         for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
             factor = None if out is None else out.view(-1, *(1,) * (parameter.ndim - 1))
             if layer in inputs and name == "weight":
-                read = _taken(every, inputs[layer]).view(1, -1, *(1,) * (parameter.ndim - 2))
+                read = _select(every, inputs[layer]).view(1, -1, *(1,) * (parameter.ndim - 2))
                 factor = read if factor is None else factor * read
             if factor is not None:
                 value = parameter.detach() if constant else parameter
@@ -45,5 +46,5 @@ def scaled_parameters(
     return scaled
 
 
-def _taken(every: Tensor, place: Place) -> Tensor:
+def _select(every: Tensor, place: Place) -> Tensor:
     return every[place] if isinstance(place, slice) else every.index_select(0, place)

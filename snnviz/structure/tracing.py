@@ -1,24 +1,33 @@
-"""Finds the switch groups of any network: traces it, and proves that off means off.
+"""Finds the switch groups of any network: traces it, and tries out that off neurons can be removed.
 
-Which channels must live or die together comes from Torch-Pruning's dependency graph. Whether a
-factor of 0 then really keeps a neuron from its readers is found out by running a copy of the
-network, with all its parameters drawn at random, and looking at what the readers get.
+Torch-Pruning's dependency graph says which channels belong together. Then a copy of the network is
+run with random parameters: an off neuron must not reach any reader (`leaks.py`), and the network
+without it must give the same scores (`trial.py`). Where this fails, the neurons are left alone.
 """
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.costs import with_costs
-from snnviz.structure.grouping import shared_parameters, switch_group, writers_among
+from snnviz.structure.costs import add_costs
+from snnviz.structure.flow import Watch, check_flow
+from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
-from snnviz.structure.leaks import without_leaks
-from snnviz.structure.moves import with_moves
-from snnviz.structure.probe import WRITERS, check_arguments, copied, positions_used, running
+from snnviz.structure.leaks import drop_leaking
+from snnviz.structure.modes import in_mode
+from snnviz.structure.moves import choose_moves
+from snnviz.structure.probe import (
+    WRITERS,
+    check_arguments,
+    copied,
+    count_positions,
+    running,
+)
+from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,25 +53,39 @@ def find_switches(
             that `compact` folds the factors in and takes none of them out.
 
     Raises:
-        ValueError: the example is no tensor of images, or the network does not run on it, cannot
-            be traced, or has no neurons that can be switched.
+        ValueError: the example is not a tensor of images, or the network does not run on it in
+            both modes, is random in evaluation mode, cannot be traced, or has no neurons that can
+            be switched.
 
     Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
     """
     check_arguments(network, example)
-    example = example[:_PROBE_IMAGES]
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+        return _find(network, _take_two(example), exclude, weighted)
+
+
+def _take_two(example: Tensor) -> Tensor:
+    """Two images: with one alone, batch norm could not be tried in training mode."""
+    if len(example) == 1:
+        example = torch.cat([example, example.flip(-1)])
+    return example[:_PROBE_IMAGES].detach().clone()
+
+
+def _find(
+    network: nn.Module, example: Tensor, exclude: Sequence[str], weighted: Sequence[str]
+) -> Switches:
     # Frozen parameters would cut the trace short, so the copy asks for every gradient.
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
-    _check_flow(probe, example)
-    traced, graph = _traced(probe, example)
+    _check_training(probe, example)
+    traced, graph = _trace(probe, example)
     names = {module: name for name, module in probe.named_modules()}
     order = {name: i for i, name in enumerate(names.values())}
     shared = shared_parameters(probe)
     left_alone: dict[str, str] = {}
     groups: dict[str, SwitchGroup] = {}
     for items in traced:
-        found = switch_group(items, graph, names, shared, order, groups)
+        found = build_switch_group(items, graph, names, shared, order, groups)
         if isinstance(found, str):
             left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
         elif _matches(found, exclude):
@@ -72,8 +95,10 @@ def find_switches(
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    groups, leaking = without_leaks(probe, example, groups, positions)
+    groups, leaking = drop_leaking(probe, example, groups, positions)
     left_alone |= leaking
+    groups, failing = drop_failing(probe, example, groups, positions)
+    left_alone |= failing
     left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
     if not groups:
         listed = "; ".join(f"{layer}: {why}" for layer, why in left_alone.items())
@@ -82,8 +107,8 @@ def find_switches(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = with_moves(probe, example, groups, positions, shared)
-    return with_costs(probe, groups, left_alone, positions)
+    groups = choose_moves(probe, example, groups, positions, shared)
+    return add_costs(probe, groups, left_alone, positions)
 
 
 def describe(
@@ -137,43 +162,54 @@ def _weighted_only(group: SwitchGroup) -> str:
 
 
 def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
-    """Runs the copy once; how many places of an image each layer's weights are used at."""
-    with running(probe, example), positions_used(probe) as positions, torch.no_grad():
-        scores = probe(example)
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(example):
-        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    """Runs the copy in evaluation mode; {layer: image positions at which its weights are used}."""
+    devices = [example.device] if example.is_cuda else []
+    with running(probe, example), torch.random.fork_rng(devices), torch.no_grad():
+        with count_positions(probe) as positions:
+            scores = probe(example)
+        with Watch() as watch:
+            again = probe(example)
+    if not _are_scores(scores, example):
         raise ValueError(
             f"network must return class scores of shape ({len(example)}, classes) "
-            f"for {len(example)} images, got {came}."
+            f"for {len(example)} images, got {_kind_of(scores)}."
         )
+    close = 1e-3 * float(scores.nan_to_num().abs().max())  # GPUs add in any order
+    if not torch.allclose(scores, again, rtol=0, atol=close, equal_nan=True):
+        raise ValueError(
+            "network must give the same class scores at every call in evaluation mode, and it is "
+            "random there. Functional dropout, for example, is random unless it follows the mode: "
+            "F.dropout(x, p, training=self.training)."
+        )
+    if watch.seen:
+        check_flow(probe, example)
     return positions
 
 
-def _check_flow(probe: nn.Module, example: Tensor) -> None:
-    """A network that decides by its data cannot do so on tensors that have none."""
-    from torch._subclasses.fake_tensor import (
-        DataDependentOutputException,
-        DynamicOutputShapeException,
-        FakeTensorMode,
-    )
-
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-            probe(mode.from_tensor(example))
-    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+def _check_training(probe: nn.Module, example: Tensor) -> None:
+    """Whether the network gives class scores in training mode as well."""
+    with running(probe, example, " in training mode"), in_mode(probe, "training", example):
+        scores = probe(example)
+    if not _are_scores(scores, example):
         raise ValueError(
-            "network cannot be traced, for its way depends on the data "
-            f"({error}). Layers that are chosen by the data are not supported."
-        ) from error
-    except Exception:
-        return  # something that such tensors cannot do; the trace itself will tell
+            f"network must return class scores of shape ({len(example)}, classes) in training mode "
+            f"too, got {_kind_of(scores)}. Turn off its auxiliary outputs: torchvision's networks, "
+            "for example, are built with aux_logits=False."
+        )
 
 
-def _traced(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
+def _are_scores(scores: Any, example: Tensor) -> bool:
+    return isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == len(example)
+
+
+def _kind_of(scores: Any) -> str:
+    return f"{tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+
+
+def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
     """The groups as they were traced, and the graph."""
-    from snnviz.structure.graph import (
-        Graph,
-    )  # here, for a script that trains nothing should not wait for it
+    # Imported here, so that a script that trains nothing need not wait for it.
+    from snnviz.structure.graph import Graph
 
     try:
         graph = Graph(probe, example)
@@ -181,6 +217,6 @@ def _traced(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Gra
     except Exception as error:
         raise ValueError(
             "network cannot be traced, so its switch groups are not known "
-            f"({type(error).__name__}: {error}). Networks whose layers are chosen by the data are "
-            "not supported."
+            f"({type(error).__name__}: {error}). Networks whose layers are chosen by the images "
+            "are not supported."
         ) from error

@@ -1,7 +1,9 @@
-"""What the switcher reads of a network: the weights of each group's neurons."""
+"""What the switcher can know of a network: the weights of each group's neurons."""
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +11,44 @@ from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
 
+_PIECE = 2**18  # weights that are squared at a time
+LEAST_LENGTH = 1e-12  # shorter ones count as this: a logarithm and a quotient need one above 0
 
-class NeuronWeights(NamedTuple):
-    """What the switcher reads of a group."""
 
-    incoming: Tensor  # (neurons, fan_in): weights into each neuron, of all writers
-    scale: Tensor  # (neurons,): the norm's scale, or 1
-    shift: Tensor  # (neurons,): the norm's shift, or the bias, or 0
+@dataclass(frozen=True, eq=False)
+class NeuronWeights:
+    """The weights of the n neurons of a group.
+
+    Attributes:
+        rows: weights into each neuron, of each layer that writes it.
+        scale: of the norm behind it, or 1.
+        shift: of the norm behind it, or the layer's bias, or 0.
+        outgoing: length of all weights by which other layers read it; 1 where none does.
+    """
+
+    rows: tuple[Tensor, ...]  # of each layer (n, fan_in)
+    scale: Tensor  # (n,)
+    shift: Tensor  # (n,)
+    outgoing: Tensor  # (n,)
+
+    @cached_property
+    def incoming(self) -> Tensor:
+        """(n, fan_in): the weights into each neuron, of all layers that write it."""
+        return self.rows[0] if len(self.rows) == 1 else torch.cat(self.rows, 1)
+
+    @cached_property
+    def length(self) -> Tensor:
+        """(n,): of the incoming weights, above 0."""
+        # Not of `incoming`: where several layers write the neurons, that is a copy.
+        lengths = [torch.linalg.vector_norm(part, dim=1) for part in self.rows]
+        if len(lengths) > 1:
+            lengths = [torch.linalg.vector_norm(torch.stack(lengths), dim=0)]
+        return lengths[0].clamp_min(LEAST_LENGTH)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "NeuronWeights":
+        """Each of the tensors through a function."""
+        rest = (self.scale, self.shift, self.outgoing)
+        return NeuronWeights(tuple(map(function, self.rows)), *map(function, rest))
 
 
 def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
@@ -34,11 +67,11 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
         incoming.append(rows)  # (neurons, fan_in)
         scales.append(scale)
         shifts.append(shift)
+    outgoing = outgoing_lengths(network, group)
     if len(incoming) == 1:
-        return NeuronWeights(incoming[0], scales[0], shifts[0])
-    return NeuronWeights(
-        torch.cat(incoming, 1), torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
-    )
+        return NeuronWeights((incoming[0],), scales[0], shifts[0], outgoing)
+    scale, shift = torch.stack(scales).mean(0), torch.stack(shifts).mean(0)
+    return NeuronWeights(tuple(incoming), scale, shift, outgoing)
 
 
 def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
@@ -46,19 +79,34 @@ def outgoing_lengths(network: nn.Module, group: SwitchGroup) -> Tensor:
     squares: list[Tensor] = []
     for member in group.read_as:
         layer: Any = network.get_submodule(member.layer)
-        weight = layer.weight
-        if weight.ndim < 2:
+        if layer.weight.ndim < 2:
             continue  # a norm that reads: its scale is no connection
-        parts = getattr(layer, "groups", 1)
-        split = weight.reshape(parts, -1, *weight.shape[1:]).movedim(2, 1)  # (parts, in, out, …)
-        channels = split.flatten(2).square().sum(2).flatten()  # (inputs,)
-        index = torch.from_numpy(member.neurons).to(weight.device)
-        chosen = channels[torch.from_numpy(member.channels).to(weight.device)]
-        squares.append(chosen.new_zeros(group.neurons).index_add(0, index, chosen))
+        found = _squares_by_input(layer)  # (inputs,)
+        if not member.covers(group.neurons) or len(found) != group.neurons:
+            index = _channels_by_neuron(member, group.neurons, len(found))
+            padded = torch.cat([found, found.new_zeros(1)])
+            found = padded[torch.from_numpy(index).to(found.device)].sum(1)
+        squares.append(found)
     if not squares:
         return next(network.parameters()).new_ones(group.neurons)
+    total = squares[0] if len(squares) == 1 else torch.stack(squares).sum(0)
     # A root's slope at 0 is infinite.
-    return torch.stack(squares).sum(0).clamp_min(1e-30).sqrt()
+    return total.clamp_min(1e-30).sqrt()
+
+
+def _squares_by_input(layer: Any) -> Tensor:
+    """(inputs,): the sum of the squares of the weights by which a layer reads each input."""
+    # Not `vector_norm`, which takes ten times as long where the dimension that stays is the last
+    # one in memory, as it is in linear layers and in channels_last convolutions. And in pieces, for
+    # new memory for the squares of all weights would take most of the time.
+    weight, parts = layer.weight, getattr(layer, "groups", 1)
+    if parts > 1:
+        split = weight.square().unflatten(0, (parts, -1))  # (parts, outputs of one, inputs, ...)
+        return split.sum((1, *range(3, split.ndim))).flatten()
+    outputs = max(_PIECE * len(weight) // max(weight.numel(), 1), 1)
+    others = (0, *range(2, weight.ndim))
+    sums = [piece.square().sum(others) for piece in weight.split(outputs)]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
 def _by_neuron(

@@ -1,4 +1,4 @@
-"""Sweeps: many runs on Ray, a row a run in one Parquet file; imports `rivals` and before.
+"""Sweeps: many runs on Ray, one row for each in a Parquet file; imports `rivals` and before.
 
 from snnviz import sweep
 

@@ -1,4 +1,4 @@
-"""One run of a study: from its settings to its row in the results."""
+"""One run of a study: its settings, the training, and its row in the results."""
 
 import json
 import os
@@ -21,24 +21,24 @@ from snnviz.networks import network
 from snnviz.runs.fingerprints import now, surroundings
 from snnviz.structure import Switches, find_switches
 from snnviz.switcher import SwitcherConfig
-from snnviz.training import Schedule, Trainer, TrainingStopped
+from snnviz.training import AlternatingTrainer, Schedule, TrainingStopped
 
 Row = dict[str, Any]  # {column of the results: value}
 
-_MOST_WORDS = 1000  # letters of an error that are kept
+_MOST_LETTERS = 1000  # of an error; the rest is dropped
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a run is made under.
+    """The conditions of a run.
 
     Attributes:
         device: "auto" or a torch device.
         precision: "auto", "float32" or "bfloat16".
-        holdout: how many training images are set aside, or their share.
-        choose: judge by the images held out, which stand in the test images' place then. A method
-            whose switcher phases need held-out images gives up as many training images more.
-        augment: of training images.
+        holdout: number of training images to set aside, or their share.
+        choose: evaluate on the held-out images, which then replace the test images. A method whose
+            switcher phases need held-out images sets aside the same number once more.
+        augment: augmentation of training images.
     """
 
     device: str = "auto"
@@ -53,12 +53,12 @@ class Cell:
     """All settings of one run.
 
     Attributes:
-        study: name of the study; no setting.
+        study: name of the study, which is not a setting.
         classes: 0 for all.
         method: its label in the study.
         kind: its name in `rivals.METHODS`.
-        settings: what else the method is told.
-        reference: the switched run that the method needs, if it does.
+        settings: further settings of the method.
+        reference: the switched run that the method needs, if it needs one.
     """
 
     study: str
@@ -79,7 +79,7 @@ class Cell:
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
-        """Everything that makes the run what it is, as JSON has it."""
+        """All settings, in the types of JSON."""
         values = {name: getattr(self, name) for name in AXES}
         return _plain_numbers(
             {
@@ -95,7 +95,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """A hash of `resolved`: other settings are another run."""
+        """A hash of `resolved`: a run with other settings is another run."""
         return files.digest(files.canonical(self.resolved))[:20]
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ AXES = ("network", "width", "data", "classes", "noise", "share", "method", "seed
 
 
 def _plain_numbers(value: Any) -> Any:
-    """1.0 as 1, for both are the same setting."""
+    """Writes 1.0 as 1: both are the same setting."""
     if isinstance(value, Mapping):
         return {key: _plain_numbers(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -122,30 +122,32 @@ def _plain_numbers(value: Any) -> Any:
 
 
 def make(cell: Cell, reference: Row | None = None) -> Row:
-    """Makes the run. An error in it becomes a row as well.
+    """Makes the run. An error in it becomes a row, too.
 
     Args:
         reference: the row of `cell.reference`.
     """
     began = time.perf_counter()
     try:
-        measured = _measured(cell, reference)
+        measured = _train_and_measure(cell, reference)
     except Exception as error:
-        return failed(cell, in_words(error), time.perf_counter() - began)
+        return row_of_failure(cell, describe_error(error), time.perf_counter() - began)
     took = time.perf_counter() - began
     row = {"status": "done", "error": "", "wall_seconds": took, "ended": now()}
     return {**_identity(cell), **measured, **row}
 
 
-def failed(cell: Cell, why: str, wall_seconds: float | None = None) -> Row:
-    """The row of a run that came to nothing."""
+def row_of_failure(cell: Cell, why: str, wall_seconds: float | None = None) -> Row:
+    """The row of a run that failed."""
     row = {"status": "failed", "error": why, "wall_seconds": wall_seconds, "ended": now()}
     return {**_identity(cell), **row}
 
 
-def in_words(error: BaseException) -> str:
-    """An error in a line; where it was raised, too, if it is none that speaks to the user."""
-    text = " ".join(str(error).split()).partition(" trainer.rollback()")[0][:_MOST_WORDS]
+def describe_error(error: BaseException) -> str:
+    """An error in one line; with the place that raised it, if it is not written for the user."""
+    # The trainer that could roll back is gone.
+    whole = error.problem if isinstance(error, TrainingStopped) else str(error)
+    text = " ".join(whole.split())[:_MOST_LETTERS]
     if isinstance(error, ValueError | OSError | ImportError | TrainingStopped) and text:
         return text
     place = traceback.extract_tb(error.__traceback__)[-1:]
@@ -158,11 +160,11 @@ def _identity(cell: Cell) -> Row:
     return {**row, "settings": json.dumps(cell.resolved, sort_keys=True)}
 
 
-def _measured(cell: Cell, reference: Row | None) -> Row:
+def _train_and_measure(cell: Cell, reference: Row | None) -> Row:
     factors = None if reference is None else _factors_of(reference)
     data, conditions = _data(cell), cell.conditions
     made = network(cell.network, data, cell.seed, cell.width)
-    # Before the method may alter it.
+    # Find them before the method changes the network.
     whole = find_switches(made, data.batch("train", torch.arange(2))[0])
     trainer = rivals.train(
         cell.kind,
@@ -179,7 +181,7 @@ def _measured(cell: Cell, reference: Row | None) -> Row:
     return {**_outcome(trainer), **_size(trainer.history, whole), **_where(trainer.device)}
 
 
-def _outcome(trainer: Trainer) -> Row:
+def _outcome(trainer: AlternatingTrainer) -> Row:
     history, plan = trainer.history, trainer.schedule
     last = history.last_epoch
     row = {k: last[k] for k in ("test_accuracy", "test_loss", "train_accuracy", "train_loss")}
@@ -202,12 +204,12 @@ def _size(history: History, whole: Switches) -> Row:
     before, last = whole.size(), history.last_epoch
     groups = {group.name: group.neurons for group in whole.groups.values()}
     on = {name: s != 0 for name, s in history.factors_at(history.n_epochs).items()}
-    # A method that trains a smaller network has fewer neurons in its groups.
+    # In a method that trains a smaller network, the groups have fewer neurons.
     widths = {name: [int(s.sum()), groups.get(name, len(s))] for name, s in on.items()}
     neurons = sum(groups.values())
     return {
         "neurons": neurons,
-        # Units of gates that a method adds are no neurons of the network.
+        # The units of gates that a method adds are not neurons of the network.
         "neurons_on": min(sum(int(s.sum()) for s in on.values()), neurons),
         "parameters_before": before.parameters,
         "parameters": last["parameters"],
@@ -222,7 +224,8 @@ def _factors_of(reference: Row) -> dict[str, np.ndarray]:
     """{group: (neurons,) of 0 and 1}: which neurons of the reference were on at its end."""
     if reference["status"] != "done":
         raise ValueError(
-            f"the run of method {reference['method']!r} that it needs failed: {reference['error']}"
+            f"this run needs the one of method {reference['method']!r}, which failed: "
+            f"{reference['error']}"
         )
     widths = json.loads(reference["widths"])
     bits = {k: np.frombuffer(bytes.fromhex(v), np.uint8) for k, v in _on(reference).items()}
@@ -233,13 +236,13 @@ def _on(row: Row) -> dict[str, str]:
     return json.loads(row["on"])
 
 
-# --- what several runs of a process share --------------------------------------------------------
+# --- shared by the runs of one process -----------------------------------------------------------
 
 
 def _data(cell: Cell) -> ImageData:
     conditions = cell.conditions
     images = _images(cell.data, conditions.holdout, conditions.augment)
-    # Which classes and images are left depends on the seed, so that no result hangs on a choice.
+    # The seed draws which classes and images are kept, so that no result depends on one choice.
     data = harder(images, cell.classes or None, cell.noise, cell.share, cell.seed)
     again = cell.schedule.switcher_data == "holdout"
     return choosing(data, again) if conditions.choose else data

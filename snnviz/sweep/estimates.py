@@ -1,4 +1,4 @@
-"""How long a run takes, told from the runs that have been made."""
+"""How long a run takes, estimated from the runs that have been made."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from snnviz.networks import NETWORKS
 from snnviz.sweep.cell import Cell, Row
 from snnviz.sweep.study import CLASSES
 
-# Of each data set: training images, test images, and the shape of one.
+# For each data set: number of training and of test images, and the shape of an image.
 IMAGES: dict[str, tuple[int, int, tuple[int, int, int]]] = {
     "fashion-mnist": (60_000, 10_000, (1, 28, 28)),
     "mnist": (60_000, 10_000, (1, 28, 28)),
@@ -23,12 +23,12 @@ IMAGES: dict[str, tuple[int, int, tuple[int, int, int]]] = {
     "cifar100": (50_000, 10_000, (3, 32, 32)),
     "svhn": (73_257, 26_032, (3, 32, 32)),
 }
-FORWARD = 1 / 3  # of a training step: the test images go forward only
-OVERHEAD = 500_000  # MACs that take as long as what a step does besides, an image; by the studies
+FORWARD = 1 / 3  # cost of a test image, in training images: it needs the forward pass only
+OVERHEAD = 500_000  # all other work of a step, in MACs per image; measured in the studies
 
 
-class Told(NamedTuple):
-    """How long a run takes, and whether that comes from runs of other networks or methods."""
+class Estimate(NamedTuple):
+    """How long a run takes, and whether other networks or methods served for the estimate."""
 
     seconds: float
     rough: bool
@@ -46,24 +46,26 @@ class _Known(NamedTuple):
 
 
 class Estimates:
-    """What the runs that are done tell of those that are not.
+    """Estimates from finished runs how long others take.
 
-    A run takes as long as runs of the same settings with other seeds did; else as long as others
-    of its network and method, by the numbers of images and of multiply-accumulate operations. Of
-    what never ran, other methods of the network tell by the ratio that both have elsewhere; else
-    the network that is nearest in size. Runs on another kind of device tell nothing.
+    A run takes as long as runs with the same settings and other seeds. Without those, the time of
+    runs of the same network and method is scaled by the numbers of images and of
+    multiply-accumulate operations. For a method that this network never ran with, the time of its
+    other methods is scaled by the ratio that the two methods have on other networks. For a network
+    that never ran, the network nearest in size is taken. Runs on other kinds of devices are left
+    out.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._runs = [known for row in rows if (known := _known(row)) is not None]
         self._medians: dict[tuple[str, str], dict[Hashable, float]] = {}
 
-    def of(self, cell: Cell) -> Told | None:
-        """None where no run on such a device has been made."""
+    def of(self, cell: Cell) -> Estimate | None:
+        """None if there is no run on such a device yet."""
         device = cell.conditions.device.partition(":")[0]
         same = self._table(device, "same", lambda run: run.same, lambda run: run.seconds)
         if (key := _same(cell.resolved)) in same:
-            return Told(same[key], rough=False)
+            return Estimate(same[key], rough=False)
         work = amount(cell.resolved)
         by_width = self._rates(device, "network", "width", "method")
         by_method = self._rates(device, "network", "method")
@@ -72,9 +74,9 @@ class Estimates:
             (by_method, (cell.network, cell.method)),
         ):
             if key in rates:
-                return Told(work * rates[key], rough=False)
+                return Estimate(work * rates[key], rough=False)
         rate = self._rough(device, cell)
-        return None if rate is None else Told(work * rate, rough=True)
+        return None if rate is None else Estimate(work * rate, rough=True)
 
     def _rough(self, device: str, cell: Cell) -> float | None:
         rates = self._rates(device, "network", "kind")
@@ -102,7 +104,7 @@ class Estimates:
         key: Callable[[_Known], Hashable],
         value: Callable[[_Known], float],
     ) -> dict[Any, float]:
-        """{key: median of the runs on such a device}, worked out once."""
+        """{key: median over the runs on such a device}, computed once."""
         if (device, name) not in self._medians:
             found: dict[Hashable, list[float]] = {}
             for run in self._runs:
@@ -113,16 +115,16 @@ class Estimates:
 
 
 def _of_network(network: str, kind: str, rates: Mapping[tuple[str, str], float]) -> float:
-    """The rate of one kind of method, by what others of the network take."""
+    """The rate of one kind of method, estimated from other methods of the network."""
     if (network, kind) in rates:
         return rates[network, kind]
-    told = []
+    found = []
     for (name, other), rate in rates.items():
         if name == network:
             elsewhere = {n for n, k in rates if k == kind} & {n for n, k in rates if k == other}
             ratios = [rates[n, kind] / rates[n, other] for n in elsewhere]
-            told.append((bool(ratios), rate * (median(ratios) if ratios else 1)))
-    best = [rate for by_ratio, rate in told if by_ratio] or [rate for _, rate in told]
+            found.append((bool(ratios), rate * (median(ratios) if ratios else 1)))
+    best = [rate for by_ratio, rate in found if by_ratio] or [rate for _, rate in found]
     return median(best)
 
 
@@ -137,7 +139,7 @@ def _known(row: Row) -> _Known | None:
         return _Known(
             row["wall_seconds"], rate, row["device"] or "cpu", **values, same=_same(settings)
         )
-    except (KeyError, TypeError, ValueError):  # of another version
+    except (KeyError, TypeError, ValueError):  # written by another version
         return None
 
 
@@ -146,13 +148,13 @@ def _same(settings: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-# --- how much there is to do ---------------------------------------------------------------------
+# --- the amount of work --------------------------------------------------------------------------
 
 
 def amount(settings: Mapping[str, Any]) -> float:
-    """What all epochs of a run come to, in images times operations.
+    """The work of all epochs of a run: images times operations.
 
-    settings: as `Cell.resolved` has them. What a method does besides stands in its rate.
+    settings: as in `Cell.resolved`. Further work of a method is a part of its rate.
     """
     train, test, _ = IMAGES[settings["data"]]
     run, schedule = settings["run"], settings["schedule"]
@@ -171,7 +173,7 @@ def _size(settings: Mapping[str, Any]) -> float:
 
 @lru_cache(maxsize=1024)
 def macs(network: str, width: float, data: str, classes: int) -> int:
-    """Multiply-accumulate operations for one image, without a network's weights being made."""
+    """Multiply-accumulate operations for one image; no weights are allocated."""
     total = 0
 
     def count(layer: nn.Module, _: Any, out: torch.Tensor) -> None:

@@ -1,10 +1,10 @@
-"""The methods of a study: those that have a name, and those that its file describes."""
+"""The methods of a study: those with a name in `rivals`, and those that its file describes."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from snnviz import files, rivals
+from snnviz import checks, files, rivals
 from snnviz.sweep import fields
 from snnviz.sweep.fields import Table
 from snnviz.switcher import SwitcherConfig
@@ -26,25 +26,26 @@ class Method:
 
 
 def read_methods(tables: Any) -> dict[str, Method]:
-    """{label: method}, those that need no table among them."""
+    """{label: method}: all that have a name in `rivals`, and those that the tables describe."""
     made = {name: Method(name) for name in rivals.METHODS}
-    for label, table in fields.table("method", tables).items():
+    for label, table in fields.check_table("method", tables).items():
         where = f"method {label!r}"
-        fields.only(where, fields.table(where, table), ("kind", *_TABLES))
+        fields.check_known(where, fields.check_table(where, table), ("kind", *_TABLES))
         kind = table.get("kind", label)
-        if kind not in rivals.METHODS or (label in rivals.METHODS and kind != label):
-            allowed = f"{label!r}" if label in rivals.METHODS else fields.names(rivals.METHODS)
-            raise ValueError(f"{where}: kind must be one of {allowed}, got {kind!r}.")
-        found = {name: fields.table(f"{where}: {name}", table.get(name, {})) for name in _TABLES}
-        fields.filled(where, "schedule", Schedule(), found["schedule"])
-        fields.filled(where, "switcher", SwitcherConfig(), found["switcher"])
+        allowed = [label] if label in rivals.METHODS else rivals.METHODS
+        checks.one_of(f"{where}: kind", kind, allowed)
+        found = {
+            name: fields.check_table(f"{where}: {name}", table.get(name, {})) for name in _TABLES
+        }
+        fields.fill(where, "schedule", Schedule(), found["schedule"])
+        fields.fill(where, "switcher", SwitcherConfig(), found["switcher"])
         _check_settings(where, kind, found["settings"])
         made[label] = Method(kind, **found)
     return made
 
 
 def _check_settings(where: str, kind: str, settings: Table) -> None:
-    fields.worded(f"{where}: settings: ", lambda: rivals.check_settings(kind, settings))
+    fields.name_place(f"{where}: settings: ", lambda: rivals.check_settings(kind, settings))
     for name, value in settings.items():
         try:
             files.canonical(value)

@@ -1,4 +1,4 @@
-"""Ray: a process a core, or a share of a GPU, for each run of a sweep."""
+"""Ray: each run of a sweep has a process with one core, or with a share of a GPU."""
 
 import gc
 import logging
@@ -15,28 +15,28 @@ from typing import Any
 
 import torch
 
-from snnviz.sweep.cell import Cell, Row, failed, in_words, make
+from snnviz.sweep.cell import Cell, Row, describe_error, make, row_of_failure
 from snnviz.sweep.queue import Queue
 
-# One thread a run. What the Makefile sets for the others is set here, too: memory of large tensors
-# is kept for the next step (glibc only).
+# One thread for each run. As in the Makefile, memory of large tensors is kept for the next step
+# (glibc only).
 _SURROUNDINGS = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
-# Nothing is sent to anybody, and a worker without a GPU is left to find none by itself.
+# No usage statistics are sent, and Ray does not hide GPUs from a worker that has no share of one.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-_STORE_BYTES = 100 * 2**20  # what passes between the processes is small
+_STORE_BYTES = 100 * 2**20  # the processes exchange little data
 
 
 def rows(
     queue: Queue, workers: int | None, address: str | None, gpus_per_run: float | None
 ) -> Generator[Row, None, None]:
-    """Makes the runs of the queue, and gives the row of each as it ends, in any order."""
+    """Makes the runs of the queue, and yields the row of each when it ends, in any order."""
     with _cluster(workers, address) as ray:
         gpus = _gpus_of_a_run(ray, gpus_per_run)
-        # A worker is used again and again, also with a GPU; a run that kills it is not repeated.
+        # Workers, also those with a GPU, make many runs; a run that kills one is not repeated.
         task = ray.remote(num_cpus=1, max_retries=0, max_calls=0)(_work)
         most = workers if address and workers else None
         under_way: dict[Any, Cell] = {}
@@ -54,42 +54,44 @@ def _work(cell: Cell, reference: Row | None) -> Row:
     torch.set_num_threads(1)
     row = make(cell, reference)
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # others share the GPU
+        torch.cuda.empty_cache()  # other workers share the GPU
     return row
 
 
 def _row(ray: Any, ended: Any, cell: Cell) -> Row:
-    """What a worker gave back; it may have died instead.
+    """The row that a worker returned, or the row of a failure if the worker died.
 
     Raises:
-        ConnectionError: Ray itself has ended. That says nothing of the run.
+        ConnectionError: Ray itself has ended, which is no fault of the run.
     """
     try:
         return ray.get(ended)
     except (ray.exceptions.LocalRayletDiedError, ray.exceptions.RaySystemError) as error:
         raise ConnectionError(
-            f"Ray has ended, and with it the runs that were under way ({in_words(error)})."
-            " Those that had ended are in the results: the same command goes on."
+            f"Ray has ended, and so have the unfinished runs ({describe_error(error)}). "
+            "Finished runs are in the results: the same command continues."
         ) from error
     except ray.exceptions.OutOfMemoryError:
-        why = "memory ran out, and the run was ended. Make fewer at a time: --workers."
+        why = "memory ran out, and Ray ended the run. Make fewer at a time: --workers."
     except ray.exceptions.WorkerCrashedError:
         why = "its process died. If memory had run out, make fewer at a time: --workers."
     except ray.exceptions.RayError as error:
-        why = in_words(error)
-    return failed(cell, why)
+        why = describe_error(error)
+    return row_of_failure(cell, why)
 
 
 def _gpus_of_a_run(ray: Any, asked: float | None) -> float:
     there = ray.cluster_resources().get("GPU", 0)
     if asked is not None and not there:
-        raise ValueError(f"gpus_per_run is for GPUs, got {asked:g} and there are none.")
+        raise ValueError(
+            f"gpus_per_run needs a GPU, got {asked:g} and there is none. Leave it out."
+        )
     return (1 if asked is None else asked) if there else 0
 
 
 @contextmanager
 def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
-    """Ray, started on this machine or joined; ended however the block ends."""
+    """Ray, started on this machine or joined; it ends with the block, also after an error."""
     try:
         with _environment(_QUIET):
             import ray
@@ -99,14 +101,14 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
             "or make the runs one after the other in this process: workers=0."
         ) from error
     if ray.is_initialized():
-        raise RuntimeError("Ray is in use in this process. Call ray.shutdown() first.")
+        raise RuntimeError("Ray is already running in this process. Call ray.shutdown() first.")
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
     folder, surroundings = None, _QUIET
     if address is None:
-        # Of our own, and with a short name: the names of sockets in it may not be long.
+        # Its name is short, because the paths of sockets in it have a limit.
         folder = tempfile.mkdtemp(prefix="snnviz-")
         surroundings = {**_QUIET, **_SURROUNDINGS}  # the workers inherit them
         options |= {
@@ -126,8 +128,8 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
                 if address is None:
                     raise
                 raise ConnectionError(
-                    f"no Ray cluster lets this process in at {address!r}. See that it runs; and "
-                    "if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+                    f"the Ray cluster at {address!r} cannot be joined. Check that it runs; "
+                    "and if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
                 ) from error
         yield ray
     finally:
@@ -138,7 +140,7 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
 
 
 def _drop_ended() -> None:
-    """Ray forgets the processes that it ended without waiting for them, of which Python warns."""
+    """Ray does not wait for the processes that it ends; the warnings of that are dropped here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -160,7 +162,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; here it stays what it was."""
+    """Within it, Ray may install its handler of SIGTERM; afterwards ours is there again."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -173,7 +175,7 @@ def cores() -> int:
     """Physical cores that this process may use."""
     try:
         allowed = os.sched_getaffinity(0)
-    except AttributeError:  # not on this system
+    except AttributeError:  # macOS and Windows do not have it
         return os.cpu_count() or 1
     names = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     try:

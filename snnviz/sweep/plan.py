@@ -1,4 +1,4 @@
-"""What a sweep would do, and about how long it would take."""
+"""What a sweep would do, and roughly how long it would take."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ class Counts(NamedTuple):
 
     Attributes:
         part: its name; "all" for all parts together, in which a run counts once.
-        runs: how many there are.
-        done: those whose rows are there.
-        failed: those that came to nothing, and will be tried again.
-        left: those that will be made.
-        hours: how long these take, of those of which earlier runs tell; None: of none.
-        rough: those of which only runs of other networks or methods tell.
-        unknown: those of which no earlier run tells.
+        runs: number of runs.
+        done: finished runs.
+        failed: runs that failed, and will be repeated.
+        left: runs that will be made.
+        hours: how long these take, without the unknown ones; None if all are unknown.
+        rough: runs whose hours are estimated from other networks or methods.
+        unknown: runs for which there is no earlier run to estimate from.
     """
 
     part: str
@@ -41,13 +41,13 @@ def plan(
 
     Args:
         workers: runs at a time.
-        results: file for the results; else the study's. Other results in its folder tell as well
-            how long runs take.
+        results: file for the results; by default the study's. Other results in its folder also
+            serve to estimate how long runs take.
     """
     kept = results or study.results
     there = rows(kept)
     took = Estimates([*there.values(), *beside(kept)])
-    study.cells(part)  # an unknown part is an error
+    study.cells(part)  # raises an error if there is no such part
     names = list(study.parts) if part is None else [part]
     counts = [_counts(name, study.cells(name), there, took, workers) for name in names]
     if len(names) > 1:
@@ -67,7 +67,7 @@ def _counts(
     left = [
         cell for key, cell in cells.items() if key not in there or there[key]["status"] != "done"
     ]
-    told = [each for cell in left if (each := took.of(cell)) is not None]
-    hours = sum(each.seconds for each in told) / 3600 / workers if told or not left else None
-    rough = sum(each.rough for each in told)
-    return Counts(name, len(cells), done, failed, len(left), hours, rough, len(left) - len(told))
+    known = [each for cell in left if (each := took.of(cell)) is not None]
+    hours = sum(each.seconds for each in known) / 3600 / workers if known or not left else None
+    rough = sum(each.rough for each in known)
+    return Counts(name, len(cells), done, failed, len(left), hours, rough, len(left) - len(known))

@@ -1,4 +1,4 @@
-"""Which run of a sweep can be made next."""
+"""The order of a sweep's runs: which one can be made next."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ from snnviz.sweep.cell import Cell, Row
 
 
 class Queue:
-    """The runs that are left. One that needs another comes once that one has ended.
+    """The runs that are left. A run that needs another one waits until that one has ended.
 
     Args:
-        cells: {key: run}; all that others need are among them.
-        rows: {key: row} of earlier sweeps.
+        cells: {key: run}, with all runs that others need.
+        rows: {key: row} from earlier sweeps.
     """
 
     def __init__(self, cells: Mapping[str, Cell], rows: Mapping[str, Row]) -> None:
@@ -21,7 +21,7 @@ class Queue:
         return len(self._left)
 
     def next(self) -> tuple[Cell, Row | None] | None:
-        """A run that can be made now, and the row of the one it needs; None if there is none."""
+        """A run that can be made now, with the row of the one it needs; None if there is none."""
         for key, cell in self._left.items():
             needed = cell.reference
             if needed is None or needed.key in self._ended:

@@ -1,4 +1,4 @@
-"""The results of a study: one Parquet file, a row a run, written whole whenever a run ends."""
+"""The results of a study: one Parquet file with a row for each run, rewritten when one ends."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ _MOST_BESIDE = 2**26
 
 
 def read(path: str | os.PathLike[str]) -> "DataFrame":
-    """The results of a study, a row a run; what a failed run has not is missing.
+    """The results of a study, one row for each run; a failed run has missing values.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -68,7 +68,7 @@ def read(path: str | os.PathLike[str]) -> "DataFrame":
 
 
 class Results:
-    """The results, to be added to. Nobody else can write them meanwhile.
+    """The results, open for new rows. No other sweep can write them meanwhile.
 
     Raises:
         InUse: another sweep writes them.
@@ -78,7 +78,7 @@ class Results:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._lock = _locked(file)
+        self._lock = _take_lock(file)
         try:
             self.rows = rows(file)
         except BaseException:
@@ -86,15 +86,15 @@ class Results:
             raise
 
     def add(self, row: Row) -> None:
-        """One row more, which is on disk afterwards; it takes the place of an earlier one."""
+        """Adds a row and saves the file; a row with the same key is replaced."""
         self.rows.pop(row["key"], None)
         self.rows[row["key"]] = row
         try:
-            files.write(self.file, _encoded(self.rows.values()))
+            files.write(self.file, _encode(self.rows.values()))
         except OSError as error:
             raise NotSaved(
-                f"the results {str(self.file)!r} cannot be written ({error}). What stands in them "
-                "is safe. Make room; the same command then goes on from there."
+                f"the results {str(self.file)!r} cannot be written ({error}). The rows that "
+                "are in them are safe. Make room; the same command then continues from there."
             ) from error
 
     def close(self) -> None:
@@ -108,14 +108,14 @@ class Results:
 
 
 def rows(file: Path) -> dict[str, Row]:
-    """{key: row}; none where there is no file."""
+    """{key: row}; empty if there is no file."""
     if not file.exists():
         return {}
     return {row["key"]: row for row in _table(file).to_pylist()}
 
 
 def beside(file: Path) -> Iterator[Row]:
-    """The rows of other results in the same folder; whatever else lies there is passed over."""
+    """The rows of other results in the same folder; other files are ignored."""
     for other in sorted(file.parent.glob("*.parquet")):
         try:
             if other.resolve() != file.resolve() and other.stat().st_size <= _MOST_BESIDE:
@@ -124,7 +124,7 @@ def beside(file: Path) -> Iterator[Row]:
             continue
 
 
-def _locked(file: Path) -> Any:
+def _take_lock(file: Path) -> Any:
     import filelock
 
     lock = filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
@@ -133,16 +133,16 @@ def _locked(file: Path) -> Any:
     except filelock.Timeout:
         raise InUse(
             f"another sweep writes the results {str(file)!r}. Wait until it is done, or give "
-            "other --results."
+            "another file: --results."
         ) from None
     except OSError as error:
         raise NotSaved(
-            f"the results {str(file)!r} cannot be written ({error}). Give other --results."
+            f"the results {str(file)!r} cannot be written ({error}). Give another file: --results."
         ) from error
     return lock
 
 
-def _encoded(made: Iterable[Row]) -> bytes:
+def _encode(made: Iterable[Row]) -> bytes:
     pa, pq = _parquet()
     schema = pa.schema([(name, getattr(pa, _MAKERS[kind])()) for name, kind in COLUMNS.items()])
     sink = pa.BufferOutputStream()
@@ -161,16 +161,16 @@ def _table(file: Path) -> Any:
         table = found.read(use_threads=False)
         table.validate(full=True)
         if table["key"].null_count or table["status"].null_count:
-            raise ValueError("runs without a key or a status are in it")
+            raise ValueError("some runs have no key or no status")
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"there are no results {str(file)!r}. `snnviz sweep` makes them."
+            f"there are no results {str(file)!r}. Make them with `snnviz sweep`."
         ) from error
     except (ValueError, pa.ArrowException, files.Damaged) as error:
         why = error.why if isinstance(error, files.Damaged) else " ".join(str(error).split())
         raise ValueError(
             f"the file {str(file)!r} holds no results of a sweep: {why[:500].rstrip('.')}. "
-            "Restore it from a copy, or give the name of another file."
+            "Restore it from a copy, or give another file."
         ) from error
     return table.replace_schema_metadata(None)
 

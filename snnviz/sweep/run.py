@@ -1,4 +1,4 @@
-"""The runs of a study on Ray's workers, or in this process, each row written as it comes."""
+"""Makes the runs of a study with Ray's workers or in this process, and saves each row."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
+from snnviz import checks
 from snnviz.sweep import on_ray
 from snnviz.sweep.cell import Cell, Row, make
 from snnviz.sweep.queue import Queue
@@ -21,11 +22,11 @@ class Outcome(NamedTuple):
     """What a sweep did.
 
     Attributes:
-        runs: runs of the study, or of its part.
-        before: of them, those that were done before.
-        done: those done now.
-        failed: those that failed now.
-        results: where their rows are.
+        runs: number of runs in the study, or in its part.
+        before: how many of them were done before.
+        done: how many were done now.
+        failed: how many failed now.
+        results: the file with their rows.
     """
 
     runs: int
@@ -45,9 +46,9 @@ def run(
     results: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Outcome:
-    """Makes the runs of a study that are not done yet; those that failed are tried again.
+    """Makes the runs of a study that are not done yet; runs that failed are repeated.
 
-    The results are written whenever a run ends, so that the same call goes on after anything.
+    The results are saved whenever a run ends: after any interruption, the same call continues.
 
     Args:
         part: only the runs of this part.
@@ -55,8 +56,8 @@ def run(
             other in this process, without Ray.
         address: of a Ray cluster to join; otherwise this machine's own.
         gpus_per_run: share of a GPU that a run takes, where there are any: 1 if left out.
-        results: file for the results; else the study's.
-        progress: whether to say on stderr how far it has come.
+        results: file for the results; by default the study's.
+        progress: print on stderr how many runs have ended.
 
     Raises:
         ValueError: an argument is not allowed.
@@ -64,7 +65,7 @@ def run(
         NotSaved: the results cannot be written.
         ImportError: Ray is not installed.
     """
-    _check(workers, address, gpus_per_run)
+    _check_arguments(workers, address, gpus_per_run)
     cells = study.cells(part)
     with Results(Path(results or study.results)) as kept:
         queue = Queue(cells, kept.rows)
@@ -73,33 +74,27 @@ def run(
             made = _in_sequence(queue)
         else:
             made = on_ray.rows(queue, workers, address, gpus_per_run)
-        with closing(made), _Progress(len(cells), before, progress) as told:
+        with closing(made), _Progress(len(cells), before, progress) as shown:
             for row in made:
                 kept.add(row)
                 queue.ended(row)
                 failed += row["status"] != "done"
-                told.row(cells[row["key"]], row)
+                shown.row(cells[row["key"]], row)
     return Outcome(len(cells), before, len(cells) - before - failed, failed, kept.file)
 
 
-def _check(workers: int | None, address: str | None, gpus_per_run: float | None) -> None:
-    if workers is not None and (type(workers) is not int or workers < 0):
-        raise ValueError(
-            f"workers must be a whole number of at least 0, got {workers!r}. "
-            "Leave it out for one a core."
-        )
+def _check_arguments(workers: int | None, address: str | None, gpus_per_run: float | None) -> None:
+    if workers is not None:
+        checks.whole("workers", workers, 0)
     if workers == 0 and (address or gpus_per_run is not None):
         raise ValueError("workers must be at least 1 with an address or gpus_per_run, got 0.")
-    number = isinstance(gpus_per_run, int | float) and not isinstance(gpus_per_run, bool)
-    if gpus_per_run is not None and not (number and 0 < gpus_per_run <= 1):
-        raise ValueError(
-            f"gpus_per_run must be a number above 0 and at most 1, got {gpus_per_run!r}."
-        )
+    if gpus_per_run is not None and checks.number("gpus_per_run", gpus_per_run, 0, 1) == 0:
+        raise ValueError("gpus_per_run must be above 0, got 0. To use no GPU: run.device = 'cpu'.")
 
 
 def _in_sequence(queue: Queue) -> Generator[Row, None, None]:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker: more of them add up in another order
+    torch.set_num_threads(1)  # as in a worker: with more, sums have another order
     try:
         while found := queue.next():
             yield make(*found)
@@ -108,7 +103,7 @@ def _in_sequence(queue: Queue) -> Generator[Row, None, None]:
 
 
 class _Progress:
-    """A bar with the time left; where stderr is no terminal, a line a run."""
+    """A bar with the time left; where stderr is not a terminal, one line for each run."""
 
     def __init__(self, runs: int, before: int, shown: bool) -> None:
         self._shown, self._failed = shown, 0
@@ -124,8 +119,8 @@ class _Progress:
         if not self._shown or not (failed or self._bar.disable):
             return
         accuracy = row.get("test_accuracy")
-        told = f"failed: {row['error']}" if failed else f"test accuracy {accuracy:.2%}"
-        self._bar.write(f"{self._ended}/{self._runs} {cell}: {told}", file=sys.stderr)
+        outcome = f"failed: {row['error']}" if failed else f"test accuracy {accuracy:.2%}"
+        self._bar.write(f"{self._ended}/{self._runs} {cell}: {outcome}", file=sys.stderr)
         if self._failed:
             self._bar.set_postfix_str(f"{self._failed} failed")
 

@@ -1,8 +1,7 @@
-"""A study: a .toml file that names grids of runs, read and checked before anything runs."""
+"""A study: a .toml file that describes grids of runs; all of it is checked before any run."""
 
 import dataclasses
 import itertools
-import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snnviz import files
+from snnviz import checks, files
 from snnviz.data import NAMES
 from snnviz.data.checks import AUGMENTS
 from snnviz.devices import PRECISIONS
@@ -43,8 +42,8 @@ class Study:
     """Runs to be made, in parts.
 
     Attributes:
-        name: of the study.
-        results: the Parquet file for all of them.
+        name: name of the study.
+        results: the Parquet file for the results of all runs.
         parts: {name of a part: its runs}; a run that others need comes before them.
     """
 
@@ -54,17 +53,17 @@ class Study:
 
     @classmethod
     def read(cls, file: str | os.PathLike[str]) -> "Study":
-        """Reads a study, every field of which is checked. docs/sweeps.md says what may stand there.
+        """Reads a study and checks every field. docs/sweeps.md describes the fields.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: a field is not allowed; names it as it stands in the file.
+            ValueError: a field is not allowed; the error names it as the file does.
         """
         file = Path(file)
         try:
             content = tomllib.loads(_text_of(file))
-            fields.only("the file", content, ("name", "results", "part", "method"))
-            name = fields.text("name", content.get("name"))
+            fields.check_known("the file", content, ("name", "results", "part", "method"))
+            name = fields.check_text("name", content.get("name"))
             methods = read_methods(content.get("method", {}))
             results = _results(content.get("results", f"{file.stem}.parquet"), file)
             return cls(name, results, _parts(name, content.get("part"), methods))
@@ -74,14 +73,13 @@ class Study:
             raise ValueError(f"{str(file)!r}: {error}") from error
 
     def cells(self, part: str | None = None) -> dict[str, Cell]:
-        """{key: run} of one part, or of all; a run that several parts have is there once.
+        """{key: run} of one part, or of all; a run that several parts share is there once.
 
         Raises:
             ValueError: the study has no such part.
         """
-        if part is not None and part not in self.parts:
-            names = ", ".join(map(repr, self.parts))
-            raise ValueError(f"part must be one of {names}, got {part!r}.")
+        if part is not None:
+            checks.one_of("part", part, self.parts)
         chosen = self.parts.values() if part is None else [self.parts[part]]
         return {cell.key: cell for cells in chosen for cell in cells}
 
@@ -99,11 +97,11 @@ def _text_of(file: Path) -> str:
 
 def _results(value: Any, file: Path) -> Path:
     folder = file.parent
-    path = folder / fields.text("results", value)
+    path = folder / fields.check_text("results", value)
     inside = path.resolve().parent == folder.resolve()
     if path.suffix != ".parquet" or not inside or Path(value).name != value:
         raise ValueError(
-            f"results must be the name of a .parquet file, which lies beside the study, "
+            "results must be the name of a .parquet file, which is saved beside the study, "
             f"got {value!r}."
         )
     return path
@@ -118,8 +116,8 @@ def _parts(study: str, tables: Any, methods: Mapping[str, Method]) -> dict[str, 
         raise ValueError(f"part must be at least one table, got {got}. Write [[part]] above it.")
     parts: dict[str, tuple[Cell, ...]] = {}
     for i, table in enumerate(tables, start=1):
-        fields.only(f"part {i}", fields.table(f"part {i}", table), _PART)
-        name = fields.text(f"part {i}: name", table.get("name"))
+        fields.check_known(f"part {i}", fields.check_table(f"part {i}", table), _PART)
+        name = fields.check_text(f"part {i}: name", table.get("name"))
         if name in parts:
             raise ValueError(f"part {i}: name must be of one part only, got {name!r} again.")
         parts[name] = _Part(study, name, table, methods).cells()
@@ -129,20 +127,20 @@ def _parts(study: str, tables: Any, methods: Mapping[str, Method]) -> dict[str, 
 
 
 class _Part:
-    """One part of a study, on its way from table to runs."""
+    """One part of a study: reads its table and makes its runs."""
 
     def __init__(self, study: str, name: str, table: Table, methods: Mapping[str, Method]) -> None:
         self.study, self.where, self.methods = study, f"part {name!r}", methods
-        tables = {k: fields.table(f"{self.where}: {k}", table.get(k, {})) for k in _PART[1:]}
+        tables = {k: fields.check_table(f"{self.where}: {k}", table.get(k, {})) for k in _PART[1:]}
         self.grid = _grid(self.where, tables["grid"], methods)
-        self.schedule = fields.filled(self.where, "schedule", Schedule(), tables["schedule"])
+        self.schedule = fields.fill(self.where, "schedule", Schedule(), tables["schedule"])
         self.schedule_of = {}
         for network, changes in tables["schedule_of"].items():
-            fields.one_of(f"{self.where}: schedule_of", network, NETWORKS)
+            checks.one_of(f"{self.where}: schedule_of", network, NETWORKS)
             path = f"schedule_of.{network}"
-            changes = fields.table(f"{self.where}: {path}", changes)
-            self.schedule_of[network] = fields.filled(self.where, path, self.schedule, changes)
-        self.switcher = fields.filled(self.where, "switcher", SwitcherConfig(), tables["switcher"])
+            changes = fields.check_table(f"{self.where}: {path}", changes)
+            self.schedule_of[network] = fields.fill(self.where, path, self.schedule, changes)
+        self.switcher = fields.fill(self.where, "switcher", SwitcherConfig(), tables["switcher"])
         self.conditions = _conditions(self.where, tables["run"])
 
     def cells(self) -> tuple[Cell, ...]:
@@ -154,7 +152,7 @@ class _Part:
         return tuple(made.values())
 
     def _all(self) -> Iterator[Cell]:
-        # The method changes fastest but for the seed: what is compared is made at about one time.
+        # Only the seed changes faster than the method: runs that are compared follow one another.
         order = (*(axis for axis in AXES if axis not in ("method", "seed")), "method", "seed")
         for values in itertools.product(*(self.grid[axis] for axis in order)):
             yield self._cell(dict(zip(order, values, strict=True)))
@@ -166,7 +164,7 @@ class _Part:
             reference = self._cell({**values, "method": SWITCHED})
         schedule = self.schedule_of.get(values["network"], self.schedule)
         where = f"{self.where}: method {values['method']!r}"
-        schedule = fields.filled(where, "schedule", schedule, method.schedule)
+        schedule = fields.fill(where, "schedule", schedule, method.schedule)
         if schedule.switcher_data == "holdout":
             self._check_holdout()
         return Cell(
@@ -174,7 +172,7 @@ class _Part:
             **values,
             kind=method.kind,
             schedule=schedule,
-            switcher=fields.filled(where, "switcher", self.switcher, method.switcher),
+            switcher=fields.fill(where, "switcher", self.switcher, method.switcher),
             conditions=self.conditions,
             settings=method.settings,
             reference=reference,
@@ -183,29 +181,29 @@ class _Part:
     def _check_holdout(self) -> None:
         if not self.conditions.holdout:
             raise ValueError(
-                f"{self.where}: schedule.switcher_data may be 'holdout' only with images held out. "
+                f"{self.where}: schedule.switcher_data may be 'holdout' only with held-out images. "
                 "Set run.holdout = 5000."
             )
 
 
 def _grid(where: str, table: Table, methods: Mapping[str, Method]) -> dict[str, list[Any]]:
-    fields.only(f"{where}: grid", table, AXES)
+    fields.check_known(f"{where}: grid", table, AXES)
     for axis in _NEEDED:
         if axis not in table:
             raise ValueError(f"{where}: grid.{axis} is missing. Give it a list of at least one.")
     grid = {axis: _axis(f"{where}: grid.{axis}", table[axis]) for axis in table}
     for axis, values in grid.items():
-        for value in values:
+        for value in values if axis in _CHECKS else ():
             _CHECKS[axis](f"{where}: grid.{axis}", value)
     for label in grid["method"]:
-        fields.one_of(
+        checks.one_of(
             f"{where}: grid.method", label, methods, "Or describe it in a table [method.…]."
         )
     grid = {axis: grid[axis] if axis in grid else _DEFAULTS[axis] for axis in AXES}
+    for network, width in itertools.product(grid["network"], grid["width"]):
+        fields.name_place(f"{where}: grid.", lambda n=network, w=width: check_width(n, w))
     for axis in ("width", "noise", "share"):
         grid[axis] = [float(value) for value in grid[axis]]
-    for network, width in itertools.product(grid["network"], grid["width"]):
-        fields.worded(f"{where}: grid.", lambda n=network, w=width: check_width(n, w))
     for data, classes in itertools.product(grid["data"], grid["classes"]):
         if classes > (most := CLASSES.get(data, 10)):
             raise ValueError(
@@ -223,8 +221,9 @@ def _axis(where: str, values: Any) -> list[Any]:
     return values
 
 
-def _check_width(where: str, value: Any) -> None:
-    fields.number(where, value, 0, math.inf, least_allowed=False)
+def _check_share(where: str, value: Any) -> None:
+    if checks.number(where, value, 0, 1) == 0:
+        raise ValueError(f"{where} must be above 0, got {value!r}.")
 
 
 def _check_classes(where: str, value: Any) -> None:
@@ -240,24 +239,23 @@ def _check_seed(where: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "network": lambda where, value: fields.one_of(where, value, NETWORKS),
-    "width": _check_width,
-    "data": lambda where, value: fields.one_of(where, value, NAMES),
+    "network": lambda where, value: checks.one_of(where, value, NETWORKS),
+    "data": lambda where, value: checks.one_of(where, value, NAMES),
     "classes": _check_classes,
-    "noise": lambda where, value: fields.number(where, value, 0, 10),
-    "share": lambda where, value: fields.number(where, value, 0, 1, least_allowed=False),
-    "method": fields.text,
+    "noise": lambda where, value: checks.number(where, value, 0, 10),
+    "share": _check_share,
+    "method": fields.check_text,
     "seed": _check_seed,
 }
 
 
 def _conditions(where: str, table: Table) -> Conditions:
     known = [field.name for field in dataclasses.fields(Conditions)]
-    fields.only(f"{where}: run", table, known)
+    fields.check_known(f"{where}: run", table, known)
     made, path = Conditions(**table), f"{where}: run"
-    fields.text(f"{path}.device", made.device)
-    fields.one_of(f"{path}.precision", made.precision, PRECISIONS)
-    fields.one_of(f"{path}.augment", made.augment, AUGMENTS)
+    fields.check_text(f"{path}.device", made.device)
+    checks.one_of(f"{path}.precision", made.precision, PRECISIONS)
+    checks.one_of(f"{path}.augment", made.augment, AUGMENTS)
     holdout = made.holdout
     share = isinstance(holdout, float) and 0 < holdout < 1
     if not share and (type(holdout) is not int or holdout < 0):
@@ -265,8 +263,7 @@ def _conditions(where: str, table: Table) -> Conditions:
             f"{path}.holdout must be a number of images, or a share between 0 and 1, "
             f"got {holdout!r}."
         )
-    if not isinstance(made.choose, bool):
-        raise ValueError(f"{path}.choose must be true or false, got {made.choose!r}.")
+    checks.flag(f"{path}.choose", made.choose)
     if made.choose and not holdout:
-        raise ValueError(f"{path}.choose needs images that are held out. Set run.holdout = 5000.")
+        raise ValueError(f"{path}.choose needs held-out images. Set run.holdout = 5000.")
     return made

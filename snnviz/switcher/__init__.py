@@ -2,14 +2,19 @@
 
 from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
 from snnviz.switcher.config import READS, SwitcherConfig
+from snnviz.switcher.descriptors import DESCRIPTORS, Descriptor
+from snnviz.switcher.directions import DirectionReader
 from snnviz.switcher.free import FreeFactors
 from snnviz.switcher.hashing import MOST_INPUTS
 from snnviz.switcher.switcher import Switcher
 
 __all__ = [
     "ACTIVATIONS",
+    "DESCRIPTORS",
     "MOST_INPUTS",
     "READS",
+    "Descriptor",
+    "DirectionReader",
     "FreeFactors",
     "Switcher",
     "SwitcherConfig",

@@ -1,7 +1,7 @@
 """From scores to factors."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ def unit_mean(z: Tensor) -> Tensor:
     return unit_means(z, Layout((len(z),), z))
 
 
-def unit_means(z: Tensor, groups: "Layout") -> Tensor:
+def unit_means(z: Tensor, groups: Layout) -> Tensor:
     """`unit_mean` of every group at once: z is (neurons of all groups,)."""
     with torch.no_grad():  # only the support comes from here, and it has no gradient
         padded = torch.cat([z, z.new_full((1,), -math.inf)])[groups.padded]  # (groups, most)
@@ -62,3 +62,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hard_sigmoid": hard_sigmoid,
     "relu": relu,
 }
+
+
+def factors_of(z: Tensor, activation: str, groups: Layout) -> Sequence[Tensor]:
+    """Factors (neurons,) of each group, from the scores (neurons of all groups,)."""
+    if ACTIVATIONS[activation] is unit_mean:
+        return unit_means(z, groups).split(groups.counts)
+    return [ACTIVATIONS[activation](part) for part in z.split(groups.counts)]

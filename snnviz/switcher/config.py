@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from snnviz.switcher.activations import ACTIVATIONS
+from snnviz.switcher.descriptors import DESCRIPTORS
 
-READS = ("weights", "movement", "shuffled", "random", "nothing")
+READS = ("descriptors", "shuffled", "random", "nothing", "weights")
 
 
 @dataclass(frozen=True)
@@ -15,36 +16,27 @@ class SwitcherConfig:
     Attributes:
         activation: from scores to factors: "unit_mean", "hard_sigmoid", "relu", or a name added to
             `snnviz.switcher.ACTIVATIONS`.
-        hidden: width of the switcher.
         gain: multiplies the scores; it decides how fast a group parts into on and off.
         gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
             "fixed" (the same in every group).
-        reads: "weights"; "movement" (the weights, and how they have moved since the last round:
-            how far, and whether they grew or shrank, which is what the gradient says of them); or,
-            to find out what reading them is good for, "shuffled" (those of another neuron of the
-            group), "random" (fixed random numbers in their place), or "nothing" (there is no
-            network; each neuron has a score of its own).
-        outgoing: read also how long the weights are by which others read a neuron.
-        attention: neurons of a group look at one another, besides at their mean.
+        reads: "descriptors"; or, to find out what reading is good for, "shuffled" (the descriptors
+            of another neuron of the group), "random" (fixed random numbers in their place),
+            "nothing" (there is no network; each neuron has a score of its own), or "weights" (the
+            direction of the incoming weights, with a reader for each group).
+        descriptors: what is read of each neuron: names in `snnviz.switcher.DESCRIPTORS`.
     """
 
     activation: str = "unit_mean"
-    hidden: int = 32
     gain: float = 0.06
     gain_rule: str = "per_neuron"
-    reads: str = "weights"
-    outgoing: bool = False
-    attention: bool = False
+    reads: str = "descriptors"
+    descriptors: tuple[str, ...] = ("length", "scale", "shift", "outgoing")
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(
-                f"switcher.activation must be one of {', '.join(map(repr, ACTIVATIONS))}, "
+                f"switcher.activation must be one of {_names(ACTIVATIONS)}, "
                 f"got {self.activation!r}. Add your own to snnviz.switcher.ACTIVATIONS."
-            )
-        if isinstance(self.hidden, bool) or not isinstance(self.hidden, int) or self.hidden < 1:
-            raise ValueError(
-                f"switcher.hidden must be a whole number of at least 1, got {self.hidden!r}."
             )
         number = isinstance(self.gain, int | float) and not isinstance(self.gain, bool)
         if not number or not 0 < self.gain < math.inf:
@@ -54,17 +46,31 @@ class SwitcherConfig:
                 f"switcher.gain_rule must be 'per_neuron' or 'fixed', got {self.gain_rule!r}."
             )
         if self.reads not in READS:
-            allowed = ", ".join(map(repr, READS))
-            raise ValueError(f"switcher.reads must be one of {allowed}, got {self.reads!r}.")
-        for name in ("outgoing", "attention"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise ValueError(f"switcher.{name} must be True or False, got {value!r}.")
-            if value and self.reads == "nothing":
-                raise ValueError(
-                    f"switcher.{name} must be False where switcher.reads is 'nothing'."
-                )
+            raise ValueError(f"switcher.reads must be one of {_names(READS)}, got {self.reads!r}.")
+        if isinstance(self.descriptors, list):  # as a file has them
+            object.__setattr__(self, "descriptors", tuple(self.descriptors))
+        _check_descriptors(self.descriptors)
 
     def gain_of(self, neurons: int) -> float:
-        """The gain in a group of so many neurons."""
+        """The gain in a group of this many neurons."""
         return self.gain * neurons if self.gain_rule == "per_neuron" else self.gain
+
+
+def _check_descriptors(names: object) -> None:
+    if not isinstance(names, tuple) or not names:
+        raise ValueError(
+            f"switcher.descriptors must be a tuple of at least one name, got {names!r}. "
+            "For example ('length', 'outgoing')."
+        )
+    for i, name in enumerate(names):
+        if name not in DESCRIPTORS:
+            raise ValueError(
+                f"switcher.descriptors must be some of {_names(DESCRIPTORS)}, got {name!r}. "
+                "Add your own to snnviz.switcher.DESCRIPTORS."
+            )
+        if name in names[:i]:
+            raise ValueError(f"switcher.descriptors must name each one once, got {name!r} twice.")
+
+
+def _names(allowed: object) -> str:
+    return ", ".join(map(repr, allowed))  # type: ignore[call-overload]

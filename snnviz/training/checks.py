@@ -1,30 +1,32 @@
-"""Checks of what a trainer is given, before anything is trained."""
+"""Checks of what a trainer is given: its network, data, schedule and images."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snnviz import checks
+from snnviz import checks, distributed
 from snnviz.data import ImageData
 from snnviz.structure.probe import check_network
-from snnviz.switcher import SwitcherConfig
-from snnviz.training.learners import Learners
 from snnviz.training.schedule import Schedule
 
 
-def check_kinds(network: Any, data: Any, switcher: Any) -> None:
+def check_network_and_data(network: Any, data: Any) -> None:
+    """Whether they are of the right kinds."""
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
     check_network(network)  # before it is moved
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ValueError(
+            "network must have parameters to train, and all of its parameters are frozen. "
+            "Use network.requires_grad_(True), or do so for some of its layers."
+        )
     advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
-    if switcher is not None:
-        advice = "Make one with SwitcherConfig(...)."
-        checks.kind_of("switcher", switcher, SwitcherConfig, "a snnviz.SwitcherConfig", advice)
 
 
-def check_schedule(schedule: Schedule, data: ImageData) -> Schedule:
+def check_schedule(schedule: Schedule, data: ImageData) -> None:
+    """Whether it is a schedule, and the data has the images that it needs."""
     advice = "Make one with Schedule(...) or trainer.schedule.replace(...)."
     checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
     if schedule.switcher_data == "holdout" and data.holdout is None:
@@ -32,16 +34,22 @@ def check_schedule(schedule: Schedule, data: ImageData) -> Schedule:
             "schedule.switcher_data is 'holdout', but the data has no held-out split. "
             "Load it with one: load_data(name, holdout=5000)."
         )
-    return schedule
 
 
-def check_scores(learners: Learners, data: ImageData, example: Tensor) -> None:
-    all_on = {g.name: torch.ones(g.neurons, device=learners.device) for g in learners.groups}
-    scores = learners.logits(example, all_on).shape[1]
-    classes = data.n_classes
-    if scores < classes:
+def check_end(schedule: Schedule, before: Schedule, done: int) -> None:
+    """Whether a new schedule ends no earlier than after the epochs that are done."""
+    if before.epochs != schedule.epochs < max(done, 1):
         raise ValueError(
-            f"network gives {scores} class scores, and the data has {classes} classes. "
+            f"schedule.epochs must be at least the {done} epochs that are done, "
+            f"got {schedule.epochs}. To start over, use trainer.reset()."
+        )
+
+
+def check_scores(scores: Tensor, classes: int) -> None:
+    """Whether a network gives a score (n, scores) for each class."""
+    if scores.shape[1] < classes:
+        raise ValueError(
+            f"network gives {scores.shape[1]} class scores, and the data has {classes} classes. "
             "Make its last layer as wide as there are classes."
         )
 
@@ -57,12 +65,26 @@ def check_images(images: Any, data: ImageData) -> None:
         got = f"values of {images.dtype}"
     else:
         return
-    one = isinstance(images, Tensor) and images.shape == data.shape
-    advice = (
-        "For one image alone: images[None]."
-        if one
-        else ("Some test images will do: trainer.data.batch('test', torch.arange(8))[0].")
-    )
+    if isinstance(images, Tensor) and images.shape == data.shape:
+        advice = "For one image alone: images[None]."
+    else:
+        advice = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
     raise ValueError(
         f"images must be a tensor of normalised images (n, {shape}), as floats, got {got}. {advice}"
+    )
+
+
+def check_processes(
+    network: nn.Module, switcher: nn.Module, data: ImageData, schedule: Schedule, seed: int
+) -> None:
+    """Whether all processes that train one run hold the same; each of them must call it."""
+    train = data.train
+    distributed.check_alike(
+        {
+            "network": network.state_dict().values(),
+            "switcher": switcher.state_dict().values(),
+            "data": (torch.tensor(train.images.shape), train.labels),
+            "schedule": repr(schedule),
+            "seed": str(seed),
+        }
     )

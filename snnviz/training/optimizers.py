@@ -1,4 +1,4 @@
-"""The optimizers of both learners, made from the schedule."""
+"""The optimizers of both networks: made from the schedule, and adjusted when it changes."""
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from snnviz.training.schedule import Phase, Schedule
 def make_optimizer(
     schedule: Schedule, phase: Phase, parameters: list[nn.Parameter]
 ) -> torch.optim.Optimizer:
+    """A new optimizer for the network that learns in this phase."""
     plan = schedule
     if phase == "task":
         kind, lr, momentum = plan.task_optimizer, plan.task_lr, plan.task_momentum
@@ -23,23 +24,22 @@ def make_optimizer(
     return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=fused)
 
 
-def adjusted(
-    old: torch.optim.Optimizer | None, new: torch.optim.Optimizer
-) -> torch.optim.Optimizer:
+def keep_momentum(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """The old optimizer, momentum and all, with new settings; the new one if of another kind."""
     if type(old) is not type(new):
         return new
-    assert old is not None
     for group, settings in zip(old.param_groups, new.param_groups, strict=True):
         group.update({name: value for name, value in settings.items() if name != "params"})
     return old
 
 
-def update(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def take_step(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Updates the parameters with the gradients that they have, at this learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
 
 
-def trainable(network: nn.Module) -> list[nn.Parameter]:
+def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Those parameters that are not frozen."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -1,18 +1,84 @@
-"""Pins: neurons that the user holds on or off, whatever the switcher says."""
+"""Pins: neurons that the user holds on or off, whatever the switcher's factor is."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from snnviz import checks
 
-def chosen(groups: Mapping[str, int], group: str, neurons: int | Sequence[int] | None) -> list[int]:
+
+class PinChange(NamedTuple):
+    """What becomes of a group's pins, and how the history tells of it.
+
+    Attributes:
+        pins: (neurons,) of the group, below 0 where free.
+        neuron: its number if it is only one, else -1.
+    """
+
+    event: str
+    group: str
+    pins: Tensor
+    detail: str
+    neuron: int
+
+
+def hold_neurons(
+    pins: Mapping[str, Tensor],
+    factors: Mapping[str, Tensor],
+    group: str,
+    neurons: int | Sequence[int],
+    on: bool,
+) -> PinChange:
+    """Holds neurons on (a factor of 1) or off (0).
+
+    Args:
+        pins: {group: (neurons,) below 0 where free}.
+        factors: {group: (neurons,)} of now.
+
+    Raises:
+        ValueError: there is no such group or neuron, or the group would be entirely off.
+    """
+    chosen = choose_neurons(_count_neurons(pins), group, neurons)
+    held = pins[group].clone()
+    held[chosen] = float(on)
+    if not (torch.where(held < 0, factors[group].cpu(), held) > 0).any():
+        raise ValueError(
+            f"neurons of {group!r} would all be off with these, and training would stop. "
+            "Leave at least one on."
+        )
+    detail = f"{describe_numbers(chosen)} {'on' if on else 'off'}"
+    return PinChange("pin", group, held, detail, _number_of_one(chosen))
+
+
+def release_neurons(
+    pins: Mapping[str, Tensor], group: str, neurons: int | Sequence[int] | None
+) -> PinChange | None:
+    """Lets go of neurons (None: of all in the group); None if none of them is pinned.
+
+    Raises:
+        ValueError: there is no such group or neuron.
+    """
+    chosen = choose_neurons(_count_neurons(pins), group, neurons)
+    pinned = list_pins(pins).get(group, {})
+    let_go = [i for i in chosen if i in pinned]
+    if not let_go:
+        return None
+    held = pins[group].clone()
+    held[let_go] = -1.0
+    return PinChange("unpin", group, held, describe_numbers(let_go), _number_of_one(let_go))
+
+
+def choose_neurons(
+    groups: Mapping[str, int], group: str, neurons: int | Sequence[int] | None
+) -> list[int]:
     """The numbers of neurons of a group, checked and in order; None is all of them.
 
     Raises:
         ValueError: there is no such group or neuron.
     """
-    if group not in groups:
-        raise ValueError(f"group must be one of {', '.join(map(repr, groups))}, got {group!r}.")
+    checks.one_of("group", group, groups)
     if neurons is None:
         return list(range(groups[group]))
     numbers = [neurons] if isinstance(neurons, int) else list(neurons)
@@ -25,14 +91,14 @@ def chosen(groups: Mapping[str, int], group: str, neurons: int | Sequence[int] |
     return sorted(set(numbers))
 
 
-def held(pins: Mapping[str, Tensor]) -> dict[str, dict[int, float]]:
+def list_pins(pins: Mapping[str, Tensor]) -> dict[str, dict[int, float]]:
     """{group: (neurons,) below 0 where free} -> {group: {neuron: factor}}."""
     values = {name: pin.tolist() for name, pin in pins.items()}
     found = {name: {i: x for i, x in enumerate(v) if x >= 0} for name, v in values.items()}
     return {name: some for name, some in found.items() if some}
 
 
-def ranges(numbers: Sequence[int]) -> str:
+def describe_numbers(numbers: Sequence[int]) -> str:
     """[3, 4, 5, 9] -> "3-5, 9"."""
     parts: list[list[int]] = []
     for number in numbers:
@@ -41,3 +107,11 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             parts.append([number])
     return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def _count_neurons(pins: Mapping[str, Tensor]) -> dict[str, int]:
+    return {name: len(pin) for name, pin in pins.items()}
+
+
+def _number_of_one(chosen: Sequence[int]) -> int:
+    return chosen[0] if len(chosen) == 1 else -1

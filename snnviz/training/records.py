@@ -1,4 +1,4 @@
-"""What steps and evaluations leave behind."""
+"""What training hands out: a record of each step, an evaluation, and why it stopped."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,10 +11,18 @@ from snnviz.training.schedule import Phase
 class TrainingStopped(RuntimeError):
     """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
 
-    `problem` is what happened and what to try, without the way back.
+    Args:
+        problem: what happened and what to try.
+        epoch: `trainer.rollback()` returns to the end of this epoch; 0 is the start.
+        way_back: a sentence that says how to go back; None: with `trainer.rollback()`.
     """
 
-    problem = ""
+    def __init__(self, problem: str, epoch: int, way_back: str | None = None) -> None:
+        if way_back is None:
+            back = f"the end of epoch {epoch}" if epoch else "the start"
+            way_back = f"trainer.rollback() returns to {back}."
+        super().__init__(f"{problem} {way_back}")
+        self.problem, self.epoch = problem, epoch
 
 
 class Evaluation(NamedTuple):
@@ -43,13 +51,3 @@ class StepRecord:
     def accuracy(self) -> float:
         """Share of the batch classified rightly (0 to 1), before the step's update."""
         return float(self.measured[1])
-
-
-@dataclass
-class Running:
-    """Sums over the task steps of the epoch that is under way."""
-
-    loss: float = 0.0
-    accuracy: float = 0.0
-    steps: int = 0
-    seconds: float = 0.0

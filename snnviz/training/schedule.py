@@ -49,7 +49,8 @@ class Schedule:
         task_momentum: of SGD.
         task_weight_decay: L2 penalty on the task network's weights (not on factors).
         switcher_optimizer: "sgd" or "adam", for the switcher.
-        switcher_lr: its learning rate at the start.
+        switcher_lr: its learning rate at the start; 0 holds it: it goes on reading the weights and
+            giving factors, and learns nothing.
         switcher_decay: "cosine" or "constant".
         switcher_momentum: of SGD.
         switcher_clip: largest norm of the switcher's gradient; longer ones are shortened to it.
@@ -70,7 +71,7 @@ class Schedule:
     task_momentum: float = 0.9
     task_weight_decay: float = 5e-4
     switcher_optimizer: str = "adam"
-    switcher_lr: float = 1e-3
+    switcher_lr: float = 1e-2
     switcher_decay: str = "cosine"
     switcher_momentum: float = 0.9
     switcher_clip: float = 1.0

@@ -140,7 +140,7 @@ def test_choices_redraw(views: Page) -> None:
     alt(views, "learning_curves", "test 91.4 %")
     choose(views, "learning_curves", "metric", "loss")
     alt(views, "learning_curves", "loss by epoch")
-    choose(views, "events", "event", "schedule and others")
+    choose(views, "events", "event", "schedule and other")
     rows = card(views, "events").locator("tbody tr")
     expect(rows).to_have_count(1)
     expect(rows).to_have_text(re.compile("4.*150.*schedule: task_lr: 0.05 → 0.01"))

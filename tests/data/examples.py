@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from snnviz.data import ImageData
@@ -27,3 +28,14 @@ def small(device: str = "cpu", n: int = 40, c: int = 3, **options: Any) -> Image
 
 def cut(content: bytes) -> bytes:
     return content[: len(content) // 2]
+
+
+def picture(mode: str, size: tuple[int, int] = (6, 5)) -> Image.Image:
+    return Image.new(mode, size)
+
+
+TRANSPARENT = (
+    "{} must be opaque, got an image of the mode {} with transparent pixels. Put it on a "
+    'background first: in Pillow, Image.new("RGBA", image.size, "white"), then '
+    'alpha_composite(image.convert("RGBA")) and convert("RGB").'
+)

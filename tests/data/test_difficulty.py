@@ -99,7 +99,9 @@ def test_choosing_may_hold_out_as_many_again() -> None:
     assert (len(chosen.train), len(chosen.holdout)) == (len(held.train) - 10, 10)
     both = torch.cat([chosen.train.images, chosen.holdout.images]).flatten(1)
     assert sorted(both.tolist()) == sorted(held.train.images.flatten(1).tolist())
-    with pytest.raises(ValueError, match="training images left when 20 more of its 20 are held"):
+    with pytest.raises(
+        ValueError, match=re.escape("(5) left when 20 more are held out, got 20 in all")
+    ):
         choosing(data(20), again=True)
 
 
@@ -110,14 +112,18 @@ def test_choosing_may_hold_out_as_many_again() -> None:
             {"classes": 1},
             "classes must be a whole number of at least 2, got 1. Use for example classes=2.",
         ),
-        ({"classes": 6}, "classes must be at most the 5 that the data has, got 6."),
+        (
+            {"classes": 6},
+            "classes must be at most 5, the number of classes in the data, got 6. "
+            "Use a smaller number.",
+        ),
         ({"noise": -0.1}, "noise must be a number from 0 to 10, got -0.1."),
         ({"noise": "much"}, "noise must be a number from 0 to 10, got 'much'."),
         ({"share": 1.5}, "share must be a number from 0 to 1, got 1.5."),
         (
             {"share": 0.1},
-            "share must leave at least an image for each class, got 0.1 of 40 training images. "
-            "Keep more of them.",
+            "share must leave at least one training image per class, got 0.1 of 40 images for 5 "
+            "classes. Use a larger share.",
         ),
     ],
 )

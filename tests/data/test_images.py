@@ -32,24 +32,28 @@ def with_pixel(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
 
 HOLDOUT = (
     "holdout must be a number of images from 0 to 3, or a share between 0 and 1 that leaves "
-    "images on both sides, got {}. Use holdout=0.1 to hold out a tenth of the training images."
+    "at least one image on both sides, got {}. Use holdout=0.1 to hold out a tenth of the training "
+    "images."
 )
 NOT_FINITE = (
     "train images must be finite float32 numbers, got NaN or infinity in 1 of 4 images, first in "
-    "image 2. Remove these images, or repair them with torch.nan_to_num."
+    "image 2. Remove these images, or replace the values with torch.nan_to_num."
 )
 CLASSES = (
-    "classes must be a sequence of class names (str), got {}. "
-    "Pass one name for each class, or leave classes out to use numbers."
+    "classes must be a sequence of class names (str) or a mapping from class numbers to names, got "
+    "{}. Pass one name for each class in the order of the class numbers, or leave classes out to "
+    "use the numbers."
 )
 BAD = {
     "not a pair": (
         bad(test=grey()),
-        "test must be a pair (images, labels), got Tensor. Pass test=(images, labels).",
+        "test must be a pair (images, labels), got Tensor. Pass test=(images, labels), "
+        "or use ImageData.from_dataset for a dataset.",
     ),
     "three": (
         bad(test=(grey(), numbers(), 1)),
-        "test must be a pair (images, labels), got tuple of length 3. Pass test=(images, labels).",
+        "test must be a pair (images, labels), got tuple of length 3. Pass "
+        "test=(images, labels), or use ImageData.from_dataset for a dataset.",
     ),
     "list of images": (
         bad(images=[1, 2]),
@@ -64,7 +68,7 @@ BAD = {
     "meta": (
         bad(images=grey().to("meta")),
         "train images must hold data, got a tensor on the meta device. "
-        'Build the data on the CPU and then call .to("meta").',
+        'Make the data on the CPU and then call .to("meta").',
     ),
     "no channel": (
         bad(images=grey()[:, 0]),
@@ -74,7 +78,8 @@ BAD = {
     "channels last": (
         bad(images=torch.zeros(4, 28, 28, 3)),
         "train images must have the shape (n, channels, height, width), got (4, 28, 28, 3), which "
-        "has the channels last. Reorder them: images.permute(0, 3, 1, 2).",
+        "has the channels last. Reorder them: images.permute(0, 3, 1, 2). If the images really "
+        "have 28 channels and a width of 3, swap height and width: images.transpose(2, 3).",
     ),
     "empty": (
         bad(images=grey(0), labels=numbers(0)),
@@ -94,7 +99,8 @@ BAD = {
     "integer images": (
         bad(images=grey().long()),
         "train images must be uint8 or floating point, got int64. Convert them: "
-        "images.to(torch.uint8) for values 0 to 255, else images.float().",
+        "images.to(torch.uint8) for values from 0 to 255, otherwise images.float() (of an array: "
+        'images.astype("uint8") or images.astype("float32")).',
     ),
     "NaN": (bad(images=with_pixel(float("nan"))), NOT_FINITE),
     "infinity": (bad(images=with_pixel(float("inf"))), NOT_FINITE),
@@ -111,21 +117,23 @@ BAD = {
     ),
     "float labels": (
         bad(labels=numbers().float()),
-        "train labels must be int64 class numbers, got float32. Convert them: labels.long().",
+        "train labels must be int64 class numbers, got float32. Convert them: "
+        'labels.long() (of an array: labels.astype("int64")).',
     ),
     "bool labels": (
         bad(labels=numbers().bool()),
-        "train labels must be int64 class numbers, got bool. Convert them: labels.long().",
+        "train labels must be int64 class numbers, got bool. Convert them: "
+        'labels.long() (of an array: labels.astype("int64")).',
     ),
     "too few labels": (
         bad(labels=numbers(3)),
-        "train labels must be as many as the images, got 3 labels for 4 images. "
-        "Pass one label for each image, in the same order.",
+        "train labels must have one label per image, got 3 labels for 4 images. "
+        "Pass the labels in the order of the images.",
     ),
     "negative label": (
         bad(labels=numbers() - 1),
-        "train labels must count the classes from 0, got -1. "
-        "Remove unlabelled images, or renumber the labels.",
+        "train labels must be numbered from 0, got -1. "
+        "Remove images without a label, or renumber the labels.",
     ),
     "label beyond classes": (
         bad(labels=numbers() + 1, classes=("a", "b")),
@@ -153,7 +161,7 @@ BAD = {
     "other dtype": (
         bad(test=(grey().float(), numbers())),
         "test images must have the dtype of the train images, got float32 and uint8. "
-        "Convert one of them; uint8 0 to 255 is float 0 to 1 times 255.",
+        "Convert one of them: uint8 values from 0 to 255 are floats from 0 to 1, times 255.",
     ),
     "all held out": (bad(holdout=4), HOLDOUT.format(4)),
     "negative holdout": (bad(holdout=-1), HOLDOUT.format(-1)),
@@ -165,32 +173,37 @@ BAD = {
     "holdout str": (bad(holdout="half"), HOLDOUT.format("'half'")),
     "augment": (
         bad(augment="rotate"),
-        "augment must be one of none, shift, flip, shift+flip, got 'rotate'. "
+        "augment must be one of 'none', 'shift', 'flip', 'shift+flip', got 'rotate'. "
         'Use "shift" for small greyscale images, "shift+flip" for photographs.',
     ),
     "name": (
         lambda: load_data("imagenet"),
-        "name must be one of fashion-mnist, mnist, kmnist, cifar10, cifar100, svhn, got "
-        "'imagenet'. For other data use ImageData.from_tensors, from_dataset or from_folder.",
+        "name must be one of 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', 'svhn', "
+        "got 'imagenet'. For other data use ImageData.from_tensors, from_dataset or from_folder.",
     ),
     "split": (
         lambda: small().batch("valid", torch.arange(2)),  # pyright: ignore
-        "split must be train, test or holdout, got 'valid'. Choose one of these.",
+        "split must be one of 'train', 'test', 'holdout', got 'valid'.",
     ),
     "no holdout": (
         lambda: small().batch("holdout", torch.arange(2)),
-        "split must be train or test as nothing is held out, got 'holdout'. "
-        "Make the data with holdout=0.1 to hold out a tenth of the training images.",
+        "split must be train or test because no images are held out, got 'holdout'. "
+        "To hold out a tenth of the training images, make the data with holdout=0.1.",
     ),
     "index": (
         lambda: small().batch("train", torch.ones(40, dtype=torch.bool)),
         "index must be an int64 tensor of the shape (b,), got torch.bool of the shape (40,). "
-        "Use torch.arange, or BatchOrder.next().",
+        "Use torch.arange(b), or the rows from BatchOrder.next().",
+    ),
+    "index of Python": (
+        lambda: small().batch("train", [0, 1]),  # pyright: ignore
+        "index must be an int64 tensor of the shape (b,), got list. "
+        "Use torch.arange(b), or the rows from BatchOrder.next().",
     ),
     "normalise": (
         lambda: small().normalise(torch.zeros(1, 3, 5, 6)),
-        "images must be torch.uint8 as in the data, got torch.float32. "
-        "Convert them; uint8 0 to 255 is float 0 to 1 times 255.",
+        "images must be torch.uint8 like the data, got torch.float32. "
+        "Convert them: uint8 values from 0 to 255 are floats from 0 to 1, times 255.",
     ),
     "no rows": (
         lambda: BatchOrder(0, 4, 0),
@@ -214,6 +227,33 @@ BAD = {
 @pytest.mark.parametrize(("call", "words"), BAD.values(), ids=BAD.keys())
 def test_bad_input(call: Callable[[], Any], words: str) -> None:
     assert message_of(call) == words
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(28, 28, 3), (28, 32, 3), (32, 28, 1), (64, 48, 4), (5, 6, 3), (8, 100, 2), (100, 5, 1)],
+)
+def test_channels_last_is_refused_in_every_shape(shape: tuple[int, int, int]) -> None:
+    images = torch.zeros(4, *shape)
+    said = message_of(bad(images=images, test=(images, numbers())))
+    assert said == (
+        "train images must have the shape (n, channels, height, width), got "
+        f"{(4, *shape)}, which has the channels last. Reorder them: images.permute(0, 3, 1, 2). If "
+        f"the images really have {shape[0]} channels and a width of {shape[2]}, swap height and "
+        "width: images.transpose(2, 3)."
+    )
+    for advised in (images.permute(0, 3, 1, 2), images.transpose(2, 3)):
+        data = ImageData.from_tensors((advised, numbers()), (advised, numbers()), device="cpu")
+        assert data.shape == advised.shape[1:]
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 28, 28), (1, 28, 3), (4, 5, 1), (3, 3, 3), (16, 4, 4), (64, 1, 1), (9, 1, 128)]
+)
+def test_channels_first_is_taken(shape: tuple[int, int, int]) -> None:
+    images = torch.zeros(4, *shape)
+    data = ImageData.from_tensors((images, numbers()), (images, numbers()), device="cpu")
+    assert data.shape == shape
 
 
 # --- good tensors --------------------------------------------------------------------------------

@@ -89,16 +89,16 @@ AGAIN = " Copy the file again from data/ of the project's repository."
 DAMAGED = {
     "truncated": (
         cut(idx(10000)),
-        "must be a whole gzip file, got: EOFError: Compressed file ended before the "
+        "must be a complete gzip file, got: EOFError: Compressed file ended before the "
         "end-of-stream marker was reached.",
     ),
     "not gzip": (
         b"<html>",
-        "must be a whole gzip file, got: BadGzipFile: Not a gzipped file (b'<h').",
+        "must be a complete gzip file, got: BadGzipFile: Not a gzipped file (b'<h').",
     ),
     "wrong CRC": (
         flipped(idx(10000)),
-        "must be a whole gzip file, got: BadGzipFile: CRC check failed ….",
+        "must be a complete gzip file, got: BadGzipFile: CRC check failed ….",
     ),
     "empty": (gzip.compress(b""), "must begin with the idx magic number 00000801, got nothing."),
     "other kind": (
@@ -138,10 +138,11 @@ def test_missing_fashion_mnist_names_folder_and_files(tmp_path: Path) -> None:
     shutil.copy(FASHION / "t10k-labels-idx1-ubyte.gz", tmp_path)
     said = message_of(lambda: load_data("fashion-mnist", folder=tmp_path), FileNotFoundError)
     assert said == (
-        f'load_data("fashion-mnist") needs the files {ALL_FILES} in the folder {tmp_path}, which '
-        "lacks train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz. "
-        "Copy them from data/ of the project's repository, or name their folder with folder= or "
-        "SNNVIZ_DATA."
+        f'load_data("fashion-mnist") needs the files {ALL_FILES} in the folder {tmp_path}, got a '
+        "folder without train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+        "t10k-images-idx3-ubyte.gz. "
+        "Copy them from data/ of the project's repository, or give the folder that has them with "
+        "folder= or SNNVIZ_DATA."
     )
 
 
@@ -150,7 +151,7 @@ def test_folder_is_argument_then_variable_then_checkout(
 ) -> None:
     def looked_in(**options: Any) -> str:
         said = message_of(lambda: load_data("fashion-mnist", **options), FileNotFoundError)
-        return said.partition("in the folder ")[2].partition(", which")[0]
+        return said.partition("in the folder ")[2].partition(", got a folder")[0]
 
     monkeypatch.setenv("SNNVIZ_DATA", str(tmp_path / "variable"))
     assert looked_in(folder=tmp_path / "argument") == str(tmp_path / "argument")
@@ -198,7 +199,7 @@ def test_offline_names_folder_and_files(
     assert said == (
         f'load_data("{name}") needs the files {files} in the folder {tmp_path / name}. They are '
         f"missing or damaged, and the download failed ({error.__name__}: no route to host). "
-        "Connect to the internet and call it again, or copy the files there by hand; delete "
+        "Connect to the internet and try again, or copy the files into the folder yourself; delete "
         "damaged ones first."
     )
 

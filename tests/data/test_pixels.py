@@ -38,8 +38,8 @@ def test_augmented_equals_one_at_a_time(
     b: int, c: int, h: int, w: int, augment: str, seed: int
 ) -> None:
     images = grey(b, h, w, c) + 1
-    draws = pixels.draw(b, augment, torch.Generator().manual_seed(seed))
-    assert torch.equal(pixels.augmented(images, draws), slow_augmented(images, draws))
+    draws = pixels.draw_augmentation(b, augment, torch.Generator().manual_seed(seed))
+    assert torch.equal(pixels.augment_images(images, draws), slow_augmented(images, draws))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,9 @@ def test_augmented_equals_one_at_a_time(
     [("shift", set(range(9)), {0}), ("flip", {4}, {0, 1}), ("shift+flip", set(range(9)), {0, 1})],
 )
 def test_draws_cover_what_augment_says(augment: str, offsets: set[int], flips: set[int]) -> None:
-    down, right, flip = pixels.draw(1000, augment, torch.Generator().manual_seed(0)).tolist()
+    down, right, flip = pixels.draw_augmentation(
+        1000, augment, torch.Generator().manual_seed(0)
+    ).tolist()
     assert (set(down), set(right), set(flip)) == (offsets, offsets, flips)
     assert len(offsets) == 1 or down != right
 

@@ -12,7 +12,8 @@ from snnviz.data import ImageData
 from snnviz.lab import Lab
 from snnviz.lab.session import Session
 from snnviz.networks import network
-from snnviz.training import Schedule, StepRecord, Trainer
+from snnviz.runs import Trainer
+from snnviz.training import Schedule, StepRecord
 
 T = TypeVar("T", Session, Lab)
 

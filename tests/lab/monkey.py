@@ -22,7 +22,8 @@ from torch import nn
 
 from snnviz.data import ImageData
 from snnviz.lab.session import Session
-from snnviz.training import Schedule, Trainer
+from snnviz.runs import Trainer
+from snnviz.training import Schedule
 from tests.lab.monkey_commands import COMMANDS, Arguments, Command
 from tests.lab.watching import Ledger, Watch, read
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
-from snnviz.training import Position, Trainer, TrainingStopped
+from snnviz.training import AlternatingTrainer, Position, TrainingStopped
 from tests.lab.watching import Hiccup, read, refused
 
 Arguments = dict[str, Any]
@@ -151,8 +151,8 @@ def _looked(before: Status, after: Status, arguments: Arguments) -> None:
 
 
 def _branch(session: Session, arguments: Arguments) -> None:
-    def then(made: Trainer | Exception) -> None:
-        if isinstance(made, Trainer):
+    def then(made: AlternatingTrainer | Exception) -> None:
+        if isinstance(made, AlternatingTrainer):
             assert made.position.epoch == made.history.n_epochs == arguments["epoch"]
             read(made.history)
             made.step()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from snnviz.lab import Lab
-from snnviz.training import Trainer
+from snnviz.runs import Trainer
 from tests.lab.conftest import TIMEOUT, Gate, closing_with_the_test, make_trainer, until
 
 BUTTONS = ("play", "pause", "step-batch", "step-phase", "step-epoch", "reset", "save", "rollback")

@@ -13,7 +13,8 @@ from torch import nn
 from snnviz.history import History
 from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
-from snnviz.training import StepRecord, Trainer, TrainingStopped
+from snnviz.runs import Trainer
+from snnviz.training import StepRecord, TrainingStopped
 
 HICCUP = 1 / 300  # how often a step fails as if the machine had
 
@@ -95,7 +96,7 @@ class Ledger:
         trainer.step = self._step  # type: ignore[method-assign]
         trainer.reset = lambda: self._back(1)  # type: ignore[method-assign]
         trainer.rollback = lambda: self._back(2)  # type: ignore[method-assign]
-        trainer._epoch_ended = self._epoch_ended  # type: ignore[method-assign]
+        trainer.recorder.epoch_ended = self._epoch_ended  # type: ignore[method-assign]
         self.guard = OneThread(trainer.learners, faults)
         trainer.learners = self.guard  # type: ignore[assignment]
         self._schedule = trainer.schedule
@@ -115,8 +116,8 @@ class Ledger:
         at = self._trainer.position
         del self.records[at.step :], self.factors[at.epoch :]
 
-    def _epoch_ended(self) -> None:
-        factors = self._trainer.factors
+    def _epoch_ended(self, trainer: Trainer) -> None:
+        factors = trainer.factors
         self.factors.append({name: s.cpu().numpy().copy() for name, s in factors.items()})
 
     def check(self, complete: bool) -> None:
@@ -124,7 +125,7 @@ class Ledger:
         history, at = self._trainer.history, self._trainer.position
         rows = list(history.steps.itertuples(index=False, name=None))
         made = [(r.step, r.epoch, r.phase, r.loss, r.accuracy, r.lr) for r in self.records]
-        stopped = self._trainer._stopped is not None
+        stopped = self._trainer.stopped is not None
         if stopped and len(rows) == len(made) + 1:  # the last step was made, but not handed out
             rows.pop()
         assert rows == made[: len(rows)], "the history's steps are not those that were made"

@@ -21,6 +21,8 @@ NAMES = (
     "mobilenet_v2, densenet121, squeezenet, efficientnet_b0, convnext_tiny, vit_tiny"
 )
 
+QUOTED = ", ".join(map(repr, NAMES.split(", ")))
+
 
 @cache
 def images(c: int = 1, h: int = 16, w: int = 16, classes: int = 3) -> ImageData:
@@ -270,27 +272,27 @@ def test_dropout_is_torchvisions(name: str) -> None:
         (
             "resnet",
             (16, 16),
-            f"name must be one of {NAMES}, got 'resnet'. "
+            f"name must be one of {QUOTED}, got 'resnet'. "
             "For a network of your own, pass any torch.nn.Module to Trainer.",
         ),
         (
             "lenet5",
             (16, 15),
             "lenet5 needs images of at least 16 x 16 pixels, got 16 x 15. "
-            "Resize them, or use 'mlp'.",
+            "Resize the images, or use 'mlp'.",
         ),
         (
             "vgg_small",
             (3, 8),
             "vgg_small needs images of at least 4 x 4 pixels, got 3 x 8. "
-            "Resize them, or use 'mlp'.",
+            "Resize the images, or use 'mlp'.",
         ),
         *(
             (
                 name,
                 (least - 1, 32),
                 f"{name} needs images of at least {least} x {least} pixels, got {least - 1} x 32. "
-                "Resize them, or use 'mlp'.",
+                "Resize the images, or use 'mlp'.",
             )
             for name, least in [
                 ("vgg11", 16),
@@ -306,9 +308,10 @@ def test_dropout_is_torchvisions(name: str) -> None:
             (
                 "vit_tiny",
                 size,
-                "vit_tiny cuts images into 4 to 16 patches a side, so it needs square images that "
-                f"can be cut so, such as 28 x 28 or 32 x 32, got {size[0]} x {size[1]}. "
-                "Resize them, or use 'convnext_tiny'.",
+                "vit_tiny divides images into 4 to 16 patches per side, so it needs square images "
+                "of a size that allows this, such as 28 x 28 or 32 x 32, got "
+                f"{size[0]} x {size[1]}. "
+                "Resize the images, or use 'convnext_tiny'.",
             )
             for size in [(28, 32), (17, 17), (31, 31)]
         ),
@@ -349,9 +352,9 @@ def test_a_layer_has_at_least_one_neuron() -> None:
 @pytest.mark.parametrize(
     ("name", "width", "message"),
     [
-        ("mlp", 0, "width must be a number above 0, and at most 64, got 0."),
-        ("mlp", "2", "width must be a number above 0, and at most 64, got '2'."),
-        ("mlp", 65, "width must be a number above 0, and at most 64, got 65."),
+        ("mlp", 0, "width must be a number from 0.001 to 64, got 0."),
+        ("mlp", "2", "width must be a number from 0.001 to 64, got '2'."),
+        ("mlp", 65, "width must be a number from 0.001 to 64, got 65."),
         (
             "resnet18",
             0.5,

@@ -4,24 +4,42 @@ Where numbers are read from a file they are compared exactly; what is computed m
 last bits from machine to machine.
 """
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from snnviz import sweep
+from snnviz.data import ImageData
 from snnviz.export import load_compact
 from snnviz.history import History
 from snnviz.runs import Trainer, table
 from snnviz.sweep import Study
-from tests.runs.conftest import tiny_data, tiny_net
+from snnviz.switcher import SwitcherConfig
+from tests.runs.conftest import tiny_net
 
 HERE = Path(__file__).parent
 FIRST = [1.0041457414627075, 0.9293319582939148, 0.9445591568946838]
 FIRST += [1.0562245845794678, 1.0961676836013794, 0.9695705771446228]
 SECOND = [1.0030673742294312, 0.9842585325241089, 1.0195322036743164, 0.993141770362854]
+
+
+def tiny_data() -> ImageData:
+    """The images that the run was trained on."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (112, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(112) % 5
+    return ImageData.from_tensors(
+        (images[:80], labels[:80]),
+        (images[80:], labels[80:]),
+        holdout=16,
+        device="cpu",
+        augment="shift+flip",
+    )
 
 
 @pytest.fixture
@@ -75,11 +93,50 @@ def test_a_saved_network_loads() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 137
 
 
-def test_the_rows_of_a_sweep_load(tmp_path: Path) -> None:
+def test_the_rows_of_a_sweep_load() -> None:
     rows = sweep.read(HERE / "sweep.parquet")
-    assert rows["status"].to_list() == ["done"] * len(rows)
-    assert set(rows["key"]) == set(Study.read(HERE / "study.toml").cells())
-    results = shutil.copy(HERE / "sweep.parquet", tmp_path / "sweep.parquet")
-    study = Study.read(HERE / "study.toml")
-    done = sweep.run(study, workers=0, results=results, progress=False)
-    assert (done.before, done.done, done.failed) == (4, 0, 0)
+    assert rows["status"].to_list() == ["done"] * 4
+    cells = Study.read(HERE / "study.toml").cells().values()
+    assert {(r.network, r.method, r.seed) for r in rows.itertuples()} == {
+        (cell.network, cell.method, cell.seed) for cell in cells
+    }
+    # Since then the switcher is another one, so they do not count as runs of the study of today.
+    assert not set(rows["key"]) & {cell.key for cell in cells}
+
+
+# --- options of the switcher that are gone --------------------------------------------------------
+
+
+def change_switcher(run: Path, **values: Any) -> None:
+    file = run / "config.json"
+    content = json.loads(file.read_text())
+    content["switcher"] |= values
+    file.write_text(json.dumps(content))
+
+
+def test_at_the_values_that_changed_nothing_they_are_left_out(run: Path) -> None:
+    values = json.loads((run / "config.json").read_text())["switcher"]
+    assert {"hidden", "outgoing", "attention"} <= values.keys()
+    trainer = Trainer.at(run, 2, network=tiny_net(), data=tiny_data())
+    assert trainer.switcher.config == SwitcherConfig(reads="weights")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden", 8),
+        ("outgoing", True),
+        ("attention", True),
+        ("reads", "movement"),
+        ("reads", "shuffled"),
+    ],
+)
+def test_at_other_values_they_are_an_error(run: Path, name: str, value: Any) -> None:
+    change_switcher(run, **{name: value})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        Trainer.at(run, 2, network=tiny_net(), data=tiny_data())
+    assert str(caught.value).replace(str(run), "RUN") == (
+        f"the file 'RUN/config.json' cannot be used: switcher.{name} is {value!r}, which only "
+        "snnviz 0.1 has; use that version for this run, or start another one. Put it right, or "
+        "restore it from a copy."
+    )

@@ -1,6 +1,7 @@
 """Each rival against its own definition."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,18 @@ from torch.nn import functional as F
 
 import snnviz as sv
 from snnviz import rivals
-from snnviz.rivals.group_sparse import GroupSparseLearners
-from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, L0Learners, hard_concrete
-from snnviz.rivals.pruning import _l1, lowest
-from snnviz.rivals.scratch import shaped
-from snnviz.rivals.se import excited
-from snnviz.rivals.slimming import SlimmingLearners, scales
+from snnviz.rivals.fpgm import sum_distances
+from snnviz.rivals.group_sparse import shrink_groups
+from snnviz.rivals.joint import joint_step
+from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, hard_concrete, make_gates, price_weights
+from snnviz.rivals.pruning import find_lowest, score_by_l1
+from snnviz.rivals.scratch import shape_like
+from snnviz.rivals.se import add_excitation
+from snnviz.rivals.slimming import make_scales, score_by_scale, shrink_scales
 from snnviz.rivals.start import Start
+from snnviz.rivals.taylor import RunningScores
+from snnviz.training.learners import Learners
+from snnviz.training.trainer import task_step
 
 MakeStart = Callable[..., Start]
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -27,21 +33,28 @@ def parameters(trainer: Any) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
 
 
+def slimming_learners(strength: float) -> Callable[..., Learners]:
+    return partial(Learners, gates=make_scales, shrinkage=partial(shrink_scales, strength=strength))
+
+
+def l0_learners() -> Callable[..., Learners]:
+    return partial(Learners, gates=partial(make_gates, dropout=0.5))
+
+
 # --- slimming -----------------------------------------------------------------------------------
 
 
 def test_slimming_shrinks_every_scale_of_a_norm(start: MakeStart, batch: Batch) -> None:
     """One step of SGD: lr * strength * sign(gamma) more than the task loss alone."""
     plain = start("vgg_small").trainer()
-    slim = start("vgg_small").trainer(learners=SlimmingLearners)
-    slim.learners.strength = 0.3  # type: ignore[attr-defined]
+    slim = start("vgg_small").trainer(learners=slimming_learners(0.3))
     for trainer in (plain, slim):
         norm = trainer.network.get_submodule("norm2")
         with torch.no_grad():
             norm.weight[:2] = -norm.weight[:2]  # type: ignore[index,operator]
     before = parameters(plain)
-    plain.learners.task_step(*batch, lr=0.1)
-    slim.learners.task_step(*batch, lr=0.1)
+    task_step(plain.learners, *batch, lr=0.1)
+    joint_step(slim.learners, *batch, lr=0.1)
     wanted = parameters(plain)
     for i in range(1, 5):
         gamma = before[f"norm{i}.weight"]
@@ -54,8 +67,7 @@ def test_slimming_shrinks_every_scale_of_a_norm(start: MakeStart, batch: Batch) 
 def test_slimming_gives_layers_without_norm_scales_of_their_own(
     start: MakeStart, batch: Batch
 ) -> None:
-    slim = start("mlp").trainer(learners=SlimmingLearners)
-    slim.learners.strength = 0.3  # type: ignore[attr-defined]
+    slim = start("mlp").trainer(learners=slimming_learners(0.3))
     slim.learners.renew_optimizers(
         slim.schedule.replace(switcher_optimizer="sgd", switcher_momentum=0.0, switcher_lr=0.1)
     )
@@ -67,7 +79,7 @@ def test_slimming_gives_layers_without_norm_scales_of_their_own(
     for name, scale in zip(("fc1", "fc2"), own, strict=True):
         h = F.relu(slim.network.get_submodule(name)(h) * scale)
     F.cross_entropy(slim.network.get_submodule("scores")(h), batch[1]).backward()
-    slim.learners.task_step(*batch, lr=slim.schedule.task_lr)
+    joint_step(slim.learners, *batch, lr=slim.schedule.task_lr)
     for scale, moved in zip(own, slim.learners.switcher.scales, strict=True):
         assert scale.grad is not None
         torch.testing.assert_close(moved.detach(), scale.detach() - 0.1 * (scale.grad + 0.3))
@@ -84,12 +96,12 @@ def test_scales_learn_as_the_weights_do(data: sv.ImageData) -> None:
 
 
 def test_slimming_prunes_by_scale(start: MakeStart) -> None:
-    trainer = start("vgg_small").trainer(learners=SlimmingLearners)
+    trainer = start("vgg_small").trainer(learners=slimming_learners(0.0))
     with torch.no_grad():
         trainer.network.get_submodule("norm1").weight.copy_(  # type: ignore[operator]
             torch.tensor([0.5, -3.0, 0.1])
         )
-    found = scales(trainer)
+    found = score_by_scale(trainer)
     np.testing.assert_allclose(found["conv1"], [0.5, 3.0, 0.1])
     np.testing.assert_allclose(found["fc1"], np.ones(26))
 
@@ -105,7 +117,7 @@ def test_gates_are_on_as_often_as_the_closed_form_says() -> None:
     drawn = hard_concrete(log_alpha, u)
     often = (drawn > 0).double().mean(0)
     chance = 1 / (1 + torch.exp(-(log_alpha - BETA * np.log(-GAMMA / ZETA))))
-    torch.testing.assert_close(gates.chances()["a"].detach(), chance)
+    torch.testing.assert_close(gates.probabilities()["a"].detach(), chance)
     np.testing.assert_allclose(often, chance, atol=0.004)
     assert drawn.min() == 0
     assert drawn.max() == 1
@@ -121,13 +133,12 @@ def test_gates_without_noise() -> None:
 
 
 def test_the_price_of_weights_that_are_on(start: MakeStart, batch: Batch) -> None:
-    trainer = start("mlp").trainer(learners=L0Learners)
-    learners: Any = trainer.learners
-    learners.price = 1e-3
+    learners = start("mlp").trainer(learners=l0_learners()).learners
     chance = 1 / (1 + np.exp(BETA * np.log(-GAMMA / ZETA)))  # of log alpha = 0
     weights = 30 * (16 * 16 + 1) + 10 * (30 + 1)
-    assert learners.penalty().item() == pytest.approx(1e-3 * chance * weights, rel=1e-5)
-    record = learners.task_step(*batch, lr=0.0)
+    price: Any = price_weights(learners, 1e-3)
+    assert price.item() == pytest.approx(1e-3 * chance * weights, rel=1e-5)
+    record = joint_step(learners, *batch, lr=0.0)
     assert record[2:].tolist() == [30, 10]
 
 
@@ -136,11 +147,11 @@ def test_a_price_turns_gates_off(start: MakeStart, batch: Batch) -> None:
     plan = sv.Schedule(switcher_steps=0, switcher_optimizer="adam", switcher_lr=0.05)
     on = []
     for price in (0.0, 1e-3):
-        learners: Any = start("mlp").trainer(schedule=plan, learners=L0Learners).learners
-        learners.price = price
+        learners = start("mlp").trainer(schedule=plan, learners=l0_learners()).learners
+        penalty = partial(price_weights, price=price)
         for _ in range(60):
             torch.manual_seed(0)
-            record = learners.task_step(*batch, lr=plan.task_lr)
+            record = joint_step(learners, *batch, lr=plan.task_lr, penalty=penalty)
         on.append(record[2:].sum().item())
     assert on[0] > 35
     assert on[1] < 25
@@ -152,7 +163,7 @@ def test_a_price_turns_gates_off(start: MakeStart, batch: Batch) -> None:
 def test_magnitude_is_the_l1_norm_in_and_out_over_its_mean(start: MakeStart) -> None:
     trainer = start("mlp").trainer()
     weight = {name: p.detach().numpy() for name, p in trainer.network.named_parameters()}
-    found = _l1(trainer)
+    found = score_by_l1(trainer)
     for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
         incoming = np.abs(weight[f"{group}.weight"]).sum(1)
         outgoing = np.abs(weight[f"{reader}.weight"]).sum(0)
@@ -166,15 +177,79 @@ def test_magnitude_finds_the_channels_of_a_convolution(start: MakeStart) -> None
         for name in ("conv2.weight", "norm2.weight"):
             trainer.network.get_parameter(name)[1] = 0
         trainer.network.get_parameter("conv3.weight")[:, 1] = 0
-    assert _l1(trainer)["conv2"].argmin() == 1
-    assert _l1(trainer)["conv2"][1] == 0
+    assert score_by_l1(trainer)["conv2"].argmin() == 1
+    assert score_by_l1(trainer)["conv2"][1] == 0
+
+
+def test_taylor_is_the_first_order_change_of_the_loss(start: MakeStart, batch: Batch) -> None:
+    """The running mean of (|sum of w dL/dw| in + the same out) / 2 over three steps."""
+    scores = RunningScores(batch[0][:2], momentum=0.5)
+    trainer = start("mlp").trainer(learners=partial(Learners, shrinkage=scores.observe))
+    plain = start("mlp").trainer()
+    wanted = {"fc1": np.zeros(30), "fc2": np.zeros(10)}
+    for step in range(3):
+        weights = parameters(plain)
+        leaves = {name: w.requires_grad_() for name, w in weights.items()}
+        logits = torch.func.functional_call(plain.network, leaves, (batch[0],))
+        F.cross_entropy(logits, batch[1]).backward()
+        change = {n: (w * w.grad).detach().numpy() for n, w in leaves.items()}  # type: ignore[operator]
+        for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
+            incoming = np.abs(change[f"{group}.weight"].sum(1))
+            outgoing = np.abs(change[f"{reader}.weight"].sum(0))
+            # 0.5, 0.25, 0.125 of the last, the one before, and so on, over their sum.
+            wanted[group] += 0.5 ** (3 - step) / 0.875 * (incoming + outgoing) / 2
+        for made in (plain, trainer):
+            task_step(made.learners, *batch, lr=0.1)
+    found = scores.read(trainer)
+    for group, values in wanted.items():
+        np.testing.assert_allclose(found[group], values / values.mean(), rtol=1e-4)
+    for name, value in parameters(trainer).items():  # watching changes nothing
+        assert torch.equal(value, parameters(plain)[name])
+
+
+def test_taylor_adds_its_own_channels_of_a_convolution(start: MakeStart, batch: Batch) -> None:
+    scores = RunningScores(batch[0][:2], momentum=0.9)
+    trainer = start("vgg_small").trainer(learners=partial(Learners, shrinkage=scores.observe))
+    with torch.no_grad():
+        trainer.network.get_parameter("conv2.weight")[1] = 0
+        trainer.network.get_parameter("conv3.weight")[:, 1] = 0
+    task_step(trainer.learners, *batch, lr=0.1)
+    found = scores.read(trainer)["conv2"]
+    assert found[1] == 0
+    assert (np.delete(found, 1) > 0).all()
+
+
+def test_fpgm_is_the_sum_of_distances_to_all_other_neurons(start: MakeStart) -> None:
+    for name, group in (("mlp", "fc1"), ("vgg_small", "conv2"), ("resnet8", "conv1")):
+        trainer = start(name).trainer()
+        found = sum_distances(trainer)[group]
+        members = trainer.switches.groups[group].writers
+        filters = np.concatenate(
+            [
+                trainer.network.get_submodule(layer).weight.detach().flatten(1).numpy()  # type: ignore[union-attr]
+                for layer in members
+            ],
+            axis=1,
+        ).astype(np.float64)
+        wanted = np.array([sum(np.linalg.norm(f - g) for g in filters) for f in filters])
+        np.testing.assert_allclose(found, wanted / wanted.mean(), rtol=1e-6)
+
+
+def test_fpgm_finds_the_neuron_in_the_middle(start: MakeStart) -> None:
+    """It is removed first although its weights are large: the norm does not matter."""
+    trainer = start("mlp").trainer()
+    weight = trainer.network.get_parameter("fc2.weight")
+    with torch.no_grad():
+        weight.normal_().add_(5)
+        weight[3] = weight.mean(0)
+    assert sum_distances(trainer)["fc2"].argmin() == 3
 
 
 def test_the_lowest_go_and_one_of_each_group_stays(start: MakeStart) -> None:
     switches = start("mlp").trainer().switches
     scores = {"fc1": np.arange(30.0), "fc2": 100 + np.arange(10.0)}
     for target in (0, 2000, 5000, switches.parameters):
-        off = lowest(switches, scores, target)
+        off = find_lowest(switches, scores, target)
         gone = off.get("fc1", [])
         assert gone == list(range(len(gone)))
         if off.get("fc2"):
@@ -190,7 +265,7 @@ def test_the_lowest_go_and_one_of_each_group_stays(start: MakeStart) -> None:
                 on[g][i] = 0
             sizes.append(abs(switches.size(on).parameters - target))
         assert abs(switches.size(left).parameters - target) == min(sizes)
-    assert lowest(switches, scores, switches.parameters) == {}
+    assert find_lowest(switches, scores, switches.parameters) == {}
 
 
 def test_group_sparse_pulls_weak_neurons_harder(start: MakeStart, batch: Batch) -> None:
@@ -198,11 +273,12 @@ def test_group_sparse_pulls_weak_neurons_harder(start: MakeStart, batch: Batch) 
 
     The norm is the root of the mean over layers of squared L2 norms, divided by its mean.
     """
-    plain, sparse = start("mlp").trainer(), start("mlp").trainer(learners=GroupSparseLearners)
-    sparse.learners.prepare(batch[0][:2], 0.01)  # type: ignore[attr-defined]
+    shrinkage = partial(shrink_groups, example=batch[0][:2], strength=0.01)
+    plain = start("mlp").trainer()
+    sparse = start("mlp").trainer(learners=partial(Learners, shrinkage=shrinkage))
     before = {name: p.double().numpy() for name, p in parameters(plain).items()}
     for trainer in (plain, sparse):
-        trainer.learners.task_step(*batch, lr=0.1)
+        task_step(trainer.learners, *batch, lr=0.1)
     wanted = {name: p.double().numpy() for name, p in parameters(plain).items()}
     for group, reader in (("fc1", "fc2"), ("fc2", "scores")):
         w, r = before[f"{group}.weight"], before[f"{reader}.weight"]
@@ -225,7 +301,7 @@ def test_scratch_has_the_shape_and_other_weights(
     begun = start(name, width=1.0)
     groups = begun.trainer().history.groups
     reference = {group: np.arange(n) % 2 * 2.0 for group, n in groups.items()}
-    small = shaped(begun.network, begun.data, reference, 0)
+    small = shape_like(begun.network, begun.data, reference, 0)
     for group, n in groups.items():
         assert len(small.get_submodule(group).weight) == n // 2  # type: ignore[arg-type]
     for module_name, module in small.named_modules():
@@ -238,9 +314,9 @@ def test_scratch_has_the_shape_and_other_weights(
     assert not torch.allclose(small.get_submodule(next(iter(groups))).weight, kept)  # type: ignore[arg-type]
 
 
-def test_a_network_of_ones_own_is_drawn_anew(data: sv.ImageData) -> None:
+def test_the_users_own_network_is_redrawn(data: sv.ImageData) -> None:
     own = nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.ReLU(), nn.Linear(8, 3))
-    small = shaped(own, data, {"1": np.array([1, 0] * 4)}, 0)
+    small = shape_like(own, data, {"1": np.array([1, 0] * 4)}, 0)
     assert small.get_submodule("1").weight.shape == (4, 256)
     assert not torch.allclose(small.get_submodule("1").weight, own[1].weight[::2])  # type: ignore[arg-type,index]
 
@@ -248,7 +324,7 @@ def test_a_network_of_ones_own_is_drawn_anew(data: sv.ImageData) -> None:
 def test_excitation_weighs_what_the_layer_says(data: sv.ImageData) -> None:
     network = sv.network("vgg_small", data, width=0.25)
     images = data.batch("test", torch.arange(4))[0]
-    gated = excited(network, images, 4, seed=0)
+    gated = add_excitation(network, images, 4, seed=0)
     names = [name for name, _ in gated.named_children()]
     assert names == [name for name, _ in network.named_children()]
     gate: Any = gated.get_submodule("norm1")

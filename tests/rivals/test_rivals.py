@@ -12,12 +12,12 @@ from torch import nn
 
 import snnviz as sv
 from snnviz import rivals
-from snnviz.rivals.dense import all_steps
-from snnviz.rivals.scratch import anew
+from snnviz.rivals.dense import count_steps
+from snnviz.rivals.scratch import redraw
 from snnviz.rivals.start import Start
 from tests.rivals.conftest import PLAN
 
-PRUNED = ("slimming", "magnitude", "random", "group_sparse")
+PRUNED = ("slimming", "magnitude", "taylor", "fpgm", "random", "group_sparse")
 Halves = Callable[[str], dict[str, np.ndarray]]
 
 
@@ -57,7 +57,7 @@ def test_every_method_sees_as_many_examples(
 
 def test_steps_of_a_whole_run(data: sv.ImageData) -> None:
     trainer = trained("switched", data)
-    assert all_steps(PLAN, trainer.batches_per_epoch) == trainer.position.step == 19
+    assert count_steps(PLAN, trainer.batches_per_epoch) == trainer.position.step == 19
 
 
 def test_the_same_network_and_batches_for_all(data: sv.ImageData, halves: Halves) -> None:
@@ -134,8 +134,9 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
         (
             "magnitud",
             {},
-            "method must be one of dense, dense_longer, switched, free, shuffled, random_features, "
-            "slimming, magnitude, random, group_sparse, l0, se, scratch, got 'magnitud'.",
+            "method must be one of 'dense', 'dense_longer', 'switched', 'free', 'shuffled', "
+            "'random_features', 'slimming', 'magnitude', 'taylor', 'fpgm', 'random', "
+            "'group_sparse', 'l0', 'se', 'scratch', got 'magnitud'.",
         ),
         (
             "magnitude",
@@ -156,21 +157,34 @@ def test_a_method_needs_what_it_says(data: sv.ImageData) -> None:
         (
             "slimming",
             {"size": 0.5, "strength": "much"},
-            "settings.strength must be a number of at least 0, got 'much'.",
+            "settings.strength must be a finite number of at least 0, got 'much'.",
         ),
-        ("l0", {"dropout": 1.0}, "settings.dropout must be a number from 0.001 to 0.999, got 1.0."),
-        ("se", {"reduction": 0}, "settings.reduction must be a number of at least 1, got 0."),
-        ("free", {"lr": -1}, "settings.lr must be a number of at least 0, got -1."),
+        (
+            "taylor",
+            {"size": 0.5, "momentum": 1},
+            "settings.momentum must be a number from 0 to 0.9999, got 1.",
+        ),
+        (
+            "l0",
+            {"dropout": 1.0},
+            "settings.dropout must be a number from 0.001 to 0.999, got 1.0.",
+        ),
+        (
+            "se",
+            {"reduction": 0},
+            "settings.reduction must be a finite number of at least 1, got 0.",
+        ),
+        ("free", {"lr": -1}, "settings.lr must be a finite number of at least 0, got -1."),
         (
             "random",
             {},
-            "settings.size must say which share of the parameters is to be left (0 to 1), "
-            "where there is no switched run to be as small as.",
+            "settings.size is missing. Give the share of the parameters to keep (0 to 1), or the "
+            "switched run whose size to take: reference=...",
         ),
         (
             "scratch",
             {},
-            "scratch needs the switched run whose shape it is to have: reference=...",
+            "scratch needs the switched run whose shape to take: reference=...",
         ),
     ],
 )
@@ -198,20 +212,20 @@ COMPUTED = {
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_weights_that_cannot_be_drawn_anew_are_named(name: str) -> None:
+def test_weights_that_cannot_be_redrawn_are_named(name: str) -> None:
     network = nn.Sequential(nn.Flatten(), COMPUTED[name](nn.Linear(16, 4)))
     network(torch.randn(5, 1, 4, 4)).sum().backward()  # deepcopy refuses some from now on
     with pytest.raises(ValueError, match="scratch needs new") as caught:
-        anew(network, None, seed=1)  # type: ignore[arg-type]
+        redraw(network, None, seed=1)  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f"scratch needs new random weights, but '1.{name}' stays as it is. Give its module a "
+        f"scratch needs new random weights, but '1.{name}' stays the same. Give its module a "
         "method reset_parameters that draws it; weights that spectral_norm, weight_norm or "
-        "another parametrization computes cannot be drawn anew."
+        "another parametrization computes cannot be drawn again."
     )
 
 
-def test_a_network_of_ones_own_is_made_anew() -> None:
+def test_the_users_own_network_gets_new_weights() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
-    made = anew(network, None, seed=1)  # type: ignore[arg-type]
+    made = redraw(network, None, seed=1)  # type: ignore[arg-type]
     assert not torch.equal(made[1].weight, network[1].weight)
-    assert torch.equal(made[1].weight, anew(network, None, seed=1)[1].weight)  # type: ignore
+    assert torch.equal(made[1].weight, redraw(network, None, seed=1)[1].weight)  # type: ignore

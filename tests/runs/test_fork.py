@@ -13,6 +13,7 @@ import torch
 from snnviz import runs
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.runs import Trainer, compare
+from snnviz.runs.advice import FolderTaken
 from snnviz.training import Schedule
 from tests.helpers import assert_same_history, message_of
 from tests.runs.conftest import (
@@ -187,7 +188,7 @@ def test_a_fork_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:
     with make(tmp_path / "a") as parent:
         finish(parent)
     make(tmp_path / "b").close()
-    said = message_of(lambda: fork(tmp_path / "a", 1, name="b"), FileExistsError)
+    said = message_of(lambda: fork(tmp_path / "a", 1, name="b"), FolderTaken)
     assert said.startswith(f"folder {str(tmp_path / 'b')!r} already holds a run. Go on with it: ")
     said = message_of(lambda: fork(tmp_path / "a", 2, PLAN.replace(epochs=1), "c"))
     assert said.startswith("schedule.epochs must be at least the 2 epochs that are done, got 1.")

@@ -15,6 +15,7 @@ import pytest
 from snnviz import files
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
+from snnviz.runs.advice import FolderTaken
 from snnviz.training import TrainingStopped
 from tests.helpers import assert_same_history, message_of
 from tests.runs.conftest import (
@@ -98,7 +99,7 @@ def test_a_dead_process_holds_no_lock(other_process: Any, tmp_path: Path) -> Non
     folder = tmp_path / "a"
     said = message_of(lambda: resume(folder), InUse)
     assert in_use(folder, other_process.pid).fullmatch(said)
-    said = message_of(lambda: make(folder), FileExistsError)
+    said = message_of(lambda: make(folder), FolderTaken)
     assert said == (
         f"folder {str(folder)!r} already holds a run. Go on with it: Trainer.resume("
         f"{str(folder)!r}); branch off from it: Trainer.fork({str(folder)!r}, epoch=...); "
@@ -138,10 +139,10 @@ def test_a_folder_that_is_taken(content: str, tmp_path: Path) -> None:
     else:
         folder.mkdir()
         (folder / "thesis.tex").write_text("thesis")
-    said = message_of(lambda: make(folder), FileExistsError)
+    said = message_of(lambda: make(folder), FolderTaken)
     assert said.startswith(f"folder {str(folder)!r} is not empty. ")
     before = make()
-    assert message_of(lambda: before.save_to(folder), FileExistsError) == said
+    assert message_of(lambda: before.save_to(folder), FolderTaken) == said
     file = folder if content == "file" else folder / "thesis.tex"
     assert file.read_text() == "thesis"
 

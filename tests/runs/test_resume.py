@@ -52,13 +52,12 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "no momentum": {"schedule": PLAN.replace(task_momentum=0.0)},
     "free factors": {"switcher": SwitcherConfig(reads="nothing")},
-    "how weights moved": {"switcher": SwitcherConfig(reads="movement")},
-    "how weights moved, through the switcher": {
-        "switcher": SwitcherConfig(reads="movement", outgoing=True),
+    "directions of weights, through the switcher": {
+        "switcher": SwitcherConfig(reads="weights"),
         "schedule": PLAN.replace(through_switcher=True),
     },
-    "another neuron's weights": {"switcher": SwitcherConfig(reads="shuffled", outgoing=True)},
-    "random numbers, attention": {"switcher": SwitcherConfig(reads="random", attention=True)},
+    "another neuron's descriptors": {"switcher": SwitcherConfig(reads="shuffled")},
+    "random numbers": {"switcher": SwitcherConfig(reads="random")},
 }
 
 
@@ -272,6 +271,7 @@ def story(trainer: Trainer, done: list[int]) -> None:
         done[0] = trainer.history.n_epochs
 
 
+@pytest.mark.slow  # some hundred runs
 def test_killed_at_any_change_of_a_file(tmp_path: Path) -> None:
     """Whatever is on the disk then, the run goes on, and ends as one that was never killed.
 

@@ -12,12 +12,13 @@ from torch.nn import functional as F
 
 from snnviz.data import ImageData
 from snnviz.export import export, load_compact, save_compact
+from snnviz.runs import Trainer
 from snnviz.shrink import CompactReport, compact
 from snnviz.structure import find_switches
-from snnviz.training import Schedule, Trainer
+from snnviz.training import Schedule
 from tests import reference
 from tests.networks_at_random import drawn
-from tests.shrink.test_compact import (
+from tests.shrink.nets import (
     NETWORKS,
     assert_close,
     assert_cut,
@@ -291,8 +292,8 @@ def test_a_group_within_a_branch_that_goes() -> None:
     _, report = compacted(net, off(net, "inner", "outer"))
     assert report.removed == {"inner": (*INNER, "last"), "outer": ()}
     assert str(report).splitlines()[-2:] == [
-        "inner is wholly off, taken out: inner, norm, outer, last",
-        "outer is wholly off, gone with the branch it was in",
+        "inner is entirely off, removed: inner, norm, outer, last",
+        "outer is entirely off, removed with the branch it was in",
     ]
 
 
@@ -350,7 +351,7 @@ def chosen(net: Any, images: Tensor) -> Tensor:
     return x + net.branch(x) if images.shape[2] > 4 else x
 
 
-MUL = "what comes of it goes into mul, and is not just added"
+MUL = "its output goes into mul, and is not only added"
 
 
 @pytest.mark.parametrize(
@@ -359,13 +360,13 @@ MUL = "what comes of it goes into mul, and is not just added"
         pytest.param(
             lambda: Net(in_a_row),
             ["inner"],
-            "no other way leads past it to the class scores",
+            "the class scores depend on the images only through it",
             id="in a row",
         ),
         pytest.param(
             lambda: Net(joined, last=convolution(10, 5, 1)),
             ["inner"],
-            "what comes of it goes into cat, and is not just added",
+            "its output goes into cat, and is not only added",
             id="concatenation",
         ),
         pytest.param(lambda: Net(gate), ["inner"], MUL, id="multiplication"),
@@ -384,25 +385,25 @@ MUL = "what comes of it goes into mul, and is not just added"
         pytest.param(
             lambda: Net(at_edges, last=convolution(5, 5, 3, padding=1)),
             ["inner"],
-            "what comes of it differs at the edges that last pads",
+            "its output differs at the edges that last pads",
             id="padding",
         ),
         pytest.param(
             lambda: Net(framed),
             ["inner"],
-            "what comes of it differs from place to place",
+            "its output differs between image positions",
             id="a frame",
         ),
         pytest.param(
             lambda: Net(spread),
             ["inner"],
-            "what comes of it is added to something of another shape",
+            "its output is added to a tensor of another shape",
             id="another shape",
         ),
         pytest.param(
             lambda: Net(used_again),
             ["inner"],
-            "it is added in place to what is used again",
+            "it is added in place to a tensor that is used again",
             id="in place",
         ),
         pytest.param(
@@ -414,8 +415,8 @@ MUL = "what comes of it goes into mul, and is not just added"
         pytest.param(
             lambda: Net(chosen),
             ["inner"],
-            "the network cannot be written down as layers and calls: its forward pass cannot be "
-            "followed (symbolically traced variables cannot be used as inputs to control flow)",
+            "the network cannot be described as layers and calls: its forward pass cannot be "
+            "traced (symbolically traced variables cannot be used as inputs to control flow)",
             id="control flow",
         ),
     ],
@@ -427,7 +428,7 @@ def test_a_branch_stays(net: Callable[[], nn.Module], groups: list[str], why: st
     assert report.kept == dict.fromkeys(groups, why)
     assert all(report.widths[group][1] == 1 for group in groups)
     assert str(report).splitlines()[-1] == (
-        f"{groups[0]} is wholly off, one zeroed neuron of it was kept: {why}"
+        f"{groups[0]} is entirely off, one neuron was kept with weights of 0: {why}"
     )
 
 
@@ -440,7 +441,7 @@ def test_one_goes_and_another_stays() -> None:
     images, net = IMAGES, drawn(net).eval()
     small, report = compact(net, factors, images, latency=False)
     assert report.removed == {"inner": INNER}
-    assert report.kept == {"last": "no other way leads past it to the class scores"}
+    assert report.kept == {"last": "the class scores depend on the images only through it"}
     with torch.no_grad():
         assert float((small(images) - net.get_submodule("head").bias).abs().max()) < 1e-6
 

@@ -20,6 +20,7 @@ from snnviz.structure import (
     neuron_weights,
     outgoing_lengths,
     scaled_parameters,
+    weights,
 )
 from tests import reference
 from tests.helpers import example
@@ -29,7 +30,7 @@ Sequential = nn.Sequential
 
 
 def random_factors(switches: Switches, seed: int = 0, off: float = 0.3) -> dict[str, Tensor]:
-    """Float64 factors, some of them exactly 0, none of a group wholly 0."""
+    """Float64 factors, some of them exactly 0, none of a group entirely 0."""
     rng = np.random.default_rng(seed)
     factors = {}
     for name, group in switches.groups.items():
@@ -147,9 +148,10 @@ def test_neuron_weights_against_the_reference(name: str) -> None:
     switches = find_switches(network, example(shape))
     theirs = reference.neuron_weights(network, LAYERS[name])
     for group in switches.groups.values():
-        for ours, other in zip(neuron_weights(network, group), theirs[group.name], strict=True):
-            torch.testing.assert_close(ours, other)
-            assert ours.shape[0] == group.neurons
+        found, wanted = neuron_weights(network, group), theirs[group.name]
+        for part in ("incoming", "scale", "shift", "outgoing"):
+            torch.testing.assert_close(getattr(found, part), getattr(wanted, part))
+            assert len(getattr(found, part)) == group.neurons
 
 
 # --- size ----------------------------------------------------------------------------------------
@@ -284,3 +286,11 @@ def test_outgoing_weights_of_a_grouped_convolution() -> None:
     np.testing.assert_allclose(
         outgoing_lengths(network, group).detach(), np.sqrt(wanted), rtol=1e-5
     )
+
+
+def test_outgoing_weights_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 50))
+    group = next(iter(find_switches(network, torch.randn(2, 1, 2, 2)).groups.values()))
+    whole = outgoing_lengths(network, group)
+    monkeypatch.setattr(weights, "_PIECE", 6 * 7)  # of 7 outputs, and a rest of 1
+    torch.testing.assert_close(outgoing_lengths(network, group), whole)

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 import snnviz as sv
 from snnviz import rivals
+from snnviz.runs import Trainer
 from snnviz.structure import memory_format
-from snnviz.training import Trainer
 from tests.reference import tiny_data
 
 ROOT = Path(__file__).parents[2]

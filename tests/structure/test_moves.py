@@ -1,7 +1,7 @@
-"""Factors that act at the readers in training: where they may, where it pays, what then comes out.
+"""Factors that act at the readers in training: where this is right, where it pays, and its results.
 
-The property "the same scores" over networks put together at random is in test_compact.py, and the
-same gradients against hooks, over many steps, in test_groups.py.
+`tests/shrink/test_random_networks.py` checks that random networks have the same scores, and
+`test_groups.py` compares the gradients with those of hooks, over many steps.
 """
 
 import copy
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.training import Learners, Phase, Schedule
+from snnviz.training.trainer import switcher_step, task_step
 from tests.structure.test_groups import BUILD, random_factors
 
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)).double()
@@ -220,9 +221,9 @@ def test_training_is_the_same(name: str) -> None:
         ours.switcher.double()
         for step in range(40):
             if step % 4:
-                ours.task_step(images, labels, 0.1, through_switcher=step % 8 == 1)
+                task_step(ours, images, labels, 0.1, through_switcher=step % 8 == 1)
             else:
-                ours.switcher_step(images, labels, 0.5, 1.0)
+                switcher_step(ours, images, labels, 0.5, 1.0)
         states.append((net, ours.factors))
     (net, factors), (twin, other) = states
     assert any((s == 0).any() for s in factors.values())

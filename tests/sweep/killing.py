@@ -69,7 +69,7 @@ def check_gone(processes: list[psutil.Process]) -> None:
 
 
 def wait_for_rows(process: subprocess.Popen[bytes], results: Path, count: int) -> bool:
-    """Whether the process goes on when so many rows are there; False: it has ended before."""
+    """Whether the process still runs when this number of rows is there."""
     until = time.monotonic() + _LONG
     while len(rows(results)) < count:
         if process.poll() is not None:

@@ -11,7 +11,7 @@ import snnviz as sv
 from snnviz import rivals
 from snnviz.data import choosing, harder
 from snnviz.sweep import Study
-from snnviz.sweep.cell import Cell, in_words, make
+from snnviz.sweep.cell import Cell, describe_error, make
 from snnviz.sweep.results import COLUMNS
 from snnviz.training import TrainingStopped
 
@@ -119,7 +119,7 @@ def test_a_failed_reference_fails_what_needs_it(small: Study) -> None:
     row = make(cell, reference)
     assert (row["status"], row["error"]) == (
         "failed",
-        "the run of method 'switched' that it needs failed: no luck.",
+        "this run needs the one of method 'switched', which failed: no luck.",
     )
 
 
@@ -135,7 +135,7 @@ def raised(error: Exception) -> Exception:
     [
         (ValueError("seed must\n be 1."), "seed must be 1."),
         (
-            TrainingStopped("The loss became nan. trainer.rollback() returns to the start."),
+            TrainingStopped("The loss became nan.", epoch=0),
             "The loss became nan.",
         ),
         (ZeroDivisionError("by 0"), "ZeroDivisionError: by 0 (test_cell.py, line {line})"),
@@ -143,6 +143,6 @@ def raised(error: Exception) -> Exception:
         (OSError("x" * 2000), "x" * 1000),
     ],
 )
-def test_errors_in_words(error: Exception, words: str) -> None:
+def test_errors_describe_error(error: Exception, words: str) -> None:
     line = raised.__code__.co_firstlineno + 2
-    assert in_words(raised(error)) == words.format(line=line)
+    assert describe_error(raised(error)) == words.format(line=line)

@@ -1,4 +1,4 @@
-"""How long runs take, told from rows made by hand."""
+"""How long runs take, estimated from rows made by hand."""
 
 import dataclasses
 import json
@@ -11,9 +11,8 @@ from snnviz import sweep
 from snnviz.data import NAMES, ImageData, load_data
 from snnviz.networks import NETWORKS, network
 from snnviz.sweep import estimates
-from snnviz.sweep.cell import Cell, Conditions, Row
-from snnviz.sweep.cell import failed as sweep_failed
-from snnviz.sweep.estimates import Estimates, Told, amount, macs
+from snnviz.sweep.cell import Cell, Conditions, Row, row_of_failure
+from snnviz.sweep.estimates import Estimate, Estimates, amount, macs
 from snnviz.sweep.results import COLUMNS
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
@@ -45,7 +44,7 @@ def cell(net: str = "mlp", method: str = "dense", seed: int = 0, **changes) -> C
 
 def took(of: Cell, seconds: float, device: str = "cpu") -> Row:
     row: Row = dict.fromkeys(COLUMNS)
-    row |= sweep_failed(of, "", seconds)
+    row |= row_of_failure(of, "", seconds)
     return row | {"status": "done", "device": device}
 
 
@@ -113,42 +112,44 @@ def test_every_network_has_a_size_and_draws_nothing_for_it(name: str) -> None:
 
 
 def test_other_seeds_of_the_same_settings_come_first() -> None:
-    told = Estimates(
+    estimates = Estimates(
         [
             *(took(cell(seed=seed), seconds) for seed, seconds in ((1, 90), (2, 110), (3, 400))),
             took(cell(epochs=20, seed=1), 999),
         ]
     )
-    assert told.of(cell()) == Told(110, rough=False)
+    assert estimates.of(cell()) == Estimate(110, rough=False)
 
 
 def test_images_and_epochs_are_counted() -> None:
-    told = Estimates([took(cell(), 100)])
+    estimates = Estimates([took(cell(), 100)])
     for changes in ({"epochs": 30}, {"share": 0.1}, {"classes": 5}, {"share": 0.5, "epochs": 1}):
         one, other = cell(), cell(**changes)
         wanted = 100 * amount(other.resolved) / amount(one.resolved)
-        assert told.of(other) == Told(pytest.approx(wanted), rough=False)
-    assert told.of(cell(epochs=30)) == Told(pytest.approx(300), rough=False)
-    assert told.of(cell(noise=0.5, seed=9)) == Told(pytest.approx(100), rough=False)
+        assert estimates.of(other) == Estimate(pytest.approx(wanted), rough=False)
+    assert estimates.of(cell(epochs=30)) == Estimate(pytest.approx(300), rough=False)
+    assert estimates.of(cell(noise=0.5, seed=9)) == Estimate(pytest.approx(100), rough=False)
 
 
-def test_widths_are_told_apart_where_they_are_known() -> None:
+def test_widths_are_distinguished_where_they_are_known() -> None:
     rows = [took(cell(), 100), took(cell(width=2.0), 130)]
-    told = Estimates(rows)
-    assert told.of(cell(width=2.0, epochs=20)) == Told(pytest.approx(260), rough=False)
+    estimates = Estimates(rows)
+    assert estimates.of(cell(width=2.0, epochs=20)) == Estimate(pytest.approx(260), rough=False)
     wanted = 100 * amount(cell(width=0.5).resolved) / amount(cell().resolved)
-    assert Estimates(rows[:1]).of(cell(width=0.5)) == Told(pytest.approx(wanted), rough=False)
+    assert Estimates(rows[:1]).of(cell(width=0.5)) == Estimate(pytest.approx(wanted), rough=False)
 
 
 def test_a_method_keeps_its_own_factor() -> None:
-    told = Estimates([took(cell(), 100), took(cell(method="switched"), 140)])
-    assert told.of(cell(method="switched", epochs=5)) == Told(pytest.approx(70), rough=False)
+    estimates = Estimates([took(cell(), 100), took(cell(method="switched"), 140)])
+    assert estimates.of(cell(method="switched", epochs=5)) == Estimate(
+        pytest.approx(70), rough=False
+    )
 
 
 def test_a_variant_takes_as_long_as_its_kind() -> None:
-    told = Estimates([took(cell(), 100), took(cell(method="switched"), 140)])
+    estimates = Estimates([took(cell(), 100), took(cell(method="switched"), 140)])
     variant = cell(method="gain 0.12", kind="switched")
-    assert told.of(variant) == Told(pytest.approx(140), rough=True)
+    assert estimates.of(variant) == Estimate(pytest.approx(140), rough=True)
 
 
 def test_another_method_by_the_ratio_that_both_have_elsewhere() -> None:
@@ -158,31 +159,35 @@ def test_another_method_by_the_ratio_that_both_have_elsewhere() -> None:
         took(cell("mlp"), 100),
         took(cell("mlp", "l0"), 1e6),  # nothing elsewhere tells its ratio
     ]
-    assert Estimates(rows).of(cell("mlp", "switched")) == Told(pytest.approx(150), rough=True)
+    assert Estimates(rows).of(cell("mlp", "switched")) == Estimate(pytest.approx(150), rough=True)
     alone = Estimates([took(cell("mlp"), 100)])
-    assert alone.of(cell("mlp", "switched")) == Told(pytest.approx(100), rough=True)
+    assert alone.of(cell("mlp", "switched")) == Estimate(pytest.approx(100), rough=True)
 
 
 def test_another_network_by_its_size() -> None:
     rows = [took(cell("mlp"), 100), took(cell("resnet8"), 3000)]
-    told = Estimates(rows)
+    estimates = Estimates(rows)
 
     def by_size(of: str, seconds: float) -> float:
         one, other = (macs(n, 1, "fashion-mnist", 0) + 500_000 for n in (of, "resnet20"))
         return seconds * other / one
 
     # resnet20 is nearer to resnet8 than to the mlp.
-    assert told.of(cell("resnet20")) == Told(pytest.approx(by_size("resnet8", 3000)), rough=True)
+    assert estimates.of(cell("resnet20")) == Estimate(
+        pytest.approx(by_size("resnet8", 3000)), rough=True
+    )
     with_method = Estimates([*rows, took(cell("mlp", "switched"), 150)])
     wanted = by_size("resnet8", 3000) * 1.5
-    assert with_method.of(cell("resnet20", "switched")) == Told(pytest.approx(wanted), rough=True)
+    assert with_method.of(cell("resnet20", "switched")) == Estimate(
+        pytest.approx(wanted), rough=True
+    )
 
 
 def test_another_kind_of_device_tells_nothing() -> None:
-    told = Estimates([took(cell(), 100), took(cell(), 2, device="cuda")])
-    assert told.of(cell(epochs=20)) == Told(pytest.approx(200), rough=False)
+    estimates = Estimates([took(cell(), 100), took(cell(), 2, device="cuda")])
+    assert estimates.of(cell(epochs=20)) == Estimate(pytest.approx(200), rough=False)
     on = Conditions(device="cuda:1")
-    assert told.of(cell(conditions=on)) == Told(pytest.approx(2), rough=False)
+    assert estimates.of(cell(conditions=on)) == Estimate(pytest.approx(2), rough=False)
     assert Estimates([took(cell(), 100)]).of(cell(conditions=on)) is None
 
 

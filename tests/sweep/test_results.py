@@ -11,7 +11,7 @@ import pytest
 
 from snnviz import files, sweep
 from snnviz.runs import InUse, NotSaved
-from snnviz.sweep.cell import Row, failed
+from snnviz.sweep.cell import Row, row_of_failure
 from snnviz.sweep.results import COLUMNS, Results
 from snnviz.sweep.study import Study
 
@@ -20,11 +20,16 @@ EXAMPLES = {"string": "words", "int64": 7, "double": 0.25}
 
 def done(study: Study, i: int = 0) -> Row:
     row: Row = {name: EXAMPLES[kind] for name, kind in COLUMNS.items()}
-    return {**row, **failed(study.parts["one"][i], ""), "status": "done", "wall_seconds": 1.5}
+    return {
+        **row,
+        **row_of_failure(study.parts["one"][i], ""),
+        "status": "done",
+        "wall_seconds": 1.5,
+    }
 
 
 def test_rows_are_read_as_they_were_added(small: Study) -> None:
-    first, second = done(small), failed(small.parts["one"][1], "no images", 2.0)
+    first, second = done(small), row_of_failure(small.parts["one"][1], "no images", 2.0)
     with Results(small.results) as results:
         results.add(first)
         assert list(sweep.read(small.results)["key"]) == [first["key"]]
@@ -39,7 +44,7 @@ def test_rows_are_read_as_they_were_added(small: Study) -> None:
 
 def test_a_row_takes_the_place_of_an_earlier_one(small: Study) -> None:
     with Results(small.results) as results:
-        results.add(failed(small.parts["one"][0], "at first"))
+        results.add(row_of_failure(small.parts["one"][0], "at first"))
         results.add(done(small, 1))
     with Results(small.results) as results:
         assert [row["status"] for row in results.rows.values()] == ["failed", "done"]
@@ -56,7 +61,7 @@ def test_one_sweep_at_a_time(small: Study) -> None:
             Results(small.results)
         assert str(caught.value) == (
             f"another sweep writes the results {str(small.results)!r}. Wait until it is done, or "
-            "give other --results."
+            "give another file: --results."
         )
     Results(small.results).close()
 
@@ -68,7 +73,7 @@ def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -
         Results(nowhere)
     assert str(caught.value) == (
         f"the results {str(nowhere)!r} cannot be written ([Errno 17] File exists: "
-        f"{str(nowhere.parent)!r}). Give other --results."
+        f"{str(nowhere.parent)!r}). Give another file: --results."
     )
 
     def full(*_: object) -> None:
@@ -83,19 +88,22 @@ def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -
                 results.add(done(small, 1))
     assert str(caught.value) == (
         f"the results {str(small.results)!r} cannot be written ([Errno 28] No space left on "
-        "device). What stands in them is safe. Make room; the same command then goes on from there."
+        "device). The rows that are in them are safe. Make room; the same command then continues "
+        "from there."
     )
     assert small.results.read_bytes() == before
 
 
-ADVICE = "Restore it from a copy, or give the name of another file."
+ADVICE = "Restore it from a copy, or give another file."
 
 
 def test_a_file_of_something_else(tmp_path: Path, small: Study) -> None:
     file = tmp_path / "x.parquet"
     with pytest.raises(FileNotFoundError) as missing:
         sweep.read(file)
-    assert str(missing.value) == f"there are no results {str(file)!r}. `snnviz sweep` makes them."
+    assert (
+        str(missing.value) == f"there are no results {str(file)!r}. Make them with `snnviz sweep`."
+    )
 
     pq.write_table(pa.table({"day": [datetime.date(2020, 1, 1)]}), file)
     for opened in (sweep.read, Results):

@@ -14,8 +14,7 @@ import ray.exceptions
 
 from snnviz import cli, sweep
 from snnviz.sweep import Study
-from snnviz.sweep.cell import Cell, Row
-from snnviz.sweep.cell import failed as sweep_failed
+from snnviz.sweep.cell import Cell, Row, row_of_failure
 from snnviz.sweep.estimates import amount
 from snnviz.sweep.on_ray import _row, cores
 from snnviz.sweep.results import COLUMNS, Results
@@ -29,7 +28,7 @@ FEWER = (("classes = [3, 0]", "classes = [3]"), ("seed = [0, 1]", "seed = [0]"))
 def done_after(cell: Cell, hours: float) -> Row:
     """The row of a run that is said to have taken so long."""
     row: Row = dict.fromkeys(COLUMNS)
-    row |= sweep_failed(cell, "", 3600 * hours)
+    row |= row_of_failure(cell, "", 3600 * hours)
     return row | {"status": "done"}
 
 
@@ -101,7 +100,7 @@ def test_a_run_that_fails_is_a_row_and_tried_again(write: Write, workers: int) -
     assert why.startswith("The loss became nan at step "), why
     assert why.endswith("or a lower gain of the switcher."), why
     assert before["error"]["magnitude"] == (
-        f"the run of method 'switched' that it needs failed: {why}"
+        f"this run needs the one of method 'switched', which failed: {why}"
     )
     assert before["test_accuracy"].isna().to_list() == before["status"].eq("failed").to_list()
 
@@ -137,7 +136,7 @@ def test_if_ray_ends_no_run_has_failed(write: Write) -> None:
         raise ray.exceptions.LocalRayletDiedError
 
     ended = SimpleNamespace(get=get, exceptions=ray.exceptions)
-    with pytest.raises(ConnectionError, match=r"^Ray has ended, .*: the same command goes on"):
+    with pytest.raises(ConnectionError, match=r"^Ray has ended, .*: the same command continues"):
         _row(ended, "a run", cell)
 
 
@@ -156,7 +155,7 @@ def test_ctrl_c_ends_the_runs_and_says_how_to_go_on(write: Write) -> None:
         assert process.wait(timeout=300) == 130
     check_gone(children)
     said = file.with_suffix(".log").read_text().splitlines()[-1]
-    assert said == "Interrupted: 1 of 2 runs are done. The same command goes on."
+    assert said == "Interrupted: 1 of 2 runs are done. The same command continues."
     assert sweep.read(file.with_name("c.parquet"))["method"].to_list() == ["dense"]
 
 
@@ -181,7 +180,7 @@ def test_the_command_says_what_it_did(write: Write, command: Any) -> None:
     assert (code, out) == (
         1,
         f"{results}: 2 of 4 runs are done, 2 of them now.\n"
-        "2 failed: column `error` says why. The next start tries again.\n",
+        "2 failed: column `error` says why. The same command tries them again.\n",
     )
     lines = err.splitlines()
     assert len(lines) == 4
@@ -223,7 +222,7 @@ def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
         "one     16     0       0    16  unknown",
         "conv    32     0       0    32  unknown",
         "all     32     0       0    32  unknown",
-        "Of 32 no earlier run on such a device tells how long they take: they are not in the "
+        "For 32 of them there is no earlier run on such a device: they are not counted in the "
         "hours.",
     ]
     assert not results.exists()
@@ -234,7 +233,7 @@ def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
         for cell, hours in ((cells[0], 1.0), (cells[1], 3.0)):
             assert cell.method == "dense"
             kept.add(done_after(cell, hours))
-        kept.add(sweep_failed(cells[2], "no luck"))
+        kept.add(row_of_failure(cells[2], "no luck"))
     # Runs of 3 classes took 1 and 3 hours; whatever else is left, by images and operations.
     left = {k: c for k, c in study.cells().items() if k not in {cells[0].key, cells[1].key}}
     by_amount = {k: 2 * amount(c.resolved) / amount(cells[0].resolved) for k, c in left.items()}
@@ -256,8 +255,8 @@ def test_a_dry_run_counts_and_makes_nothing(write: Write, command: Any) -> None:
     assert out.splitlines()[1:] == [
         f"part  runs  done  failed  left  {'hours':>{len(hours)}}",
         f"one     16     2       1    14  {hours}",
-        "Of 12 no earlier run of the same network and method tells how long they take. Other runs "
-        "do, so the hours are rough.",
+        "For 12 of them there is no earlier run of the same network and method. Their hours are "
+        "estimated from other runs, and rough.",
     ]
 
 
@@ -270,7 +269,7 @@ def test_a_new_study_takes_its_time_from_results_beside_it(write: Write, command
     file.with_name("no results.parquet").write_bytes(b"PAR1, it says")
     code, out, err = command(file, "--dry-run", "--workers", "1")
     assert (code, err) == (0, "")
-    # dense itself has not been made for this study; two methods of its network are told by it.
+    # dense has not run in this study; it serves to estimate two methods of its network.
     hours = f"about {0.5 * len(study.cells()):.2f}"
     assert out.splitlines()[1:3] == [
         f"part  runs  done  failed  left  {'hours':>{len(hours)}}",
@@ -295,18 +294,21 @@ def test_a_device_without_runs_is_unknown(write: Write, command: Any) -> None:
         ["at", "least", "about"],
     )
     assert lines[-1] == (
-        "Of 16 no earlier run on such a device tells how long they take: they are not in the hours."
+        "For 16 of them there is no earlier run on such a device: they are not counted in the "
+        "hours."
     )
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--workers -1", "workers must be a whole number of at least 0, got -1. Leave it out for "
-         "one a core."),
+        ("--workers -1", "workers must be a whole number of at least 0, got -1. Use for "
+         "example workers=1."),
         ("--workers 0 --address x", "workers must be at least 1 with an address or gpus_per_run, "
          "got 0."),
-        ("--gpus-per-run 2", "gpus_per_run must be a number above 0 and at most 1, got 2.0."),
+        ("--gpus-per-run 2", "gpus_per_run must be a number from 0 to 1, got 2.0."),
+        ("--gpus-per-run 0", "gpus_per_run must be above 0, got 0. To use no GPU: "
+         "run.device = 'cpu'."),
         ("--part two", "part must be one of 'one', got 'two'."),
         ("--dry-run --part two", "part must be one of 'one', got 'two'."),
     ],

@@ -67,7 +67,7 @@ def test_a_method_comes_before_a_network_before_the_part(write: Write) -> None:
     grid = { network = ["mlp", "lenet5"], method = ["dense", "mine"], seed = [0] }
     schedule = { epochs = 5, batch_size = 32, task_lr = 0.1 }
     schedule_of.lenet5 = { epochs = 6, batch_size = 64 }
-    switcher = { hidden = 8, gain = 0.5 }
+    switcher = { gain_rule = "fixed", gain = 0.5 }
     [method.mine]
     kind = "switched"
     schedule = { epochs = 7 }
@@ -83,8 +83,8 @@ def test_a_method_comes_before_a_network_before_the_part(write: Write) -> None:
     }
     mine = found["lenet5", "mine"]
     assert mine.schedule == Schedule(epochs=7, batch_size=64, task_lr=0.1)
-    assert mine.switcher == SwitcherConfig(hidden=8, gain=0.25)
-    assert found["lenet5", "dense"].switcher == SwitcherConfig(hidden=8, gain=0.5)
+    assert mine.switcher == SwitcherConfig(gain_rule="fixed", gain=0.25)
+    assert found["lenet5", "dense"].switcher == SwitcherConfig(gain_rule="fixed", gain=0.5)
 
 
 def test_the_settings_are_all_there(small: Study) -> None:
@@ -102,7 +102,8 @@ def test_the_settings_are_all_there(small: Study) -> None:
         "schedule": dataclasses.asdict(
             Schedule(epochs=2, batch_size=25, warmup_epochs=0, switcher_lr=1e-2)
         ),
-        "switcher": dataclasses.asdict(SwitcherConfig(gain=0.5)),
+        "switcher": dataclasses.asdict(SwitcherConfig(gain=0.5))
+        | {"descriptors": list(SwitcherConfig().descriptors)},
         "run": {
             "device": "cpu",
             "precision": "float32",
@@ -208,11 +209,11 @@ def more(text: str) -> tuple[str, str]:
         (('name = "least"', 'nam = "least"'), "the file has no field 'nam'; there are name, "
          "results, part, method."),
         (('name = "least"', 'name = "x"\nresults = "../up.parquet"'), "results must be the name of "
-         "a .parquet file, which lies beside the study, got '../up.parquet'."),
+         "a .parquet file, which is saved beside the study, got '../up.parquet'."),
         (('name = "least"', 'name = "x"\nresults = "/tmp/up.parquet"'), "results must be the name "
-         "of a .parquet file, which lies beside the study, got '/tmp/up.parquet'."),
+         "of a .parquet file, which is saved beside the study, got '/tmp/up.parquet'."),
         (('name = "least"', 'name = "x"\nresults = "up.csv"'), "results must be the name of "
-         "a .parquet file, which lies beside the study, got 'up.csv'."),
+         "a .parquet file, which is saved beside the study, got 'up.csv'."),
         (("[[part]]", "[part]"), "part must be at least one table, got a table. Write [[part]] "
          "above it."),
         (("[[part]]", "[[method.part]]"), "method 'part' must be a table, got [{'name': 'only', "
@@ -239,9 +240,12 @@ def more(text: str) -> tuple[str, str]:
          f"{names(rivals.METHODS)}, got 'prune'. Or describe it in a table [method.…]."),
         (grid(data='["imagenet"]'), f"part 'only': grid.data must be one of {names(NAMES)}, "
          "got 'imagenet'."),
-        (grid(width="[0]"), "part 'only': grid.width must be a number above 0, got 0."),
-        (grid(width="['1']"), "part 'only': grid.width must be a number above 0, got '1'."),
-        (grid(width="[nan]"), "part 'only': grid.width must be a number above 0, got nan."),
+        (grid(width="[0]"), "part 'only': grid.width must be a number above 0, and at "
+         "most 64, got 0."),
+        (grid(width="['1']"), "part 'only': grid.width must be a number above 0, and at "
+         "most 64, got '1'."),
+        (grid(width="[nan]"), "part 'only': grid.width must be a number above 0, and at "
+         "most 64, got nan."),
         (grid(width="[0.5]", network='["resnet18"]'), "part 'only': grid.width must be 1 for "
          "resnet18, got 0.5. Networks that can be made wider and narrower: mlp, lenet5, "
          "vgg_small, resnet8, resnet20, resnet56."),
@@ -249,12 +253,9 @@ def more(text: str) -> tuple[str, str]:
          "0 for all classes, got 1."),
         (grid(classes="[11]"), "part 'only': grid.classes must be at most 10 for 'fashion-mnist', "
          "got 11."),
-        (grid(noise="[-0.1]"), "part 'only': grid.noise must be a number of at least 0 and at "
-         "most 10, got -0.1."),
-        (grid(share="[0]"), "part 'only': grid.share must be a number above 0 and at most 1, "
-         "got 0."),
-        (grid(share="[true]"), "part 'only': grid.share must be a number above 0 and at most 1, "
-         "got True."),
+        (grid(noise="[-0.1]"), "part 'only': grid.noise must be a number from 0 to 10, got -0.1."),
+        (grid(share="[0]"), "part 'only': grid.share must be above 0, got 0."),
+        (grid(share="[true]"), "part 'only': grid.share must be a number from 0 to 1, got True."),
         (more("schedule = { epochs = 0 }"), "part 'only': schedule.epochs must be at least 1, "
          "got 0."),
         (more("schedule = { epoch = 3 }"), f"part 'only': schedule has no field 'epoch'; there "
@@ -263,14 +264,14 @@ def more(text: str) -> tuple[str, str]:
          "number, got 'fast'."),
         (more("schedule_of.lenet = {}"), f"part 'only': schedule_of must be one of "
          f"{names(NETWORKS)}, got 'lenet'."),
-        (more("schedule_of.mlp = { epochs = 0 }"), "part 'only': schedule_of.mlp.epochs must be "
-         "at least 1, got 0."),
+        (more("schedule_of.mlp = { epochs = 0 }"), "part 'only': schedule_of.mlp: schedule.epochs "
+         "must be at least 1, got 0."),
         (more("switcher = { gain = -1 }"), "part 'only': switcher.gain must be a number above 0, "
          "got -1."),
         (more("switcher = { width = 3 }"), f"part 'only': switcher has no field 'width'; there "
          f"are {SWITCHER}."),
         (more("schedule.switcher_data = 'holdout'"), "part 'only': schedule.switcher_data may be "
-         "'holdout' only with images held out. Set run.holdout = 5000."),
+         "'holdout' only with held-out images. Set run.holdout = 5000."),
         (more("run = { devise = 'cpu' }"), "part 'only': run has no field 'devise'; there are "
          "device, precision, holdout, choose, augment."),
         (more("run = { device = 3 }"), "part 'only': run.device must be text, got 3."),
@@ -282,10 +283,10 @@ def more(text: str) -> tuple[str, str]:
          "a share between 0 and 1, got -1."),
         (more("run = { holdout = 1.5 }"), "part 'only': run.holdout must be a number of images, "
          "or a share between 0 and 1, got 1.5."),
-        (more("run = { choose = 1, holdout = 9 }"), "part 'only': run.choose must be true or "
-         "false, got 1."),
-        (more("run = { choose = true }"), "part 'only': run.choose needs images that are held "
-         "out. Set run.holdout = 5000."),
+        (more("run = { choose = 1, holdout = 9 }"), "part 'only': run.choose must be True or "
+         "False, got 1."),
+        (more("run = { choose = true }"), "part 'only': run.choose needs held-out images. "
+         "Set run.holdout = 5000."),
         (more("[method.mine]"), f"method 'mine': kind must be one of {names(rivals.METHODS)}, "
          "got 'mine'."),
         (more("[method.dense]\nkind = 'switched'"), "method 'dense': kind must be one of 'dense', "
@@ -294,8 +295,8 @@ def more(text: str) -> tuple[str, str]:
          "kind, schedule, switcher, settings."),
         (more("[method.dense]\nschedule = { epochs = 0 }"), "method 'dense': schedule.epochs must "
          "be at least 1, got 0."),
-        (more("[method.dense]\nswitcher = { hidden = 0 }"), "method 'dense': switcher.hidden must "
-         "be a whole number of at least 1, got 0."),
+        (more("[method.dense]\nswitcher = { gain = 0 }"), "method 'dense': switcher.gain must "
+         "be a number above 0, got 0."),
         (more("[method.dense]\nsettings = { seed = 1 }"), "method 'dense': settings: method "
          "'dense' has no setting 'seed'; it has none."),
         (more("[method.mine]\nkind = 'se'\nsettings = { size = 1 }"), "method 'mine': settings: "

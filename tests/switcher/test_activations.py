@@ -1,4 +1,4 @@
-"""The activations, against their definitions."""
+"""From scores to factors: against a reference projection, and its laws."""
 
 from collections.abc import Callable
 
@@ -22,6 +22,9 @@ SCORES = arrays(
 
 def doubles(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
+
+
+# --- unit_mean -----------------------------------------------------------------------------------
 
 
 @given(SCORES)
@@ -119,6 +122,9 @@ def test_nan_scores_give_nan_factors_and_no_crash(values: list[float]) -> None:
     s = unit_mean(torch.tensor(values, requires_grad=True))
     assert s.isnan().any()
     s.sum().backward()
+
+
+# --- the other activations -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

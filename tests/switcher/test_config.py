@@ -1,28 +1,11 @@
-"""What a switcher's configuration allows, and what it says of the rest."""
+"""How a switcher is built: what is allowed, and what an error says."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from snnviz.switcher import ACTIVATIONS, SwitcherConfig
-from snnviz.switcher import switcher as module
-from tests.switcher.test_switcher import awake, neurons
-
-
-@pytest.fixture
-def halves() -> Iterator[str]:
-    """A user's own activation."""
-    ACTIVATIONS["halves"] = lambda z: 0.5 + 0 * z
-    yield "halves"
-    del ACTIVATIONS["halves"]
-
-
-def test_a_user_adds_an_activation(halves: str) -> None:
-    assert module.ACTIVATIONS is ACTIVATIONS
-    switcher = awake({"a": 5}, SwitcherConfig(activation=halves))
-    assert switcher({"a": neurons(3, 5)})["a"].tolist() == [0.5] * 3
+from snnviz.switcher import SwitcherConfig
 
 
 @pytest.mark.parametrize(
@@ -33,9 +16,7 @@ def test_gain(rule: str, neurons: int, gain: float) -> None:
     assert SwitcherConfig(gain=0.05, gain_rule=rule).gain_of(neurons) == pytest.approx(gain)
 
 
-WIDTH = "switcher.hidden must be a whole number of at least 1, got {}."
-
-
+KNOWN = "'length', 'scale', 'shift', 'outgoing', 'mean_cosine', 'greatest_cosine', 'density'"
 GAIN = "switcher.gain must be a number above 0, got {}."
 
 
@@ -47,10 +28,6 @@ GAIN = "switcher.gain must be a number above 0, got {}."
             "switcher.activation must be one of 'unit_mean', 'hard_sigmoid', 'relu', "
             "got 'softmax'. Add your own to snnviz.switcher.ACTIVATIONS.",
         ),
-        ({"hidden": 0}, WIDTH.format("0")),
-        ({"hidden": 2.0}, WIDTH.format("2.0")),
-        ({"hidden": True}, WIDTH.format("True")),
-        ({"hidden": "8"}, WIDTH.format("'8'")),
         ({"gain": 0}, GAIN.format("0")),
         ({"gain": -1.0}, GAIN.format("-1.0")),
         ({"gain": float("nan")}, GAIN.format("nan")),
@@ -60,6 +37,30 @@ GAIN = "switcher.gain must be a number above 0, got {}."
         (
             {"gain_rule": "root"},
             "switcher.gain_rule must be 'per_neuron' or 'fixed', got 'root'.",
+        ),
+        (
+            {"reads": "minds"},
+            "switcher.reads must be one of 'descriptors', 'shuffled', 'random', 'nothing', "
+            "'weights', got 'minds'.",
+        ),
+        (
+            {"descriptors": ("length", "size")},
+            f"switcher.descriptors must be some of {KNOWN}, got 'size'. "
+            "Add your own to snnviz.switcher.DESCRIPTORS.",
+        ),
+        (
+            {"descriptors": "length"},
+            "switcher.descriptors must be a tuple of at least one name, got 'length'. "
+            "For example ('length', 'outgoing').",
+        ),
+        (
+            {"descriptors": ()},
+            "switcher.descriptors must be a tuple of at least one name, got (). "
+            "For example ('length', 'outgoing').",
+        ),
+        (
+            {"descriptors": ["length", "scale", "length"]},
+            "switcher.descriptors must name each one once, got 'length' twice.",
         ),
     ],
 )
@@ -72,3 +73,8 @@ def test_config_errors(fields: dict[str, Any], message: str) -> None:
 def test_config_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SwitcherConfig().gain = 2.0  # type: ignore[misc]
+
+
+def test_descriptors_in_a_list_are_the_same() -> None:
+    listed = SwitcherConfig(descriptors=["length", "scale"])  # type: ignore[arg-type]
+    assert listed == SwitcherConfig(descriptors=("length", "scale"))

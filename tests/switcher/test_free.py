@@ -9,6 +9,7 @@ from snnviz.networks.small import mlp
 from snnviz.structure import find_switches
 from snnviz.switcher import FreeFactors, SwitcherConfig
 from snnviz.training import Learners, Schedule
+from snnviz.training.trainer import switcher_step
 from tests import reference
 
 CPU = torch.device("cpu")
@@ -40,7 +41,7 @@ def test_a_step_against_hand_written_gradients() -> None:
     ours = Learners(network, switches, config, plan, 0, CPU, "float32")
     images, labels = torch.randn(8, 1, 4, 4), torch.arange(8) % 3
     before = {name: p.clone() for name, p in network.named_parameters()}
-    ours.switcher_step(images, labels, lr=0.5, clip=1e9)
+    switcher_step(ours, images, labels, lr=0.5, clip=1e9)
 
     scores = {
         name: torch.zeros(g.neurons, requires_grad=True) for name, g in switches.groups.items()

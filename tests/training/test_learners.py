@@ -17,11 +17,12 @@ from snnviz.networks import network
 from snnviz.structure import find_switches, scaled_parameters
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Learners, Schedule
+from snnviz.training.trainer import switcher_step, task_step
 from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
 
 CPU = torch.device("cpu")
-FAST = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)  # neurons go off within a few steps
+FAST = SwitcherConfig(gain=8.0, gain_rule="fixed")  # neurons go off within a few steps
 
 BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "mlp": (lambda: network("mlp", tiny_data((1, 6, 6))), (1, 6, 6)),
@@ -84,10 +85,10 @@ def test_every_step_against_hooks(name: str, optimizer: str, through: bool) -> N
     for (images, labels), phase in zip(batches(name, 24), 3 * STEPS, strict=True):
         images = images.double()
         if phase == "task":
-            measured = ours.task_step(images, labels, rate, through)
+            measured = task_step(ours, images, labels, rate, through)
             twin.task_step(images, labels, rate, through)
         else:
-            measured = ours.switcher_step(images, labels, switcher_rate, plan.switcher_clip)
+            measured = switcher_step(ours, images, labels, switcher_rate, plan.switcher_clip)
             twin.switcher_step(images, labels, switcher_rate)
         assert measured[0].item() == pytest.approx(twin.records[-1][1], rel=1e-6)
         for a, b in (
@@ -106,12 +107,12 @@ def test_what_a_step_measures(name: str) -> None:
     ours = learners(name)
     (images, labels), (more, other), *_ = batches(name, 2)
     for _ in range(6):
-        ours.switcher_step(images, labels, 0.02, 1.0)
+        switcher_step(ours, images, labels, 0.02, 1.0)
     factors = snapshot(ours.factors)
     twin = copy.deepcopy(ours.network).train()
     with hooked(twin, LAYERS[name], factors):
         scores = twin(more)
-    loss, accuracy, *on = ours.task_step(more, other, 0.1).tolist()
+    loss, accuracy, *on = task_step(ours, more, other, 0.1).tolist()
     assert loss == pytest.approx(F.cross_entropy(scores, other).item(), rel=1e-5)
     assert accuracy == pytest.approx((scores.argmax(1) == other).float().mean().item())
     assert on == [(s > 0).sum().item() for s in factors.values()]
@@ -124,9 +125,9 @@ def test_logits_are_those_of_the_hooked_network_in_force(name: str) -> None:
     steps = zip(batches(name, 8), STEPS, strict=True)
     for (images, labels), phase in steps:
         if phase == "task":
-            ours.task_step(images, labels, 0.05)
+            task_step(ours, images, labels, 0.05)
         else:
-            ours.switcher_step(images, labels, 0.02, 1.0)
+            switcher_step(ours, images, labels, 0.02, 1.0)
         twin = copy.deepcopy(ours.network).eval()
         before = snapshot(ours.network.state_dict())
         with hooked(twin, LAYERS[name], ours.factors), torch.no_grad():
@@ -145,9 +146,9 @@ def test_reading_factors_and_logits_changes_no_step() -> None:
     for (images, labels), phase in zip(batches("vgg_small", 16), 2 * STEPS, strict=True):
         for each in (quiet, watched):
             if phase == "task":
-                each.task_step(images, labels, 0.05)
+                task_step(each, images, labels, 0.05)
             else:
-                each.switcher_step(images, labels, 0.02, 1.0)
+                switcher_step(each, images, labels, 0.02, 1.0)
         _ = watched.factors
         watched.logits(images)
         watched.state_dict()
@@ -167,11 +168,11 @@ def test_frozen_parts_are_frozen(name: str, optimizer: str) -> None:
         before = ours.state_dict()
         if phase == "task":
             factors = snapshot(ours.factors)
-            ours.task_step(images, labels, 0.05)
+            task_step(ours, images, labels, 0.05)
             mine, others = ("network", "task"), ("switcher", "switcher")
             assert same(factors, ours.factors)
         else:
-            ours.switcher_step(images, labels, 0.02, 1.0)
+            switcher_step(ours, images, labels, 0.02, 1.0)
             mine, others = ("switcher", "switcher"), ("network", "task")
         after = ours.state_dict()
         assert same(before[others[0]], after[others[0]])  # parameters and norm statistics
@@ -187,15 +188,15 @@ def _grads(module: nn.Module) -> list[Tensor]:
 def test_no_gradient_is_left_in_the_other_network() -> None:
     ours = learners("vgg_small")
     (images, labels), *_ = batches("vgg_small", 1)
-    ours.switcher_step(images, labels, 0.02, 1.0)
+    switcher_step(ours, images, labels, 0.02, 1.0)
     assert all(p.grad is None for p in ours.network.parameters())
-    ours.task_step(images, labels, 0.05)
+    task_step(ours, images, labels, 0.05)
     network_gradients, before = _grads(ours.network), _grads(ours.switcher)
     assert len(network_gradients) == len(list(ours.network.parameters()))
-    ours.task_step(images, labels, 0.05, through_switcher=True)
+    task_step(ours, images, labels, 0.05, through_switcher=True)
     assert same(before, _grads(ours.switcher))  # through it, not into it
     network_gradients = _grads(ours.network)
-    ours.switcher_step(images, labels, 0.02, 1.0)
+    switcher_step(ours, images, labels, 0.02, 1.0)
     assert same(network_gradients, _grads(ours.network))
 
 
@@ -204,9 +205,9 @@ def test_norm_statistics_move_in_task_phases_only() -> None:
     (images, labels), *_ = batches("vgg_small", 1)
     counted = ours.network.get_buffer("norm1.num_batches_tracked")
     for _ in range(3):
-        ours.switcher_step(images, labels, 0.02, 1.0)
+        switcher_step(ours, images, labels, 0.02, 1.0)
     assert counted.item() == 0
-    ours.task_step(images, labels, 0.05)
+    task_step(ours, images, labels, 0.05)
     assert ours.network.get_buffer("norm1.num_batches_tracked").item() == 1
 
 
@@ -215,13 +216,13 @@ def test_the_gradient_through_the_switcher_reaches_the_weights() -> None:
     ours = learners("own")
     (images, labels), *_ = batches("own", 1)
     for _ in range(4):
-        ours.switcher_step(images, labels, 0.005, 1.0)
+        switcher_step(ours, images, labels, 0.005, 1.0)
     state = ours.state_dict()
     gradients, factors = [], []
     for through in (False, True):
         ours.load_state_dict(state)
         before = snapshot(ours.factors)
-        ours.task_step(images, labels, 0.05, through)
+        task_step(ours, images, labels, 0.05, through)
         gradients.append(_grads(ours.network))
         factors.append(same(before, ours.factors))
     for constant, through in zip(*gradients, strict=True):
@@ -247,9 +248,9 @@ def test_parameters_that_the_user_froze_stay() -> None:
     before = snapshot(ours.network.named_parameters())
     for (images, labels), phase in zip(batches("own", 16), 2 * STEPS, strict=True):
         if phase == "task":
-            ours.task_step(images, labels, 0.05, through_switcher=True)
+            task_step(ours, images, labels, 0.05, through_switcher=True)
         else:
-            ours.switcher_step(images, labels, 0.02, 1.0)
+            switcher_step(ours, images, labels, 0.02, 1.0)
     stayed = {name for name, p in ours.network.named_parameters() if torch.equal(p, before[name])}
     assert stayed == {"0.weight", "1.bias", "7.weight"}
 
@@ -265,10 +266,10 @@ def test_a_layer_that_is_never_run_does_no_harm() -> None:
     (images, labels), *_ = batches("own", 1)
     before = snapshot(ours.network.named_parameters())
     switcher_before = snapshot(ours.switcher.named_parameters())
-    ours.task_step(images, labels, 0.05, through_switcher=True)
+    task_step(ours, images, labels, 0.05, through_switcher=True)
     stayed = {name for name, p in ours.network.named_parameters() if torch.equal(p, before[name])}
     assert stayed == {"extra.weight", "extra.bias"}
-    ours.switcher_step(images, labels, 0.02, 1.0)
+    switcher_step(ours, images, labels, 0.02, 1.0)
     moved = [
         not torch.equal(p, switcher_before[name]) for name, p in ours.switcher.named_parameters()
     ]
@@ -282,7 +283,7 @@ def test_the_gradient_of_the_switcher_is_clipped() -> None:
     ours = learners("mlp", Schedule(switcher_optimizer="sgd", switcher_momentum=0.0))
     (images, labels), *_ = batches("mlp", 1)
     before = snapshot(ours.switcher.named_parameters())
-    ours.switcher_step(images, labels, lr=1.0, clip=1e-3)
+    switcher_step(ours, images, labels, lr=1.0, clip=1e-3)
     moved = [p.detach() - before[name] for name, p in ours.switcher.named_parameters()]
     assert torch.cat([m.flatten() for m in moved]).norm().item() == pytest.approx(1e-3, rel=1e-2)
 
@@ -308,8 +309,8 @@ def test_momentum_survives_all_but_another_optimizer(
     plan = Schedule(switcher_optimizer="sgd")
     ours = learners("mlp", plan)
     (images, labels), *_ = batches("mlp", 1)
-    ours.task_step(images, labels, 0.05)
-    ours.switcher_step(images, labels, 0.05, 1.0)
+    task_step(ours, images, labels, 0.05)
+    switcher_step(ours, images, labels, 0.05, 1.0)
     before = getattr(ours, f"{name}_optimizer")
     buffers = copy.deepcopy(before.state_dict()["state"])
     assert buffers
@@ -334,9 +335,9 @@ def test_a_state_is_a_copy_and_can_be_taken_up_again_and_again(optimizer: str) -
     def go(some: list) -> None:
         for (images, labels), phase in some:
             if phase == "task":
-                ours.task_step(images, labels, 0.02)
+                task_step(ours, images, labels, 0.02)
             else:
-                ours.switcher_step(images, labels, 0.02, 1.0)
+                switcher_step(ours, images, labels, 0.02, 1.0)
 
     go(steps[:5])
     state = ours.state_dict()
@@ -411,9 +412,9 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
         losses = []
         for each in (exact, rough):
             if phase == "task":
-                measured = each.task_step(images, labels, 0.01)
+                measured = task_step(each, images, labels, 0.01)
             else:
-                measured = each.switcher_step(images, labels, 1e-3, 1.0)
+                measured = switcher_step(each, images, labels, 1e-3, 1.0)
             assert measured.dtype == torch.float32
             losses.append(measured[0].item())
         assert losses[1] == pytest.approx(losses[0], rel=0.1, abs=0.02)
@@ -424,7 +425,12 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
 
 @pytest.mark.parametrize(
     ("optimizer", "through", "reads"),
-    [("sgd", False, "weights"), ("adam", True, "weights"), ("sgd", False, "movement")],
+    [
+        ("sgd", False, "descriptors"),
+        ("adam", True, "descriptors"),
+        ("sgd", False, "shuffled"),
+        ("sgd", False, "weights"),
+    ],
 )
 @pytest.mark.parametrize("name", NAMED)
 def test_whole_steps_on_meta(name: str, optimizer: str, through: bool, reads: str) -> None:
@@ -438,16 +444,16 @@ def test_whole_steps_on_meta(name: str, optimizer: str, through: bool, reads: st
     for (images, labels), phase in zip(batches(name, 8), STEPS, strict=True):
         images, labels = images.to(meta), labels.to(meta)
         if phase == "task":
-            measured = ours.task_step(images, labels, 0.05, through)
+            measured = task_step(ours, images, labels, 0.05, through)
         else:
-            measured = ours.switcher_step(images, labels, 0.02, 1.0)
+            measured = switcher_step(ours, images, labels, 0.02, 1.0)
         assert measured.is_meta
         assert measured.shape == (2 + len(ours.groups),)
     assert ours.logits(images).is_meta
     assert all(s.is_meta for s in ours.factors.values())
     ours.load_state_dict(ours.state_dict())
     ours.renew_optimizers(plan.replace(task_lr=0.1, switcher_optimizer="sgd"))
-    ours.task_step(images, labels, 0.05)
+    task_step(ours, images, labels, 0.05)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -474,7 +480,7 @@ def test_forwards_on_a_cuda_device_that_is_not_there(
         assert {s.device for s in factors.values()} == {cuda}
         for constant in (False, True):  # as in a task step, and as in a switcher step
             parameters = scaled_parameters(ours.network, ours.switches, factors, constant)
-            with ours._autocast():
+            with ours.autocast():
                 scores = functional_call(ours.network, parameters, (images,))
             assert scores.device == cuda
             assert scores.dtype == getattr(torch, precision)

@@ -200,4 +200,4 @@ def test_a_whole_group_cannot_be_held_off() -> None:
     [([], ""), ([3], "3"), ([3, 4], "3-4"), ([0, 2, 3, 4, 9], "0, 2-4, 9")],
 )
 def test_ranges(numbers: list[int], text: str) -> None:
-    assert pins.ranges(numbers) == text
+    assert pins.describe_numbers(numbers) == text

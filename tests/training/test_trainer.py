@@ -17,14 +17,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from snnviz.data import BatchOrder, ImageData
 from snnviz.networks import network
+from snnviz.runs import Trainer
 from snnviz.switcher import ACTIVATIONS, SwitcherConfig
-from snnviz.training import Position, Schedule, StepRecord, Trainer, TrainingStopped
+from snnviz.training import Position, Schedule, StepRecord, TrainingStopped
 from tests import reference
 from tests.helpers import assert_same_history, message_of
 from tests.reference import LAYERS, Alternating, Residual, tiny_data
 from tests.training.test_learners import same
 
-FAST = SwitcherConfig(gain=20.0, gain_rule="fixed", hidden=8)
+FAST = SwitcherConfig(gain=20.0, gain_rule="fixed")
 QUICK = Schedule(epochs=4, batch_size=16, task_steps=2, switcher_steps=1, switcher_lr=0.02)
 
 
@@ -98,7 +99,7 @@ def test_a_whole_run_against_plain_loops_with_hooks(name: str, device: torch.dev
     # Plain SGD on the switcher: Adam would turn rounding errors around 0 into whole steps.
     plan = plan.replace(switcher_optimizer="sgd", switcher_lr=0.05)
     data = tiny_data(shape, n=100, holdout=20)
-    slow = SwitcherConfig(gain=2.0, gain_rule="fixed", hidden=8)  # no chaos within the run
+    slow = SwitcherConfig(gain=2.0, gain_rule="fixed")  # no chaos within the run
     ours = trainer(build(data), plan, data, seed=5, device=device, switcher=slow)
     twin = Alternating(
         copy.deepcopy(ours.network).cpu(), copy.deepcopy(ours.switcher).cpu(), LAYERS[name], plan
@@ -165,16 +166,16 @@ def test_the_task_network_sees_the_same_batches_with_and_without_a_switcher(
     seen: dict[int, list[Tensor]] = {}
     for steps in (0, 1):
         made = trainer(schedule=plan.replace(switcher_steps=steps), data=data)
-        batch = made.learners.task_step
+        scores = made.learners.task_scores
         seen[steps] = []
 
-        def task_step(
-            images: Tensor, *rest: Any, to: list = seen[steps], batch: Callable = batch
+        def task_scores(
+            images: Tensor, *rest: Any, to: list = seen[steps], scores: Callable = scores
         ) -> Tensor:
             to.append(images.clone())
-            return batch(images, *rest)
+            return scores(images, *rest)
 
-        monkeypatch.setattr(made.learners, "task_step", task_step)
+        monkeypatch.setattr(made.learners, "task_scores", task_scores)
         made.run(progress=False)
     assert len(seen[0]) == 4 * made.batches_per_epoch
     assert same(seen[0], seen[1])
@@ -397,10 +398,13 @@ def test_evaluate_splits() -> None:
         loss, accuracy = made.evaluate(split)  # type: ignore[arg-type]
         assert math.isfinite(loss)
         assert 0 <= accuracy <= 1
-    said = "split must be 'train', 'test' or 'holdout' (if the data has one), got {!r}."
     for bad in ("valid", "name", ""):
-        assert message_of(lambda bad=bad: made.evaluate(bad)) == said.format(bad)
-    assert message_of(lambda: trainer().evaluate("holdout")) == said.format("holdout")
+        said = f"split must be one of 'train', 'test', 'holdout', got {bad!r}."
+        assert message_of(lambda bad=bad: made.evaluate(bad)) == said  # type: ignore[arg-type]
+    assert message_of(lambda: trainer().evaluate("holdout")) == (
+        "split must be one of 'train', 'test', got 'holdout'. "
+        "To have some images held out: load_data(name, holdout=5000)."
+    )
 
 
 SOME = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
@@ -427,7 +431,7 @@ def test_scores_of_what_are_no_such_images(images: Any, got: str, advice: str) -
 def test_evaluation_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer()
     whole = made.evaluate("train")
-    monkeypatch.setattr("snnviz.training.trainer._EVALUATION_BATCH", 7)
+    monkeypatch.setattr("snnviz.training.evaluation._BATCH", 7)
     parts = made.evaluate("train")
     assert parts.accuracy == whole.accuracy
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
@@ -509,7 +513,7 @@ def test_the_same_schedule_again_is_no_event() -> None:
             QUICK.replace(epochs=1),
             ValueError,
             "schedule.epochs must be at least the 2 epochs that are done, got 1. "
-            "To train anew, use trainer.reset().",
+            "To start over, use trainer.reset().",
         ),
     ],
 )
@@ -547,7 +551,7 @@ def test_a_bad_schedule_at_the_start() -> None:
         (("mlp", tiny_data()), "network must be a torch.nn.Module, got str. The order is "),
         ((small(), "fashion-mnist"), "data must be a snnviz.ImageData, got str. Make one with "),
         ((small(), (1, 2)), "data must be a snnviz.ImageData, got tuple. Make one with "),
-        ((small(), tiny_data(), None, {"gain": 1}), "switcher must be a snnviz.SwitcherConfig, "),
+        ((small(), tiny_data(), None, {"gain": 1}), "switcher must be a snnviz.SwitcherConfig "),
     ],
 )
 def test_an_argument_of_another_kind(arguments: Any, message: str) -> None:
@@ -578,7 +582,7 @@ def test_other_data_for_the_switcher_keeps_the_task_batches() -> None:
     for each in (made, other):
         go(each, 7)
     made.schedule = QUICK.replace(switcher_data="holdout")
-    assert same(made._task_order.state_dict(), other._task_order.state_dict())
+    assert same(made.batches.task_order.state_dict(), other.batches.task_order.state_dict())
 
 
 def test_a_run_of_more_epochs_moves_the_end_and_says_so() -> None:
@@ -599,7 +603,9 @@ def test_a_run_of_more_epochs_moves_the_end_and_says_so() -> None:
 @pytest.mark.parametrize("epochs", [0, -1, 1.5, True, "2"])
 def test_bad_epochs(epochs: Any) -> None:
     said = message_of(lambda: trainer().run(epochs=epochs))
-    assert said == f"epochs must be a whole number of at least 1, got {epochs!r}."
+    assert said == (
+        f"epochs must be a whole number of at least 1, got {epochs!r}. Use for example epochs=1."
+    )
 
 
 def test_the_progress_bar_counts_steps(capsys: pytest.CaptureFixture) -> None:
@@ -703,11 +709,11 @@ def test_a_step_that_fails_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None
         def fail(*args: Any) -> None:
             raise MemoryError("the device is full")
 
-        for name in ("task_step", "switcher_step"):
+        for name in ("task_scores", "switcher_scores"):
             monkeypatch.setattr(made.learners, name, fail)
         with pytest.raises(MemoryError):
             made.step()
-        for name in ("task_step", "switcher_step"):
+        for name in ("task_scores", "switcher_scores"):
             monkeypatch.delattr(made.learners, name)
     for each in (made, other):
         each.run(progress=False)
@@ -727,7 +733,7 @@ def test_an_interrupt_at_an_epochs_end_loses_no_epoch(
 
     while made.position.epoch < epoch - 1:
         made.step()
-    monkeypatch.setattr(made, "_evaluate", stop)
+    monkeypatch.setattr("snnviz.training.trainer.evaluate", stop)
     with pytest.raises(KeyboardInterrupt):
         made.run(progress=False)
     monkeypatch.undo()
@@ -829,7 +835,7 @@ def test_a_group_that_is_wholly_off_stops_the_run(asleep: str) -> None:
     while made.position.epoch < 1:
         made.step()
     end = future(made)
-    made.learners.switcher.score.bias.data.fill_(-1e4)
+    made.learners.switcher.layers[-1].bias.data.fill_(-1e4)
     made.learners._in_force = None
     for step in range(made.position.step + 1, made.position.step + 4):
         assert not made.history.steps.step.isin([step]).any()
@@ -863,7 +869,7 @@ def test_an_activation_of_the_users_that_gives_zeros(asleep: str) -> None:
     made = trainer(
         switcher=SwitcherConfig(activation=asleep), schedule=QUICK.replace(switcher_lr=1.0)
     )
-    made.learners.switcher.score.bias.data.fill_(1.0)
+    made.learners.switcher.layers[-1].bias.data.fill_(1.0)
     said = message_of(lambda: list(made), TrainingStopped)
     assert said.startswith("The switcher turned all neurons of 0, 4 off at step 1 (task phase, ")
 
@@ -875,14 +881,13 @@ def test_a_group_that_dies_in_an_epochs_last_step_is_not_kept() -> None:
     )
     while made.position.batch < 4:
         made.step()
-    step = made.learners.task_step
+    moved = made.learners.task_moved
 
-    def kill(*args: Any) -> Tensor:
-        measured = step(*args)
-        made.learners.switcher.score.bias.data.fill_(-1e4)
-        return measured
+    def kill(**options: Any) -> None:
+        moved(**options)
+        made.learners.switcher.layers[-1].bias.data.fill_(-1e4)
 
-    made.learners.task_step = kill  # type: ignore[method-assign]
+    made.learners.task_moved = kill  # type: ignore[method-assign]
     said = message_of(made.step, TrainingStopped)
     assert said.startswith(
         "The switcher turned all neurons of 0, 4 off after step 5 (at the end of epoch 1). Try "
@@ -953,7 +958,7 @@ def test_values_are_read_at_round_ends_only(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_long_phases_are_read_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnviz.training.trainer._READ_EVERY", 3)
+    monkeypatch.setattr("snnviz.training.meter._READ_EVERY", 3)
     made = trainer(schedule=QUICK.replace(task_steps=1000, warmup_epochs=0))
     read = []
     for _ in range(5):
@@ -1040,7 +1045,7 @@ def test_main_training_on_each_device(device: torch.device) -> None:
     """The default recipe learns, turns neurons off, and says what it did."""
     data = tiny_data(n=200)
     plan = Schedule(epochs=6, batch_size=20, switcher_lr=0.01)
-    made = Trainer(small(), data, plan, SwitcherConfig(gain=0.5), device=device)
+    made = Trainer(small(), data, plan, SwitcherConfig(gain=4.0), device=device)
     history = made.run(progress=False)
     assert history.epochs.test_accuracy.iloc[-1] > 0.8
     assert history.epochs.neurons_on.iloc[-1] < 10

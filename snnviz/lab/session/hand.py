@@ -10,7 +10,7 @@ import numpy as np
 
 from snnviz.lab.session.neuron import Page, make_page
 from snnviz.lab.session.whatif import Changes, Trial, check_changes, evaluate_changes
-from snnviz.training import Trainer, pins
+from snnviz.training import AlternatingTrainer, pins
 
 FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
 
@@ -18,7 +18,7 @@ FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
 class Hand:
     """The current factors, pins, what is tried out, and the neuron that is looked at."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: AlternatingTrainer) -> None:
         self._trainer = trainer
         self.trial: Trial | None = None
         self.kept: Trial | None = None  # what came of the last one that was kept
@@ -58,7 +58,7 @@ class Hand:
         """Forgets and unpins these neurons, or all."""
         groups, left = self._trainer.history.groups, self._tried()
         for group in groups if neurons is None else neurons:
-            chosen = pins.chosen(groups, group, None if neurons is None else neurons[group])
+            chosen = pins.choose_neurons(groups, group, None if neurons is None else neurons[group])
             self._trainer.unpin(group, chosen)
             left[group] = {i: on for i, on in left.get(group, {}).items() if i not in chosen}
         left = {group: some for group, some in left.items() if some}
@@ -72,7 +72,7 @@ class Hand:
         if group is None:
             self._looking = self.page = None
             return
-        pins.chosen(self._trainer.history.groups, group, index)
+        pins.choose_neurons(self._trainer.history.groups, group, index)
         self._looking = group, index
         self._look()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnviz.history import History
 from snnviz.structure import SwitchGroup, neuron_weights
-from snnviz.training import Trainer
+from snnviz.training import AlternatingTrainer
 
 MOST_KERNELS = 64  # pictures of a convolution's weights
 MOST_WEIGHTS = 1024  # of a row that is drawn as cells
@@ -32,7 +32,7 @@ class Page:
     facts: dict[str, Any]
 
 
-def make_page(trainer: Trainer, group: str, index: int) -> Page:
+def make_page(trainer: AlternatingTrainer, group: str, index: int) -> Page:
     """Looks at a neuron as it is now."""
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
@@ -71,7 +71,7 @@ def factor_history(
     return {"factors": factors.tobytes(), "stages": stages}
 
 
-def _layers_before(trainer: Trainer, switch: SwitchGroup) -> list[str]:
+def _layers_before(trainer: AlternatingTrainer, switch: SwitchGroup) -> list[str]:
     groups = trainer.switches.groups.values()
     found = [group.name for group in groups if set(group.readers) & set(switch.writers)]
     if found:
@@ -89,7 +89,7 @@ def _notes(switch: SwitchGroup) -> list[str]:
     )
 
 
-def _pictures(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
+def _pictures(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
     """The incoming weights, of the first writer."""
     member = switch.written_as[0]
     channel = int(member.channels[np.flatnonzero(member.neurons == index)[0]])
@@ -114,7 +114,7 @@ def _pictures(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, An
 
 
 @torch.no_grad()
-def _top_images(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
+def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
     """The test images that activate it most. A neuron that is off is tested as if it were on."""
     data = trainer.data
     factors = {name: s.clone() for name, s in trainer.factors.items()}
@@ -140,7 +140,7 @@ def _top_images(trainer: Trainer, switch: SwitchGroup, index: int) -> dict[str, 
 
 
 def _peaks(
-    trainer: Trainer, factors: dict[str, Tensor], layer: str, channel: int, order: Tensor
+    trainer: AlternatingTrainer, factors: dict[str, Tensor], layer: str, channel: int, order: Tensor
 ) -> Tensor:
     """The greatest pre-activation over an image's places, for each image."""
     found: list[Tensor] = []

@@ -6,13 +6,13 @@ All of it runs in the session's thread, between two steps.
 from typing import Any
 
 from snnviz.lab.session.status import Notice, describe_changes
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 
 class PendingChanges:
     """What was asked for and is not yet used in training."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: AlternatingTrainer) -> None:
         self._trainer = trainer
         self._changes: dict[str, Any] = {}
 

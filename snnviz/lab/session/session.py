@@ -28,9 +28,10 @@ from snnviz.lab.session.status import (
     Status,
     describe_error,
     describe_finish,
+    describe_way_back,
 )
 from snnviz.lab.session.whatif import Changes
-from snnviz.training import Phase, Schedule, StepRecord, Trainer, TrainingStopped
+from snnviz.training import AlternatingTrainer, Phase, Schedule, StepRecord, TrainingStopped
 
 CLOSED = "This lab is closed. To open another one, run Lab(trainer) in a cell."
 
@@ -51,7 +52,9 @@ class Session:
         on_change: called in the thread whenever there is a new `status`; it must return at once.
     """
 
-    def __init__(self, trainer: Trainer, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, trainer: AlternatingTrainer, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         with _OPENING:  # else two that open at once might both go on
             before = _SESSIONS.get(trainer)
             if before is not None and (session := before()) is not None:
@@ -140,7 +143,7 @@ class Session:
     def branch(
         self,
         epoch: int,
-        then: Callable[[Trainer | Exception], None],
+        then: Callable[[AlternatingTrainer | Exception], None],
         schedule: Schedule | None = None,
         name: str = "",
     ) -> None:
@@ -205,8 +208,11 @@ class Session:
 
         self._inbox.block_until(arrived, timeout, late)
         if problem := self.status.problem:
-            kind = TrainingStopped if isinstance(problem.error, TrainingStopped) else RuntimeError
-            raise kind(problem.text) from problem.error
+            error: Exception = RuntimeError(problem.text)
+            if isinstance(stopped := problem.error, TrainingStopped):
+                way_back = describe_way_back(problem.rollback)
+                error = TrainingStopped(stopped.problem, stopped.epoch, way_back)
+            raise error from problem.error
 
     # In the thread ----------------------------------------------------------------------------
 
@@ -294,7 +300,7 @@ class Session:
     def _on_branch(
         self,
         epoch: int,
-        then: Callable[[Trainer | Exception], None],
+        then: Callable[[AlternatingTrainer | Exception], None],
         schedule: Schedule | None,
         name: str,
     ) -> None:
@@ -367,7 +373,9 @@ class Session:
         return "playing" if self._goals[0].unit == "end" else "stepping"
 
 
-_SESSIONS: weakref.WeakKeyDictionary[Trainer, weakref.ref[Session]] = weakref.WeakKeyDictionary()
+_SESSIONS: weakref.WeakKeyDictionary[AlternatingTrainer, weakref.ref[Session]] = (
+    weakref.WeakKeyDictionary()
+)
 _OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
 _OPENING = threading.Lock()
 

@@ -9,7 +9,7 @@ from typing import Any
 from snnviz import runs
 from snnviz.runs.checkpoint import tensors_in
 from snnviz.structure.probe import copied
-from snnviz.training import Schedule, Trainer
+from snnviz.training import AlternatingTrainer, Schedule
 
 MOST_BYTES = 2**30  # that past states may take in memory
 
@@ -20,7 +20,7 @@ class PastStates:
     In memory as many are kept as there is room for.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: AlternatingTrainer) -> None:
         self._trainer = trainer
         self._states: dict[int, Mapping[str, Any]] = {}
         self.epochs: frozenset[int] = frozenset()
@@ -43,7 +43,9 @@ class PastStates:
         self._states = {epoch: state for epoch, state in self._states.items() if epoch <= now}
         self.keep()
 
-    def branch(self, epoch: int, schedule: Schedule | None = None, name: str = "") -> Trainer:
+    def branch(
+        self, epoch: int, schedule: Schedule | None = None, name: str = ""
+    ) -> AlternatingTrainer:
         """A trainer that goes on from the end of an epoch.
 
         Args:

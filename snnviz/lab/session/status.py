@@ -112,12 +112,15 @@ def describe_error(error: Exception, step: int, back: str) -> str:
         step: how many steps are done.
         back: where a rollback leads.
     """
-    if isinstance(error, TrainingStopped) and error.problem:
-        return f"{error.problem} The button Back to {back}, or lab.rollback(), returns there."
     if isinstance(error, TrainingStopped):
-        return str(error)
+        return f"{error.problem} {describe_way_back(back)}"
     kind = type(error).__name__
     return (
         f"Training stopped after step {step} by {kind}: {error} "
         "Everything is as it was after that step; Play tries the next one again."
     )
+
+
+def describe_way_back(back: str) -> str:
+    """How to return to a state that is sound, and where that leads."""
+    return f"The button Back to {back}, or lab.rollback(), returns there."

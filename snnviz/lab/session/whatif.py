@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snnviz.training import Trainer, pins
+from snnviz.training import AlternatingTrainer, pins
 
 # {group: {neuron: on}}, or for short {group: neurons that are off}
 Changes = Mapping[str, Mapping[int, bool] | Sequence[int]]
@@ -69,13 +69,15 @@ def check_changes(groups: Mapping[str, int], changes: Changes) -> dict[str, dict
     for group, neurons in changes.items():
         if not isinstance(neurons, Mapping | Sequence) or isinstance(neurons, str):
             raise ValueError(f"{form} {neurons!r} for {group!r}.")
-        chosen = pins.chosen(groups, group, list(neurons))
+        chosen = pins.choose_neurons(groups, group, list(neurons))
         wanted = neurons if isinstance(neurons, Mapping) else dict.fromkeys(chosen, False)
         found[group] = {i: bool(wanted[i]) for i in chosen}
     return found
 
 
-def evaluate_changes(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]) -> Trial:
+def evaluate_changes(
+    trainer: AlternatingTrainer, changes: Mapping[str, Mapping[int, bool]]
+) -> Trial:
     """Evaluates the network with and without the changes, on the same test images."""
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     already = {}
@@ -94,7 +96,9 @@ def evaluate_changes(trainer: Trainer, changes: Mapping[str, Mapping[int, bool]]
 
 
 @torch.no_grad()
-def score(trainer: Trainer, factors: Mapping[str, Tensor], most: int | None = None) -> Scores:
+def score(
+    trainer: AlternatingTrainer, factors: Mapping[str, Tensor], most: int | None = None
+) -> Scores:
     """Counts correct answers by class: of `most` test images, or of as many as time allows."""
     data, began = trainer.data, time.perf_counter()
     # In random order, for test images may be sorted by class.

@@ -6,7 +6,7 @@ import pytest
 
 from snnviz.lab.schedule.drafts import Drafts
 from snnviz.lab.session import Session
-from snnviz.training import Trainer
+from snnviz.runs import Trainer
 from tests.lab.conftest import TIMEOUT, make_trainer
 
 

@@ -16,7 +16,8 @@ from snnviz.lab.schedule.presets import PRESETS
 from snnviz.lab.schedule.settings import SETTINGS
 from snnviz.lab.session import Session
 from snnviz.networks import network
-from snnviz.training import Schedule, Trainer
+from snnviz.runs import Trainer
+from snnviz.training import Schedule
 from tests.lab.conftest import TIMEOUT, make_trainer
 
 OpenSession = Callable[[Trainer], Session]

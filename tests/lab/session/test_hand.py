@@ -11,7 +11,8 @@ from snnviz.lab.session import Session, states
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.whatif import check_changes, evaluate_changes
-from snnviz.training import Trainer
+from snnviz.runs import Trainer
+from snnviz.training import AlternatingTrainer
 from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer
 
@@ -232,13 +233,13 @@ def test_commands_of_a_session() -> None:
         session.wait(timeout=TIMEOUT)
         assert session.status.refusal == ""
         assert session.status.problem is None
-        made: list[Trainer | Exception] = []
+        made: list[AlternatingTrainer | Exception] = []
         session.branch(1, made.append)
         session.branch(9, made.append)
         session.step("epoch")
         session.let_go({first: [1]})
         session.wait(timeout=TIMEOUT)
-        assert isinstance(made[0], Trainer)
+        assert isinstance(made[0], AlternatingTrainer)
         assert made[0].history.n_epochs == 1
         assert isinstance(made[1], ValueError)
         assert session.status.pins == {}

@@ -15,7 +15,8 @@ import torch
 from snnviz.lab.session import Session
 from snnviz.lab.session import session as session_module
 from snnviz.lab.session import status as status_module
-from snnviz.training import Trainer, TrainingStopped
+from snnviz.runs import Trainer
+from snnviz.training import TrainingStopped
 from tests.lab.conftest import TIMEOUT, Gate, make_trainer, until
 
 Open = Callable[[Trainer], Session]
@@ -323,7 +324,7 @@ def test_a_change_taken_back_never_was(open_session: Open) -> None:
         (
             {"epochs": 1},
             "Refused: schedule.epochs must be at least the 2 epochs that are done, got 1. "
-            "To train anew, use trainer.reset(). The schedule stays as it was.",
+            "To start over, use trainer.reset(). The schedule stays as it was.",
         ),
         (
             {"switcher_data": "holdout"},

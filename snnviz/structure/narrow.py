@@ -1,4 +1,4 @@
-"""Takes neurons that are off out of the layers that write, carry and read them."""
+"""Removes neurons that are off from the layers that write, carry and read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,47 +7,50 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnviz.structure import Switches
+from snnviz.structure.groups import Switches
 
 
 def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
-    """A layer cannot have no channels: in each a neuron stays, folded to 0 as it is.
+    """Keeps one neuron in each layer that would lose all, because no layer can have no channels.
 
-    Returns the groups that are wholly off, and the layers of which only their part is.
+    The neuron stays off: its weights are 0. Changes `off` in place.
+
+    Returns the groups that are entirely off, and the layers whose part of a group is.
     """
-    wholly = [name for name, gone in off.items() if gone.all()]
+    entirely = [name for name, gone in off.items() if gone.all()]
     parts: list[str] = []
-    for name in wholly:
+    for name in entirely:
         off[name][0] = False
-    # Layers whose outputs are joined write a part of a group each.
-    rows, _ = staying(switches, off)
+    # Layers whose outputs are concatenated write a part of a group each.
+    rows, _ = find_kept(switches, off)
     for group in switches.groups.values():
         for member in group.written_as:
             if not rows[member.layer].any():
                 rows[member.layer][member.channels[0]] = True
                 off[group.name][member.neurons[0]] = False
-                if group.name not in wholly:
+                if group.name not in entirely:
                     parts.append(member.layer)
-    return wholly, parts
+    return entirely, parts
 
 
 def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]) -> None:
-    """Takes the neurons out of the layers that write, carry and read them."""
-    rows, columns = staying(switches, off)
+    """Removes the neurons from the layers that write, carry and read them."""
+    rows, columns = find_kept(switches, off)
     for layer in switches.layers:
         if layer.name in rows or layer.name in columns:
             out = rows.get(layer.name, np.ones(layer.units, dtype=bool))
             into = columns.get(layer.name, np.ones(layer.inputs * layer.reads_in, dtype=bool))
             if out.all() and into.all():
                 continue
-            # The parts of a grouped convolution lose the same places; a depthwise one loses parts.
+            # The parts of a grouped convolution lose the same places; a depthwise one loses whole
+            # parts.
             _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
 
 
-def staying(
+def find_kept(
     switches: Switches, off: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Which outputs and which inputs stay, of each layer that has neurons of a group."""
+    """Which outputs and which inputs are kept, for each layer that has neurons of a group."""
     layers = {layer.name: layer for layer in switches.layers}
     rows: dict[str, np.ndarray] = {}
     columns: dict[str, np.ndarray] = {}
@@ -64,7 +67,7 @@ def staying(
 
 
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
-    """Keeps some of a layer's outputs, and some of the inputs that each of them reads."""
+    """Keeps these outputs (rows) and inputs (columns) of a layer."""
     device = module.weight.device
     out, into = (torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in (rows, columns))
     for name, tensor in [*module._parameters.items(), *module._buffers.items()]:

@@ -1,0 +1,61 @@
+"""NumPy arrays and tensors of any kind as ordinary tensors on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_tensor(argument: str, value: Any) -> Tensor:
+    """A dense tensor on the CPU with the same values; long doubles become float64.
+
+    Raises:
+        ValueError: it is neither a tensor nor an array of numbers, or some values are missing.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind in "buif":
+        value = _from_array(argument, value)
+    if not isinstance(value, Tensor):
+        got = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise ValueError(
+            f"{argument} must be a torch tensor or a NumPy array of numbers, got {got}. "
+            "Convert first, for example with torch.stack or torch.tensor."
+        )
+    if value.is_meta:
+        raise ValueError(
+            f"{argument} must hold data, got a tensor on the meta device. "
+            'Make the data on the CPU and then call .to("meta").'
+        )
+    if value.layout != torch.strided or value.is_quantized or value.is_nested:
+        kind = "quantized" if value.is_quantized else "nested" if value.is_nested else "sparse"
+        convert = {"quantized": "dequantize()", "nested": "to_padded_tensor(0)"}
+        raise ValueError(
+            f"{argument} must be an ordinary dense tensor, got a {kind} one. "
+            f"Convert it with .{convert.get(kind, 'to_dense()')}."
+        )
+    tensor = value.detach().cpu()
+    # A tensor made in inference mode can never take part in training; a copy can.
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+def _from_array(argument: str, array: np.ndarray) -> Tensor:
+    if isinstance(array, np.ma.MaskedArray):
+        missing = int(np.ma.getmaskarray(array).sum())
+        if missing:
+            raise ValueError(
+                f"{argument} must have no missing values, got a masked array in which {missing} of "
+                f"{array.size} values are masked. Remove these images, or fill the values: "
+                "array.filled(0)."
+            )
+        array = array.data
+    dtype = array.dtype.newbyteorder("=")  # torch reads only this machine's byte order
+    if dtype.kind == "f" and dtype.itemsize > 8:  # torch has no long double
+        dtype = np.dtype(np.float64)
+    return torch.tensor(np.ascontiguousarray(array, dtype=dtype), device="cpu")
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """For example "float32" for torch.float32."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,241 @@
+"""Tries out, before anything is trained, whether neurons can be removed.
+
+On a copy with random parameters and buffers, some neurons of each group are off. The scores of this
+network must be those of a smaller one without these neurons, in evaluation and in training mode. A
+group for which they are not is left alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snnviz.structure.costs import add_costs
+from snnviz.structure.differing import first_difference, layer_outputs
+from snnviz.structure.drawing import draw_all
+from snnviz.structure.groups import Switches, SwitchGroup
+from snnviz.structure.modes import in_mode
+from snnviz.structure.narrow import keep_one, remove
+from snnviz.structure.probe import copied, first_line
+from snnviz.structure.scaling import scaled_parameters
+
+_ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
+_ALLOWED_IN_DOUBLE = 1e-6
+
+
+def drop_failing(
+    probe: nn.Module,
+    example: Tensor,
+    groups: dict[str, SwitchGroup],
+    positions: dict[str, int],
+) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
+    """The groups whose neurons can be removed, and why the others are left out.
+
+    Args:
+        probe: a copy of the user's network, in evaluation mode; it is left as it is.
+        example: at least two images.
+        groups: what to try.
+        positions: of `count_positions`.
+    """
+    tried = [group for group in groups.values() if not group.mixed_by]
+    if not tried:
+        return groups, {}
+    trial = _Trial(probe, example, positions)
+    trial.accept(tried)
+    reasons = {
+        writer: why for name, why in trial.rejected.items() for writer in groups[name].writers
+    }
+    left = {name: group for name, group in groups.items() if name not in trial.rejected}
+    return left, reasons
+
+
+class _Trial:
+    """All groups are tried together, and halves of them where that fails."""
+
+    def __init__(self, probe: nn.Module, example: Tensor, positions: dict[str, int]) -> None:
+        self.probe, self.example, self.positions = copied(probe), example, positions
+        self.in_double = False
+        self.accepted: list[SwitchGroup] = []
+        self.rejected: dict[str, str] = {}
+        draw_all(self.probe)
+        if not self._scores(self.probe, "evaluation").isfinite().all():
+            self.probe = copied(probe)  # with the values that it has
+
+    def accept(self, groups: list[SwitchGroup]) -> None:
+        """Adds those of the groups to the accepted ones that can be removed together with them."""
+        why = self._why_not([*self.accepted, *groups])
+        if not why:
+            self.accepted += groups
+        elif len(groups) == 1:
+            self.rejected[groups[0].name] = why
+        else:
+            half = len(groups) // 2
+            self.accept(groups[:half])
+            self.accept(groups[half:])
+
+    def _why_not(self, groups: list[SwitchGroup]) -> str:
+        why = self._try(groups)
+        if why and not self.in_double and self._change_to_double():
+            why = self._try(groups)  # it may have been rounding alone
+        return why
+
+    def _change_to_double(self) -> bool:
+        self.in_double = True
+        probe, example = copied(self.probe).double(), self.example.double()
+        try:
+            self._scores(probe, "evaluation", example)
+        except Exception:  # the user's code may insist on its own precision
+            return False
+        self.probe, self.example = probe, example
+        return True
+
+    @torch.no_grad()
+    def _try(self, groups: list[SwitchGroup]) -> str:
+        """Why the smaller network is not the same, or "" if it is."""
+        switches = add_costs(self.probe, {g.name: g for g in groups}, {}, self.positions)
+        switches = switches.to(self.example.device)
+        chosen = {g.name: _choose(g) for g in groups}
+        for modes, pattern in (
+            (("evaluation", "training"), chosen),
+            (("evaluation",), {name: ~off for name, off in chosen.items()}),
+        ):
+            why = self._compare(switches, pattern, modes)
+            if why:
+                return why
+        return ""
+
+    def _compare(
+        self, switches: Switches, off: dict[str, np.ndarray], modes: tuple[str, ...]
+    ) -> str:
+        generator = torch.Generator().manual_seed(1)
+        factors = {
+            name: ((torch.rand(len(gone), generator=generator) + 0.5) * torch.from_numpy(~gone)).to(
+                self.example
+            )
+            for name, gone in off.items()
+        }
+        off = {name: gone.copy() for name, gone in off.items()}
+        keep_one(switches, off)
+        small = _make_small(self.probe, switches, factors, off)
+        for mode in modes:
+            with _gated(self.probe, switches, factors):
+                expected = self._scores(self.probe, mode)
+                try:
+                    came = self._scores(small, mode)
+                except Exception as error:
+                    layer, why = self._failing_layer(small, mode), first_line(error)
+                    return f"without some of them, {layer} does not run{_in(mode)} ({why})"
+                if self._differ(expected, came, mode):
+                    layer = self._first_difference(switches, small, off, mode)
+                    return f"without some of them, the outputs of {layer} would change{_in(mode)}"
+        return ""
+
+    def _differ(self, expected: Tensor, came: Tensor, mode: str) -> bool:
+        if came.shape != expected.shape:
+            return True
+        if not expected.isfinite().all():
+            return False
+        if (came - expected).abs().max() <= self._allowed(mode) * expected.abs().max():
+            return False
+        # A network that is random in training, dropout aside, draws other numbers when it is
+        # smaller: that it runs is then all that can be checked.
+        return mode == "evaluation" or torch.equal(expected, self._scores(self.probe, mode, seed=1))
+
+    def _allowed(self, mode: str) -> float:
+        return _ALLOWED[mode] if self.example.dtype != torch.float64 else _ALLOWED_IN_DOUBLE
+
+    def _scores(
+        self, network: nn.Module, mode: str, example: Tensor | None = None, seed: int = 0
+    ) -> Tensor:
+        example = self.example if example is None else example
+        with in_mode(network, mode, example, seed):
+            return network(example)
+
+    def _failing_layer(self, small: nn.Module, mode: str) -> str:
+        running: list[str] = []
+        handles = []
+        for name, module in small.named_modules():
+            push = lambda *_, name=name: running.append(name)  # noqa: E731
+            pop = lambda *_: running.pop() and None  # noqa: E731
+            handles += [module.register_forward_pre_hook(push), module.register_forward_hook(pop)]
+        try:
+            self._scores(small, mode)
+        except Exception:
+            return name_of(running[-1] if running else "")
+        finally:
+            for handle in handles:
+                handle.remove()
+        return name_of("")
+
+    def _first_difference(
+        self, switches: Switches, small: nn.Module, off: dict[str, np.ndarray], mode: str
+    ) -> str:
+        def outputs(network: nn.Module) -> dict[str, Tensor]:
+            with in_mode(network, mode, self.example, 0):
+                return layer_outputs(network, self.example)
+
+        found = first_difference(outputs, self.probe, small, switches, off, self._allowed(mode))
+        return name_of(found)
+
+
+def _choose(group: SwitchGroup) -> np.ndarray:
+    """(neurons,): about half of them; one at least, and not all unless there is only one."""
+    n = group.neurons
+    order = np.random.default_rng(n).permutation(n)
+    return np.isin(np.arange(n), order[: max(1, n // 2)])
+
+
+def _make_small(
+    probe: nn.Module,
+    switches: Switches,
+    factors: Mapping[str, Tensor],
+    off: Mapping[str, np.ndarray],
+) -> nn.Module:
+    """A copy with the factors in its parameters and without the neurons; it shares the others."""
+    small = copied(probe, sharing=list(probe.parameters()))
+    for name, value in scaled_parameters(probe, switches, factors).items():
+        layer, _, own = name.rpartition(".")
+        small.get_submodule(layer)._parameters[own] = nn.Parameter(value.detach(), False)
+    remove(small, switches, off)
+    return small
+
+
+@contextmanager
+def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Multiplies what the scaled layers return by the factors, with no use of their parameters."""
+    of_layer: dict[str, Tensor] = {}
+    for group in switches.groups.values():
+        for member in group.scaled_as:
+            weight: Any = network.get_submodule(member.layer).weight
+            factor = of_layer.setdefault(member.layer, weight.new_ones(len(weight)))
+            factor[torch.from_numpy(member.channels)] = factors[group.name][
+                torch.from_numpy(member.neurons)
+            ]
+
+    def times(factor: Tensor) -> Callable[..., Tensor]:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            dims = 0 if isinstance(module, nn.Linear) else output.ndim - 2
+            return output * factor.view(-1, *(1,) * dims)
+
+        return hook
+
+    handles = [
+        network.get_submodule(layer).register_forward_hook(times(factor))
+        for layer, factor in of_layer.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def name_of(layer: str) -> str:
+    return f"layer {layer}" if layer else "the network itself"
+
+
+def _in(mode: str) -> str:
+    return " in training mode" if mode == "training" else ""

@@ -1,0 +1,47 @@
+"""Loss and accuracy on a split of the data."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from snnviz import checks, distributed
+from snnviz.data import ImageData, SplitName
+from snnviz.training.records import Evaluation
+
+_BATCH = 1000
+_HOLD_OUT = "To have some images held out: load_data(name, holdout=5000)."
+
+
+@torch.no_grad()
+def evaluate(
+    logits: Callable[[Tensor], Tensor],
+    data: ImageData,
+    split: SplitName,
+    own: int = 0,
+    processes: int = 1,
+) -> Evaluation:
+    """Loss and accuracy of a network's class scores.
+
+    Args:
+        logits: from images to class scores.
+        data: where the images are.
+        split: which of them.
+        own: this process's number, if several evaluate together.
+        processes: each looks at some of the images, and all get the result for all of them.
+    """
+    there = [name for name in ("train", "test", "holdout") if getattr(data, name) is not None]
+    advice = "" if "holdout" in there else _HOLD_OUT
+    checks.one_of("split", split, there, advice if split == "holdout" else "")
+    sums, n = [], len(getattr(data, split))
+    for index in torch.arange(n)[own::processes].split(_BATCH):
+        images, labels = data.batch(split, index)
+        scores = logits(images)
+        right = (scores.argmax(1) == labels).sum().float()
+        sums.append(torch.stack([F.cross_entropy(scores, labels, reduction="sum"), right]))
+    total = torch.stack(sums).cpu().double().sum(0)  # (2,)
+    if processes > 1:
+        total = distributed.total(total)
+    loss, accuracy = (total / n).tolist()
+    return Evaluation(loss, accuracy)

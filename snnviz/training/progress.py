@@ -1,0 +1,46 @@
+"""Training for a number of epochs, with a progress bar."""
+
+from typing import TYPE_CHECKING
+
+from snnviz import checks, distributed
+from snnviz.history import History
+
+if TYPE_CHECKING:
+    from snnviz.training.trainer import AlternatingTrainer
+
+
+def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool) -> None:
+    """Makes all steps of this many epochs more (None: of all that are left).
+
+    Where that is past the schedule's end, the schedule's end moves there.
+    """
+    from tqdm.auto import tqdm
+
+    target = _move_end(trainer, epochs)
+    plan = trainer.schedule.replace(epochs=target)
+    steps = plan.steps_left(trainer.position, trainer.batches_per_epoch)
+    quiet = not (progress and distributed.first())
+    with tqdm(total=steps, unit="step", disable=quiet) as bar:
+        while trainer.position.epoch < target:
+            epoch = trainer.position.epoch
+            trainer.step()
+            bar.update()
+            if trainer.position.epoch > epoch:
+                bar.set_postfix_str(_summarize_epoch(trainer.history))
+
+
+def _move_end(trainer: "AlternatingTrainer", epochs: int | None) -> int:
+    """The epoch to train to; the schedule's end moves there if it comes before."""
+    if epochs is None:
+        return trainer.schedule.epochs
+    checks.whole("epochs", epochs, 1)
+    target = trainer.position.epoch + epochs
+    if target > trainer.schedule.epochs:
+        trainer.schedule = trainer.schedule.replace(epochs=target)
+    return target
+
+
+def _summarize_epoch(history: History) -> str:
+    last = history.last_epoch
+    on, neurons = last["neurons_on"], last["neurons"]
+    return f"test {last['test_accuracy']:.2%}, {on:.0f}/{neurons:.0f} neurons on"

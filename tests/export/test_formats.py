@@ -1,0 +1,144 @@
+"""Exported files run and are checked."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snnviz.export import TOLERANCE, export, load_compact
+from tests.export.nets import NETWORKS, Own, Residual, branch, compacted
+
+# --- exporting --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".pt2", ".onnx"])
+@pytest.mark.parametrize("name", ["lenet5", "residual", "vit"])
+def test_an_exported_file_runs(
+    name: str, ending: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    build, shape = NETWORKS[name]
+    example = torch.randn(3, *shape)
+    small = compacted(build(), example)
+    file = tmp_path / "deep" / f"net{ending}"
+    assert 0 <= export(small, file, example) <= TOLERANCE
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert small.training
+    assert capfd.readouterr().out == ""
+
+    images = torch.randn(5, *shape)  # another number of images
+    expected = small.eval()(images).detach()
+    torch.testing.assert_close(_run(file, images), expected, rtol=1e-4, atol=1e-4)
+
+
+def _run(file: Path, images: Tensor) -> Tensor:
+    if file.suffix == ".pt2":
+        return torch.export.load(file).module()(images).detach()
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(file)
+    return torch.from_numpy(session.run(["scores"], {"images": images.numpy()})[0])
+
+
+def test_one_image_is_example_enough(tmp_path: Path) -> None:
+    network = Residual()
+    example = torch.randn(1, 3, 8, 8)
+    assert export(network, tmp_path / "net.pt2", example) <= TOLERANCE
+    images = torch.randn(4, 3, 8, 8)
+    assert _run(tmp_path / "net.pt2", images).shape == (4, 5)
+
+
+def test_a_loaded_network_can_be_exported(saved: Path, tmp_path: Path) -> None:
+    loaded = load_compact(saved)
+    assert export(loaded, tmp_path / "net.pt2", torch.randn(3, 3, 8, 8)) <= TOLERANCE
+
+
+def _only_four(module: nn.Module, x: Tensor) -> Tensor:
+    if x.shape[1] != 4:
+        raise RuntimeError(f"{x.shape[1]} is not 4")
+    return x
+
+
+EXPORT_ERRORS: dict[str, tuple[str, Tensor | None, str]] = {
+    "ending": (
+        "net.pth",
+        torch.zeros(2, 4),
+        "path must end in .pt2 (for torch.export) or .onnx, got 'net.pth'. "
+        "To load the network again with snnviz, use save_compact(network, path).",
+    ),
+    "no example": (
+        "net.pt2",
+        None,
+        "example must be a tensor of normalised images (n, channels, height, width), got None. "
+        "Some test images will do: data.batch('test', torch.arange(8))[0].",
+    ),
+    "empty example": (
+        "net.pt2",
+        torch.zeros(0, 4),
+        "example must be a tensor of normalised images (n, channels, height, width), got (0, 4). "
+        "Some test images will do: data.batch('test', torch.arange(8))[0].",
+    ),
+    "wrong example": (
+        "net.pt2",
+        torch.zeros(2, 3),
+        "network does not run on an example of shape (2, 3) (3 is not 4). "
+        "Give normalised images of the shape that the network takes.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXPORT_ERRORS)
+def test_export_says_what_is_wrong(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, example, message = EXPORT_ERRORS[case]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r".") as raised:
+        export(Own(_only_four), path, example)
+    assert str(raised.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_control_flow_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^network cannot be exported to net.pt2 \(.+\)\. save_"):
+        export(Own(branch), tmp_path / "net.pt2", torch.ones(2, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fixed_number_of_images_is_not_exported(tmp_path: Path) -> None:
+    network = Own(lambda _, x: x.reshape(2, 4))
+    with pytest.raises(ValueError, match=r"^network cannot be exported to net.pt2 \("):
+        export(network, tmp_path / "net.pt2", torch.ones(2, 4))
+
+
+def test_a_file_that_differs_is_not_kept(tmp_path: Path) -> None:
+    """Random numbers differ from run to run, so what the file gives is not what was promised."""
+    file = tmp_path / "net.pt2"
+    file.write_text("the one before")
+    network = Own(lambda _, x: x + torch.rand_like(x))
+    with pytest.raises(ValueError, match=r"^the outputs of net.pt2 would differ by \d.\de[+-]\d\d"):
+        export(network, file, torch.ones(2, 4))
+    assert file.read_text() == "the one before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "snnviz.export.formats.find_spec", lambda name: None if name != "onnx" else True
+    )
+    with pytest.raises(ImportError) as raised:
+        export(nn.Linear(4, 4), tmp_path / "net.onnx", torch.ones(2, 4))
+    assert str(raised.value) == (
+        "export to .onnx needs onnxscript, onnxruntime. Install it: pip install 'snnviz[onnx]'"
+    )
+
+
+def test_the_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    network = nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(27, 4))
+    with pytest.raises(ValueError, match="adaptive_max_pool2d") as raised:
+        export(network, tmp_path / "net.onnx", torch.randn(2, 3, 10, 10))
+    said = str(raised.value)
+    assert said.startswith("network cannot be exported to net.onnx (No ONNX function found for ")
+    assert said.endswith("). save_compact(network, path) may still write it.")
+    assert "\x1b" not in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,168 @@
+"""Networks to shrink, and what must be true of the result.
+
+Gated means: run with factors on the activations, by forward hooks; `compact` works on parameters.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from snnviz.data import ImageData
+from snnviz.networks import NETWORKS as NAMED
+from snnviz.networks import network
+from snnviz.shrink import CompactReport
+from snnviz.structure import Size, Switches
+from tests import reference
+
+
+def few_images(side: int) -> ImageData:
+    return reference.tiny_data((3, side, side), n=8, classes=4)
+
+
+def named(name: str, data: ImageData) -> nn.Module:
+    return network(name, data)
+
+
+def shufflenet(data: ImageData) -> nn.Module:
+    return torchvision.models.shufflenet_v2_x0_5(num_classes=data.n_classes)
+
+
+# Images that are just large enough for a network take the least time. Others are for networks whose
+# last layers would see one pixel alone.
+SIDES = dict.fromkeys(("resnet18_imagenet", "squeezenet", "efficientnet_b0"), 16)
+# What to build from data, and the images' side.
+NETWORKS: dict[str, tuple[Callable[[ImageData], nn.Module], int]] = {
+    name: (partial(named, name), SIDES.get(name, max(8, smallest)))
+    for name, (_, smallest) in NAMED.items()
+} | {"shufflenet": (shufflenet, 32)}
+
+
+def images_of(side: int, n: int = 4) -> Tensor:
+    return torch.randn(n, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def half_off(switches: Switches, seed: int = 0) -> dict[str, Tensor]:
+    """Half of each group's factors are exactly 0, the others random."""
+    rng = np.random.default_rng(seed)
+    factors = {}
+    for name, group in switches.groups.items():
+        values = rng.uniform(0.5, 1.5, group.neurons)
+        values[rng.permutation(group.neurons)[: group.neurons // 2]] = 0
+        factors[name] = torch.from_numpy(values)
+    return factors
+
+
+@contextmanager
+def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within, what each scaled layer gives is multiplied by the factors: a twin of the scaling."""
+    of_layer: dict[str, Tensor] = {}
+    units = {layer.name: layer.units for layer in switches.layers}
+    for group in switches.groups.values():
+        for member in group.scaled_as:
+            ones = torch.ones(units[member.layer], dtype=torch.float64)
+            factor = of_layer.setdefault(member.layer, ones)
+            for channel, neuron in zip(member.channels, member.neurons, strict=True):
+                factor[channel] = factors[group.name][neuron]
+
+    def times(factor: Tensor) -> Callable[..., Tensor]:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            if isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
+                return output * factor.to(output)
+            return output * factor.to(output).view(1, -1, *(1,) * (output.ndim - 2))
+
+        return hook
+
+    handles = [
+        net.get_submodule(layer).register_forward_hook(times(factor))
+        for layer, factor in of_layer.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def scores_of(
+    net: nn.Module, images: Tensor, switches: Switches, factors: Mapping[str, Tensor]
+) -> Tensor:
+    with gated(net, switches, factors):
+        return net(images)
+
+
+def assert_close(came: Tensor, expected: Tensor, tolerance: float) -> None:
+    assert torch.isfinite(expected).all()
+    assert float(expected.std()) > 1e-3 * float(expected.abs().max())  # or any would do
+    assert float((came - expected).abs().max()) <= tolerance * float(expected.abs().max())
+
+
+def count(net: nn.Module, image: Tensor) -> Size:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(image[:1])
+    return Size(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)
+
+
+def state_of(net: nn.Module) -> list[Any]:
+    return [
+        [(name, id(p), p.requires_grad, p.grad) for name, p in net.named_parameters()],
+        [(name, id(b)) for name, b in net.named_buffers()],
+        [(name, type(m), m.training) for name, m in net.named_modules()],
+        [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in net.modules()],
+        [sorted(vars(m)) for m in net.modules()],
+    ]
+
+
+def assert_ordinary(small: nn.Module, net: nn.Module) -> None:
+    """The same kinds of module under the same names, and nothing of snnviz in any of them."""
+    kinds = [(name, type(module)) for name, module in net.named_modules()]
+    assert [(name, type(module)) for name, module in small.named_modules()] == kinds
+    for module, other in zip(small.modules(), net.modules(), strict=True):
+        assert "snnviz" not in type(module).__module__ or type(module) is type(other)
+        assert vars(module).keys() == vars(other).keys()
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+        assert module.training == other.training
+    assert small.state_dict().keys() == net.state_dict().keys()
+    pairs = zip(small.parameters(), net.parameters(), strict=True)
+    for parameter, other in pairs:
+        assert type(parameter) is nn.Parameter
+        assert parameter.is_leaf
+        assert parameter.requires_grad == other.requires_grad
+        assert parameter.grad is None
+
+
+def assert_cut(small: nn.Module, net: nn.Module, report: CompactReport) -> None:
+    """What is left are PyTorch's own layers under the names that they had, in the same modes."""
+    assert type(small).__module__.startswith("torch.fx.")
+    before, after = dict(net.named_modules()), dict(small.named_modules())
+    kinds = {type(module).__module__ for module in after.values()}
+    assert all(kind.startswith(("torch.", "torchvision.")) for kind in kinds)
+    gone = {layer for layers in report.removed.values() for layer in layers}
+    assert not any(list(after[name].parameters(recurse=False)) for name in gone & after.keys())
+    assert {name for name, (_, width) in report.widths.items() if width == 0} <= gone
+    left = {name for name, m in before.items() if name and list(m.parameters(recurse=False))}
+    assert left - gone <= after.keys()
+    for name, module in after.items():
+        assert module.training == (before[name].training if name in before else net.training)
+        if name and name in before and list(before[name].parameters(recurse=False)):
+            assert type(module) in (type(before[name]), nn.Module)  # a block has no class any more
+    for parameter in small.parameters():
+        assert type(parameter) is nn.Parameter
+        assert parameter.is_leaf
+        assert parameter.grad is None
+
+
+OWN_IMAGES = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+
+
+def own_factors(**changes: Any) -> dict[str, Tensor]:
+    return {"0": torch.ones(6), "4": torch.ones(4), "7": torch.ones(7)} | changes
