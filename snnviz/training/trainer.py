@@ -112,10 +112,6 @@ class AlternatingTrainer:
         data: training and test images.
         config: how.
         recorder: is told what happens, and keeps it; None: nobody is.
-
-    Raises:
-        TypeError: an argument is of another kind.
-        ValueError: an argument is not allowed, or the network has nothing to switch.
     """
 
     def __init__(
