@@ -87,7 +87,7 @@ def switcher_step(
     """Updates the switcher; the task network's parameters and norm statistics do not change.
 
     Gradients with a norm above `clip` are scaled down to it. With a learning rate of 0 the switcher
-    reads the current weights and computes factors, but does not learn. Returns as `task_step`.
+    reads the current weights but does not learn. Returns the same as `task_step`.
     """
     learners.network.train()
     with torch.set_grad_enabled(lr > 0):

@@ -126,7 +126,8 @@ def test_advice_to_call_the_trainer_is_given_as_a_command(run: Any, first: Path)
     assert done.err == (
         f"snnviz: the file 'runs/first/checkpoints/{last.name}' is damaged (its content does not "
         "fit the checksum in its name); restore it from a copy, or continue from the newest "
-        "intact one before it: snnviz resume runs/first --epoch 2, which discards all later epochs.\n"
+        "intact one before it: snnviz resume runs/first --epoch 2, which discards all later "
+        "epochs.\n"
     )
     assert run("resume", "runs/first", "--epoch", "2", *OWN).code == 0
     assert at(first).position.epoch == 3
