@@ -79,7 +79,7 @@ def switcher(name: str, data: sv.ImageData, count: int) -> dict[str, dict]:
     images = images.contiguous(memory_format=torch.channels_last)
 
     def alone() -> None:
-        learners._readings = None  # as after a task phase: it reads every weight anew
+        learners._readings = None  # as after a task phase: it reads every weight again
         factors = learners.switcher.factors(learners._constant_readings())
         sum((s * s).sum() for s in factors.values()).backward()
 

@@ -160,7 +160,7 @@ def _ratio(
 def histories(epochs: int, pairs: int) -> dict[str, Any]:
     """Disk and load time of long histories of 10,000 neurons, against their factors as float32."""
     kinds: dict[str, Callable[[], np.ndarray]] = {
-        "factors drawn anew at each epoch": lambda: _drawn(epochs, 0.0),
+        "factors drawn again at each epoch": lambda: _drawn(epochs, 0.0),
         "factors that wander, half of them off": lambda: _drawn(epochs, 0.98),
     }
     found: dict[str, Any] = {}

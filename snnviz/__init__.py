@@ -34,7 +34,7 @@ __all__ = [
     "plots",
 ]
 
-# Plots and widgets take a second to import, and a script may need neither: they come on first use.
+# Plots and widgets take a second to import, so they are imported only on first use.
 _LAZY = {"plots": "snnviz.plots", "figures": "snnviz.plots.figures", "Lab": "snnviz.lab"}
 
 

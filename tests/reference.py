@@ -251,7 +251,7 @@ class Alternating:
         )
 
     def task_step(self, images: Tensor, labels: Tensor, lr: float, through: bool = False) -> None:
-        """The task network moves; the factors are those of the phase's start, or made anew."""
+        """The task network moves; the factors are those of the phase's start, or computed again."""
         self.network.train()
         if through:
             factors = self.switcher(neuron_weights(self.network, self.layers))

@@ -67,12 +67,12 @@ def _project() -> dict:
 
 
 def _place(file: Path) -> str:
-    """The module of ORDER that a file is or lies in."""
+    """The module of ORDER that a file is, or is in."""
     return file.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def _snnviz_imports(source: str, package: str) -> set[str]:
-    """The modules of snnviz that `source`, which lies in `package`, imports anywhere in it."""
+    """The modules of snnviz that `source`, which is in `package`, imports anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []

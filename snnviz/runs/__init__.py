@@ -1,4 +1,4 @@
-"""Runs kept in folders: resumed, revisited, forked, compared; imports `training` and before."""
+"""Runs saved in folders: resume, revisit, fork, compare; imports `training` and before."""
 
 from snnviz.runs.compare import compare, table
 from snnviz.runs.export_log import export_log

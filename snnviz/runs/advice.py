@@ -1,4 +1,4 @@
-"""Errors that advise a call of `Trainer`; the command line names its own command in its place."""
+"""Errors that suggest a `Trainer` call; the command line shows its own command instead."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ class Call(NamedTuple):
     """A call of `Trainer.resume` or `Trainer.fork` on a run.
 
     Attributes:
-        method: which of the two.
-        folder: of the run.
-        epoch: None to leave it out; ... where the reader is to choose one.
+        method: which of the two methods.
+        folder: the run's folder.
+        epoch: None to omit it; `...` where the reader has to choose one.
     """
 
     method: Literal["resume", "fork"]
@@ -39,7 +39,7 @@ class Advised(Exception):
         self.parts = parts
 
     def write_calls(self, write: Callable[[Call], str]) -> str:
-        """The message, with its calls written in another way."""
+        """The message, with each call formatted by `write`."""
         return "".join(write(part) if isinstance(part, Call) else part for part in self.parts)
 
 
@@ -48,20 +48,20 @@ class NoSuchEpoch(Advised, ValueError):
 
 
 class FolderTaken(Advised, FileExistsError):
-    """A run cannot begin in a folder that holds something else."""
+    """A run cannot start in a folder that already contains something else."""
 
 
 class DamagedLater(Advised, files.Damaged):
-    """A file of a run is damaged, and an earlier checkpoint is good.
+    """A file of a run is damaged, but an earlier checkpoint is intact.
 
     Args:
-        damaged: the file.
-        good: resumes the run from the newest good checkpoint before it.
+        damaged: the error for the damaged file.
+        good: the call that resumes the run from the newest intact checkpoint before it.
     """
 
     def __init__(self, damaged: files.Damaged, good: Call) -> None:
-        before = "restore it from a copy, or go on from the newest good one before it: "
-        after = ", which drops what came later."
+        before = "restore it from a copy, or continue from the newest intact one before it: "
+        after = ", which discards all later epochs."
         files.Damaged.__init__(self, damaged.file, damaged.why, f"{before}{good}{after}")
         start = str(files.Damaged(damaged.file, damaged.why, before))
         self.parts = (start, good, after)

@@ -1,7 +1,7 @@
-"""A checkpoint: a trainer's state in one safetensors file, and back.
+"""Writes a trainer's state to one safetensors file (a checkpoint) and reads it again.
 
-Tensors go by the path to them in the state (`network/0.weight`); all else is JSON in the file's
-metadata. Nothing is taken from a file that does not fit the trainer that it is read for.
+Each tensor is named by its path in the state (`network/0.weight`); everything else is JSON in the
+file's metadata. A file that does not fit the trainer is rejected, and nothing in it is used.
 """
 
 import json
@@ -25,7 +25,7 @@ _NAME = re.compile(
     r"epoch-([0-9]{6,15})-step-([0-9]{8,15})-event-([0-9]{4,15})-[0-9a-f]{16}\.safetensors"
 )
 _MOST_HEADER = 2**24
-_MOMENTS = {  # what an optimizer keeps of a parameter
+_MOMENTS = {  # what an optimizer stores for each parameter
     "SGD": ({"momentum_buffer"},),
     "Adam": ({"step", "exp_avg", "exp_avg_sq"},),
 }
@@ -33,12 +33,12 @@ _MOMENTS = {  # what an optimizer keeps of a parameter
 
 @dataclass(frozen=True, order=True)
 class Checkpoint:
-    """What a checkpoint's name says.
+    """The contents of a checkpoint's file name.
 
     Attributes:
-        step: steps done.
-        events: events that the history had noted: they tell apart states at the same step.
-        epoch: epochs done.
+        step: completed steps.
+        events: number of events in the history, which distinguishes states at the same step.
+        epoch: completed epochs.
     """
 
     step: int
@@ -48,13 +48,13 @@ class Checkpoint:
 
     @classmethod
     def of(cls, file: Path) -> "Checkpoint | None":
-        """None if the file is not called like a checkpoint."""
+        """None if the file's name is not that of a checkpoint."""
         named = _NAME.fullmatch(file.name)
         return named and cls(int(named[2]), int(named[3]), int(named[1]), file)
 
 
 class Lost(Mapping[str, Any]):
-    """In place of a state that could not be read: says so to whoever wants it."""
+    """Replaces a state that could not be read: any access raises an error that says why."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -70,11 +70,11 @@ class Lost(Mapping[str, Any]):
 
 
 def write(state: Mapping[str, Any], events: int, folder: Path) -> Checkpoint:
-    """Writes what `Trainer.state_dict` gave; `events` is how many the history has noted."""
+    """Writes the result of `Trainer.state_dict`; `events` counts the history's events."""
     from safetensors.torch import save
 
     tensors: dict[str, Tensor] = {}
-    rest = {"format": FORMAT, "events": events, "state": _encoded(state, "", tensors)}
+    rest = {"format": FORMAT, "events": events, "state": _encode(state, "", tensors)}
     data = save(tensors, {"snnviz": json.dumps(rest, allow_nan=False)})
     at = state["position"]
     stem = f"epoch-{at.epoch:06}-step-{at.step:08}-event-{events:04}"
@@ -84,15 +84,15 @@ def write(state: Mapping[str, Any], events: int, folder: Path) -> Checkpoint:
 
 
 def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, Any]:
-    """A state that this trainer can load. The trainer stays as it is.
+    """Reads a state that this trainer can load. The trainer itself does not change.
 
     Args:
-        root: links must not lead out of here.
+        root: links must not lead outside this folder.
 
     Raises:
         FileNotFoundError: the file is not there.
-        Damaged: it is not what was written, or does not fit the trainer.
-        Newer: it is from a newer version.
+        Damaged: its content was changed after writing, or does not fit the trainer.
+        Newer: a newer version of snnviz wrote it.
     """
     from safetensors.torch import load
 
@@ -102,26 +102,26 @@ def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, A
         rest = _rest(at.file, data)
         if _number(rest["format"]) > FORMAT:
             raise files.Newer(f"the checkpoint {str(at.file)!r}", rest["format"], FORMAT)
-        state = _decoded(rest["state"], load(data), trainer)
+        state = _decode(rest["state"], load(data), trainer)
     except (files.Damaged, files.Newer):
         raise
-    except Exception as error:  # whatever a file that was made up makes a reader say
+    except Exception as error:  # a forged file can cause any error in the reader
         why = f"{error} is missing" if isinstance(error, KeyError) else _first_line(error)
         raise files.Damaged(at.file, why) from error
     where, events = state["position"], rest["events"]
     if (where.step, where.epoch, events) != (at.step, at.epoch, at.events):
-        raise files.Damaged(at.file, "it is of another epoch or step than its name says")
+        raise files.Damaged(at.file, "its epoch or step differs from that in its name")
     return state
 
 
 def most_bytes(checkpoints: Iterable[Checkpoint]) -> int:
-    """More than any whole one of these has: of one run, they differ by moments alone."""
+    """An upper limit on an intact one's size: those of one run differ only in optimizer moments."""
     sizes = sorted(at.file.stat().st_size for at in checkpoints if at.file.is_file())
     return _MOST_HEADER + 16 * sizes[(len(sizes) - 1) // 2] if sizes else 0
 
 
 def is_whole(at: Checkpoint, root: Path, most: int) -> bool:
-    """Whether the file is there, no longer than `most`, and its content what its name says."""
+    """Whether the file exists, is at most `most` bytes long, and matches the hash in its name."""
     try:
         files.read_hashed(at.file, most, root)
     except (OSError, ValueError):
@@ -132,20 +132,20 @@ def is_whole(at: Checkpoint, root: Path, most: int) -> bool:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _encoded(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON of a nested state, whose tensors go into `tensors`."""
+def _encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for a nested state; its tensors are added to `tensors`."""
     if isinstance(value, Tensor):
         plain = value.detach().cpu()
-        # A file holds no two views of one memory.
+        # safetensors rejects two tensors that share memory.
         tensors[path] = plain.clone(memory_format=torch.contiguous_format)
         return {"tensor": path}
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, Mapping):
         inside = f"{path}/" if path else ""
-        return {str(k): _encoded(v, f"{inside}{k}", tensors) for k, v in value.items()}
+        return {str(k): _encode(v, f"{inside}{k}", tensors) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_encoded(v, f"{path}/{i}", tensors) for i, v in enumerate(value)]
+        return [_encode(v, f"{path}/{i}", tensors) for i, v in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
     return value
@@ -155,7 +155,7 @@ def _encoded(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _rest(file: Path, data: bytes) -> dict[str, Any]:
-    """What is JSON in the file."""
+    """The JSON part of the file."""
     size = int.from_bytes(data[:8], "little")
     if size > min(_MOST_HEADER, len(data) - 8):
         raise ValueError("its header is longer than the file")
@@ -163,12 +163,12 @@ def _rest(file: Path, data: bytes) -> dict[str, Any]:
     return files.parse_json(file, header["__metadata__"]["snnviz"].encode())
 
 
-def _decoded(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer) -> dict[str, Any]:
+def _decode(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer) -> dict[str, Any]:
     schedule = _schedule(state["schedule"])
-    optimizers = trainer.learners.make_optimizers(schedule)  # as those of the state
+    optimizers = trainer.learners.make_optimizers(schedule)  # as in the state
     pattern = trainer.state_dict()
     if state.keys() != pattern.keys():
-        raise ValueError(f"it holds {', '.join(state)}, and not {', '.join(pattern)}")
+        raise ValueError(f"it contains {', '.join(state)} instead of {', '.join(pattern)}")
     known = {"schedule", "position", "running", "factors", "task_optimizer", "switcher_optimizer"}
     read: dict[str, Any] = {"schedule": schedule}
     for key in pattern.keys() - known:
@@ -180,12 +180,12 @@ def _decoded(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer
         read[key] = _optimizer(optimizer, state[key], key, tensors)
     factors = trainer.factors if state["factors"] is not None else None
     read["factors"] = factors and _like(factors, state["factors"], "factors", tensors)
-    _possible(read["position"], trainer, schedule)
+    _check_position(read["position"], trainer, schedule)
     for key in ("task_order", "switcher_order"):
         if read[key]["seed"] != pattern[key]["seed"]:
-            raise ValueError(f"{key} is of the seed {read[key]['seed']}, not the run's")
+            raise ValueError(f"{key} has the seed {read[key]['seed']}, which is not the run's")
     if tensors:
-        raise ValueError(f"nothing asks for its tensor {next(iter(tensors))}")
+        raise ValueError(f"it has an unknown tensor {next(iter(tensors))}")
     return {key: read[key] for key in pattern}
 
 
@@ -197,19 +197,19 @@ def _schedule(values: Any) -> Schedule:
 
 
 def _like(pattern: Any, value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """A value of the pattern's kind, with its shapes; tensors are taken out of `tensors`."""
+    """Checks a value against the pattern's types and shapes; removes its tensors from `tensors`."""
     if isinstance(pattern, Tensor):
         return _tensor(pattern, value, path, tensors)
     if isinstance(pattern, Mapping):
         if not isinstance(value, dict) or value.keys() != {str(key) for key in pattern}:
-            raise ValueError(f"{path} has other parts than the trainer's")
+            raise ValueError(f"{path} has different parts from the trainer's")
         return {
             key: _like(part, value[str(key)], f"{path}/{key}", tensors)
             for key, part in pattern.items()
         }
     if isinstance(pattern, list | tuple):
         if not isinstance(value, list) or len(value) != len(pattern):
-            raise ValueError(f"{path} has another length than the trainer's")
+            raise ValueError(f"{path} has a different length from the trainer's")
         pairs = enumerate(zip(pattern, value, strict=True))
         return type(pattern)(_like(p, v, f"{path}/{i}", tensors) for i, (p, v) in pairs)
     if isinstance(pattern, float):
@@ -228,14 +228,14 @@ def _tensor(pattern: Tensor, value: Any, path: str, tensors: dict[str, Tensor]) 
             f"{path} is {tuple(tensor.shape)} {tensor.dtype}, "
             f"not {tuple(pattern.shape)} {pattern.dtype}"
         )
-    # The pattern's strides, for kernels that go through memory as it lies, and memory of its own.
+    # A copy with the pattern's strides, because kernels depend on the memory layout.
     return torch.empty_like(pattern).copy_(tensor)
 
 
 def _optimizer(
     optimizer: torch.optim.Optimizer, value: Any, path: str, tensors: dict[str, Tensor]
 ) -> dict[str, Any]:
-    """The settings are the schedule's; what is read are learning rates and moments."""
+    """Reads learning rates and moments; all other settings come from the schedule."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     allowed = _MOMENTS.get(type(optimizer).__name__)
     state = {}
@@ -244,14 +244,14 @@ def _optimizer(
         if str(i) != key or not 0 <= i < len(parameters):
             raise ValueError(f"{path} has no parameter {key[:40]}")
         if allowed and moments and set(moments) not in allowed:
-            raise ValueError(f"{path} keeps {', '.join(moments)[:80]} of a parameter")
+            raise ValueError(f"{path} has {', '.join(moments)[:80]} for a parameter")
         state[i] = {
             name: _moment(parameters[i], part, f"{path}/state/{i}/{name}", tensors)
             for name, part in moments.items()
         }
     own = optimizer.state_dict()["param_groups"]
     if len(value["param_groups"]) != len(own):
-        raise ValueError(f"{path} has other groups of parameters")
+        raise ValueError(f"{path} has different groups of parameters")
     pairs = zip(own, value["param_groups"], strict=True)
     groups = [{**mine, "lr": _float(its["lr"], f"{path}/lr")} for mine, its in pairs]
     return {"state": state, "param_groups": groups}
@@ -260,16 +260,16 @@ def _optimizer(
 def _moment(parameter: Tensor, value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or isinstance(value, int | float):
         return value
-    counts = path.endswith("/step")  # Adam's only moment that has not the parameter's shape
+    counts = path.endswith("/step")  # Adam's only moment without the parameter's shape
     pattern = torch.empty((), dtype=torch.float32) if counts else parameter.detach()
     return _tensor(pattern, value, path, tensors)
 
 
-def _possible(at: Position, trainer: AlternatingTrainer, schedule: Schedule) -> None:
+def _check_position(at: Position, trainer: AlternatingTrainer, schedule: Schedule) -> None:
     batches = len(trainer.data.train) // min(schedule.batch_size, len(trainer.data.train))
     most = schedule.task_steps + schedule.switcher_steps
     if not (at.batch < batches and at.round_step < most and at.epoch <= at.step):
-        raise ValueError(f"there is no {at} in its schedule")
+        raise ValueError(f"{at} does not occur in its schedule")
 
 
 def _float(value: Any, path: str) -> float:

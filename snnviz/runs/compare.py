@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Tables that compare runs."""
 
 import os
 from collections.abc import Iterable
@@ -39,14 +39,14 @@ TABLE_COLUMNS = (
 def compare(folders: Iterable[Folder]) -> "DataFrame":
     """A row for each run and epoch: run, parent, epoch, and the columns of `History.epochs`.
 
-    What runs have in common because one was forked from the other is there once: under the run in
-    which it happened, or else under the first one listed that has it.
+    Epochs that two runs share, because one was forked from the other, are listed once: under the
+    run that trained them, or otherwise under the first listed run that has them.
 
     Args:
-        folders: of runs, which may be under way.
+        folders: run folders; the runs may still be training.
 
     Raises:
-        FileNotFoundError: a folder holds no run.
+        FileNotFoundError: a folder contains no run.
         ValueError: a file is damaged, or two runs have the same name.
     """
     import pandas as pd
@@ -75,7 +75,7 @@ def table(folder: Folder = "runs") -> "DataFrame":
     """A row for each run in a folder of runs, by name.
 
     `state` is "training" (a trainer has it open), "finished" (all planned epochs are done),
-    "stopped" (there is more to do), or "damaged: …". `accuracy` is that of the last epoch.
+    "stopped" (planned epochs remain), or "damaged: …". `accuracy` is the last epoch's.
 
     Raises:
         FileNotFoundError: there is no such folder.

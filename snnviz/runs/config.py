@@ -1,4 +1,4 @@
-"""`config.json`: all that a run is made from, and where it was made."""
+"""`config.json`: everything that defines a run, and the environment that it started in."""
 
 import json
 import math
@@ -29,8 +29,8 @@ FORMAT = 1
 NAME = "config.json"
 
 _MOST_BYTES = 2**24
-_TOO_MUCH = (OverflowError, RecursionError)  # numbers beyond floats, lists in lists in lists
-# What makes the last bits of a run, and how it is called where it differs.
+_TOO_MUCH = (OverflowError, RecursionError)  # numbers too large for a float, deeply nested lists
+# What can change the last bits of a run's numbers, and its name in warnings.
 _BITS = {
     "device": "device",
     "cpu": "CPU instructions",
@@ -49,25 +49,25 @@ class Parent:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that a run is made from.
+    """Everything that defines a run.
 
     Attributes:
-        schedule: at the start.
+        schedule: the schedule at the start.
         switcher: how the switcher is built.
-        seed: of the trainer.
+        seed: the trainer's seed.
         precision: "float32" or "bfloat16".
         exclude: layers whose neurons stay on.
-        weighted: layers whose neurons get factors though a norm mixes them.
-        keep_every: every so-manieth epoch keeps its checkpoint.
-        network: how `network` made the task network; None for one's own.
-        tensors: of the task network: {name: dtype and shape}.
-        data: what `load_data` was asked for; None for one's own data.
-        images: of the data: what makes it the same data.
+        weighted: layers whose neurons get factors even though a norm mixes them.
+        keep_every: keep the checkpoint of every N-th epoch.
+        network: the arguments of `network` for the task network; None for the user's own network.
+        tensors: {name: dtype and shape} of the task network.
+        data: the arguments of `load_data`; None for the user's own data.
+        images: counts, shapes and hashes that identify the data.
         made_with: versions, device and threads.
-        parent: what it was forked from.
-        created: when, as ISO 8601.
-        learned: fingerprint of the switcher that the run began with, if that had learned before;
-            "" if it was new.
+        parent: the run that it was forked from.
+        created: the time, as ISO 8601.
+        learned: fingerprint of the switcher that the run started with, if it was already trained;
+            "" for a new one.
     """
 
     schedule: Schedule
@@ -119,16 +119,16 @@ class RunConfig:
 
     @classmethod
     def read(cls, folder: Path) -> "RunConfig":
-        """Reads `config.json`, every field of which is checked.
+        """Reads `config.json` and checks every field.
 
         Raises:
-            FileNotFoundError: the folder holds no run.
-            ValueError: the file is damaged, from a newer version, or asks for what is not allowed.
+            FileNotFoundError: the folder contains no run.
+            ValueError: the file is damaged, from a newer version, or has an invalid value.
         """
         file = folder / NAME
         if not file.is_file():
             raise FileNotFoundError(
-                f"folder {str(folder)!r} holds no run: {NAME} is missing. "
+                f"folder {str(folder)!r} contains no run: {NAME} is missing. "
                 "Give a folder that Trainer(..., folder=...) has written."
             )
         content = files.parse_json(file, files.read(file, _MOST_BYTES, folder))
@@ -136,20 +136,20 @@ class RunConfig:
             format = whole(content.pop("format"), 1)
             if format > FORMAT:
                 raise files.Newer(f"the file {str(file)!r}", format, FORMAT)
-            return cls(**_checked(content))
+            return cls(**_check_fields(content))
         except files.Newer:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, *_TOO_MUCH) as error:
             why = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:500]
             raise ValueError(
                 f"the file {str(file)!r} cannot be used: {why.rstrip('.')}. "
-                "Put it right, or restore it from a copy."
+                "Correct it, or restore it from a copy."
             ) from error
 
     # Rebuilding -------------------------------------------------------------------------------
 
     def load_data(self, given: ImageData | None, device: str | torch.device) -> ImageData:
-        """The run's data: what was given, or loaded anew; checked to be the same images."""
+        """The run's data, as given or loaded again; raises an error if the images differ."""
         how = "Pass the run's own data: data=ImageData.from_tensors(...)."
         if given is None:
             if self.data is None:
@@ -168,13 +168,14 @@ class RunConfig:
         checks.kind_of("data", given, ImageData, "a snnviz.ImageData", how)
         for name, (mine, its) in differing(self.images, images_of(given)).items():
             raise ValueError(
-                f"data is not that of this run: its {name} is {its}, and the run's is {mine}. {how}"
+                f"data differs from the run's data: its {name} is {its}, "
+                f"but the run's is {mine}. {how}"
             )
         return given
 
     def build_network(self, given: nn.Module | None, data: ImageData) -> nn.Module:
-        """The run's task network: what was given, or built anew; checked to have its tensors."""
-        how = "Pass one of the run's architecture: network=..."
+        """The run's task network, as given or rebuilt; raises an error if its tensors differ."""
+        how = "Pass a network with the run's architecture: network=..."
         if given is None:
             if self.network is None:
                 raise ValueError(f"this run was made with a network of your own. {how}")
@@ -182,13 +183,13 @@ class RunConfig:
         checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in differing(self.tensors, tensors_of(given)).items():
             raise ValueError(
-                f"network is not that of this run: its tensor {name!r} is {its}, "
-                f"and the run's is {mine}. {how}"
+                f"network differs from the run's network: its tensor {name!r} is {its}, "
+                f"but the run's is {mine}. {how}"
             )
         return given
 
     def device(self, asked: str | torch.device | None) -> str | torch.device:
-        """The device to go on with: the one asked for, or the run's where there is such a one."""
+        """The device to continue on: the requested one, or else the run's if it is available."""
         if asked is not None:
             return asked
         kind = str(self.made_with["device"]).split(" ")[0]
@@ -196,7 +197,7 @@ class RunConfig:
         return kind if kind == "cpu" or (kind in there and there[kind]()) else "auto"
 
     def other_bits(self, device: torch.device) -> str:
-        """In words, what may make other last bits here than where the run began; "" if nothing."""
+        """Describes what may change the last bits of numbers here; "" if nothing does."""
         here = surroundings(device)
         return ", ".join(
             f"the {words} was {self.made_with[name]} and is {here[name]}"
@@ -205,10 +206,10 @@ class RunConfig:
         )
 
 
-# --- checks of what was read ------------------------------------------------------------------
+# --- checks of the content read ----------------------------------------------------------------
 
 
-def _checked(content: dict[str, Any]) -> dict[str, Any]:
+def _check_fields(content: dict[str, Any]) -> dict[str, Any]:
     known = [field.name for field in fields(RunConfig)]
     if others := [name for name in content if name not in known]:
         raise ValueError(f"it has no field {others[0][:40]!r}; it has {', '.join(known)}")
@@ -219,7 +220,7 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
         "seed": whole(content["seed"], 0),
         "precision": one_of("precision", content["precision"], ("float32", "bfloat16")),
         "exclude": patterns(content, "exclude"),
-        # Runs of before this could be asked for have none.
+        # Older runs do not have this field.
         "weighted": patterns({"weighted": []} | content, "weighted"),
         "keep_every": whole(content["keep_every"], 1),
         "network": None if made is None else _recipe(table(content, "network")),
@@ -234,18 +235,18 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _learned(trainer: AlternatingTrainer) -> str:
-    """Fingerprint of the switcher that the trainer began with, if that had learned before."""
+    """Fingerprint of the switcher that the trainer started with, if it was already trained."""
     if not trainer.learners.began_learned:
         return ""
     return hash_tensors(*trainer.initial["switcher"].values())
 
 
-# Options that earlier versions had, and the values at which they changed nothing.
+# Options of earlier versions, with the values that had no effect.
 _GONE = {"hidden": 32, "outgoing": False, "attention": False}
 
 
 def _switcher(values: dict[str, Any]) -> SwitcherConfig:
-    """How the switcher is built; of a run of an earlier version too, where that can still be."""
+    """The switcher's config; also from an earlier version's run, if its options still exist."""
     if "descriptors" in values:
         return SwitcherConfig(**values)
     gone = {name: values[name] for name in _GONE if name in values}
@@ -255,7 +256,7 @@ def _switcher(values: dict[str, Any]) -> SwitcherConfig:
         if name not in _GONE or value != _GONE[name]:
             raise ValueError(
                 f"switcher.{name} is {value!r}, which only snnviz 0.1 has; use that version for "
-                "this run, or start another one"
+                "this run, or start a new one"
             )
     return SwitcherConfig(**{name: value for name, value in values.items() if name not in _GONE})
 

@@ -1,4 +1,4 @@
-"""A run's numbers for other tools: TensorBoard, Trackio and Weights & Biases."""
+"""Exports a run's numbers to other tools: TensorBoard, Trackio and Weights & Biases."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """Everything that is logged at one step.
 
     Attributes:
-        step: counted from 1; 0 is before the first.
+        step: counted from 1; 0 is the state before the first step.
         scalars: {name: number}, such as "task/loss" of the step, or "epoch/test_accuracy".
         factors: {name: (neurons,)} at the end of an epoch, and at the start.
     """
@@ -55,8 +55,8 @@ def export_log(
 
     Args:
         run: folder of the run, which may still be training.
-        to: "tensorboard", "trackio" or "wandb". The last two send what they are given wherever
-            they are set up to send it.
+        to: "tensorboard", "trackio" or "wandb". The last two may send the data to a
+            server, as they are configured.
         out: new folder for TensorBoard's file; by default logs/NAME of the run.
         project: project of Trackio or W&B in which the run appears under its name.
 
@@ -64,14 +64,14 @@ def export_log(
         TensorBoard's folder; None for the others.
 
     Raises:
-        FileNotFoundError: the folder holds no run.
+        FileNotFoundError: the folder contains no run.
         FileExistsError: `out` is not empty.
         ImportError: the tool is not installed.
         ValueError: an argument is not allowed.
     """
     checks.one_of("to", to, TOOLS)
     if out is not None and to != "tensorboard":
-        raise ValueError(f"out is for TensorBoard, got {str(out)!r} with to={to!r}. Leave it out.")
+        raise ValueError(f"out is only for TensorBoard, got {str(out)!r} with to={to!r}. Omit it.")
     found = past(Path(run))
     name = Path(run).resolve().name
     if to == "tensorboard":
@@ -113,12 +113,12 @@ def _write_all(history: History, log: Log) -> None:
 
 
 def _export_to_folder(history: History, folder: Path) -> Path:
-    """Writes TensorBoard's file beside the folder first, so that the folder is whole or absent."""
+    """Writes TensorBoard's file next to the folder, which is then renamed: complete or absent."""
     writer = _import("torch.utils.tensorboard", "tensorboard").SummaryWriter
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
-            f"folder {str(folder)!r} is not empty. Give another one for the log, or delete it: "
-            "TensorBoard would mix the two."
+            f"folder {str(folder)!r} is not empty. Choose another folder for the log, or delete "
+            "this one: TensorBoard would mix the two logs."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".log-", dir=folder.parent))

@@ -1,14 +1,14 @@
-"""Checks of single fields of a file that was read."""
+"""Checks single fields of a file's content."""
 
 import re
 from typing import Any
 
 
 def plain_name(argument: str, value: Any) -> str:
-    """A name of a folder beside another: no path.
+    """Checks that a value is the name of a single folder, not a path.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value is not such a name.
     """
     plain = isinstance(value, str) and re.fullmatch(r"[^/\\:\x00-\x1f]{1,200}", value)
     if not plain or value != value.strip() or value.startswith(".") or value.endswith("."):

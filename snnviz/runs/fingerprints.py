@@ -1,4 +1,4 @@
-"""What tells whether a network, data or a machine is the same as a run's."""
+"""Fingerprints that show whether a network, data or a machine is the same as a run's."""
 
 import hashlib
 import os
@@ -15,9 +15,9 @@ from snnviz.data import ImageData
 
 
 class SplitPrint(NamedTuple):
-    """What makes a split the same: type and shape of its images, and a hash of all of it.
+    """Identifies a split: the type and shape of its images, and a hash of all its content.
 
-    A run's config holds it as text: "uint8 60000x1x28x28, 0123456789abcdef".
+    A run's config stores it as text: "uint8 60000x1x28x28, 0123456789abcdef".
     """
 
     dtype: str
@@ -29,18 +29,18 @@ class SplitPrint(NamedTuple):
 
     @classmethod
     def parse(cls, text: str | None) -> "SplitPrint | None":
-        """The opposite of `str`; None of anything else, such as "none"."""
+        """The opposite of `str`; None for any other text, such as "none"."""
         found = re.fullmatch(r"(\w+) (\d{1,9}(?:x\d{1,9}){3}), (\w+)", text or "")
         return found and cls(found[1], tuple(map(int, found[2].split("x"))), found[3])
 
 
 def tensors_of(module: nn.Module) -> dict[str, str]:
-    """{name: dtype and shape} of a module's state."""
+    """{name: dtype and shape} for each tensor of a module's state."""
     return {name: _shape(tensor) for name, tensor in module.state_dict().items()}
 
 
 def images_of(data: ImageData) -> dict[str, str]:
-    """What makes data the same: counts, shapes, classes, augmentation, and hashes of each split."""
+    """Identifies data: counts, shapes, classes, augmentation, and a hash of each split."""
     found = {"augment": data.augment, "number of classes": str(data.n_classes)}
     for name in ("train", "test", "holdout"):
         split = getattr(data, name)
@@ -100,6 +100,7 @@ def hash_tensors(*tensors: Tensor) -> str:
 
 
 def differing(mine: dict[str, str], its: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """The entries in which two fingerprints differ: {name: (mine, its)}."""
     names = dict.fromkeys([*mine, *its])
     pairs = {name: (mine.get(name, "missing"), its.get(name, "missing")) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

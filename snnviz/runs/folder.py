@@ -1,4 +1,4 @@
-"""A new run's folder: made, or refused where there is something else."""
+"""Creates a new run's folder, or refuses to where there already is something else."""
 
 import shutil
 from contextlib import suppress
@@ -14,28 +14,30 @@ from snnviz.runs.layout import CHECKPOINTS, EVENTS, HISTORY, LOCK
 from snnviz.runs.lock import Lock
 
 _OURS = {CONFIG, HISTORY, CHECKPOINTS, EVENTS, LOCK}
-_BEGINNING = files.temporary("beginning")  # there from a run's first file until its config
+_BEGINNING = files.temporary(
+    "beginning"
+)  # exists from a run's first file until its config is written
 
 
 def check_new(folder: Path) -> None:
-    """Raises FileExistsError unless a run may begin here: in a folder that is new or empty.
+    """Raises FileExistsError unless the folder is new or empty, so that a run may start in it.
 
-    What a process left that was killed before its run had begun is nothing yet.
+    Files of a process that was killed before its run started do not count.
     """
-    if not folder.exists() or (folder.is_dir() and _unbegun(folder)):
+    if not folder.exists() or (folder.is_dir() and _has_not_begun(folder)):
         return
     what = "already holds a run" if (folder / CONFIG).exists() else "is not empty"
     raise FolderTaken(
-        f"folder {str(folder)!r} {what}. Go on with it: ",
+        f"folder {str(folder)!r} {what}. To continue that run: ",
         Call("resume", folder),
-        "; branch off from it: ",
+        "; to start a new run from it: ",
         Call("fork", folder, ...),
-        "; or give the name of a new folder.",
+        "; or choose a new folder.",
     )
 
 
 def make_new(folder: Path) -> Lock:
-    """Makes the folders of a run, and takes the lock. The run begins once its config is written."""
+    """Creates a run's folders and takes the lock. The run starts once its config is written."""
     check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = Lock(folder)
@@ -56,21 +58,21 @@ def make_new(folder: Path) -> Lock:
 
 
 def has_begun(folder: Path) -> None:
-    """There is a run from now on: its config is written."""
+    """Marks the run as started: its config is written."""
     with suppress(OSError):
         (folder / _BEGINNING).unlink(missing_ok=True)
 
 
 def free_name(parent: Path, epoch: int) -> str:
-    """A name beside the parent that is not taken."""
+    """A free name for a folder next to the parent's."""
     stem = f"{parent.resolve().name}-at-{epoch}"
     names = (stem, *(f"{stem}-{i}" for i in range(2, 10_000)))
     return next(name for name in names if not (parent.parent / name).exists())
 
 
 def unmake(folder: Path) -> None:
-    """Removes what was written of a run that could not begin."""
-    with suppress(OSError):  # first: with it, the rest would be taken for a run
+    """Removes the files of a run that could not start."""
+    with suppress(OSError):  # first, because a folder with a config counts as a run
         (folder / CONFIG).unlink(missing_ok=True)
     for name in (HISTORY, CHECKPOINTS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -79,13 +81,13 @@ def unmake(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _unbegun(folder: Path) -> bool:
-    """Whether there is nothing but what the beginning of a run leaves, before its config."""
+def _has_not_begun(folder: Path) -> bool:
+    """Whether the folder contains only files that a run writes before its config."""
     names = {file.name for file in folder.iterdir() if not files.is_temporary(file.name)}
     if not names <= _OURS - {CONFIG} or any((folder / name).is_symlink() for name in names):
         return False
-    made = [*_listed(folder / HISTORY), *_listed(folder / CHECKPOINTS)]
-    # Without the mark it may be a whole run whose config was lost.
+    made = [*_list_files(folder / HISTORY), *_list_files(folder / CHECKPOINTS)]
+    # Without the marker file it may be a complete run whose config was lost.
     return all(map(_is_ours, made)) if (folder / _BEGINNING).is_file() else not made
 
 
@@ -95,5 +97,5 @@ def _is_ours(file: Path) -> bool:
     return named and file.is_file()
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []

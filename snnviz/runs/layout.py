@@ -1,11 +1,11 @@
-"""What is where in a run's folder, and its log.
+"""The files in a run's folder, and its log.
 
-config.json      what the run is made from
-history/         Parquet tables; history.json says how much of them counts, and which checkpoint
-                 belongs to it. Written last, it makes a save whole: what it does not name is
-                 left over from a process that was killed, and the next writer removes it.
-checkpoints/     safetensors, each of which proves its own content by the hash in its name
-events.jsonl     a log for people, never read for state
+config.json      everything that defines the run
+history/         Parquet tables; history.json says which rows are valid, and which checkpoint
+                 belongs to them. It is written last and completes a save: other files are left
+                 over from a process that was killed, and the next writer removes them.
+checkpoints/     safetensors files, each with a hash of its content in its name
+events.jsonl     a log for people; the state is never read from it
 lock             held by the process that writes
 """
 
@@ -22,26 +22,27 @@ HISTORY, CHECKPOINTS, EVENTS, LOCK = "history", "checkpoints", "events.jsonl", "
 
 
 class NotSaved(RuntimeError):
-    """A run's folder cannot be written. What was trained is intact, in memory."""
+    """A run's folder cannot be written. The training state is intact in memory."""
 
 
 @contextmanager
 def saving(folder: Path) -> Iterator[None]:
-    """Turns an error of the file system into one that says what is left to do."""
+    """Turns a file system error into one that tells the user what to do next."""
     try:
         yield
     except (FileExistsError, NotSaved):
         raise
     except OSError as error:
         raise NotSaved(
-            f"The run could not be saved in {str(folder)!r} ({error}). What was trained is intact, "
-            "in memory. Make room and call trainer.save(), or just go on: the next step tries "
-            "again first. Or keep the run elsewhere: trainer.save_to('another/folder')."
+            f"The run could not be saved in {str(folder)!r} ({error}). The training state is "
+            "intact in memory. Make room and call trainer.save(), or continue training: the next "
+            "step tries to save first. Or save the run elsewhere: "
+            "trainer.save_to('another/folder')."
         ) from error
 
 
 def append(folder: Path, event: str, values: dict[str, Any]) -> None:
-    """One line more in the log. A line that was torn stays one, and the next is whole."""
+    """Appends a line to the log. After an incomplete line, it starts a new one."""
     line = json.dumps({"time": now(), "event": event, **values}, default=str).encode() + b"\n"
     file = folder / EVENTS
     if file.is_symlink():

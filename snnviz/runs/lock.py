@@ -1,4 +1,4 @@
-"""The right to write a run's folder: one process at a time."""
+"""The right to write to a run's folder, for one process at a time."""
 
 import os
 import socket
@@ -9,46 +9,46 @@ from pathlib import Path
 from snnviz.runs.fingerprints import now
 from snnviz.runs.layout import LOCK
 
-_BRIEFLY = 1.0  # seconds for which a lock is waited for: who looks whether it is held holds it
+_BRIEFLY = 1.0  # seconds to wait for a lock: `is_held` takes it for a moment
 
 
 class InUse(RuntimeError):
-    """Another trainer writes the folder."""
+    """Another trainer is writing to the folder."""
 
 
 class Lock:
-    """The right to write a folder. The system takes it from a process that ends, however it ends.
+    """The right to write to a folder. The system releases it when the process ends in any way.
 
     Raises:
-        InUse: another trainer has it; says which process that is.
+        InUse: another trainer has it; the message names its process.
     """
 
     def __init__(self, folder: Path) -> None:
         import filelock
 
         self.file = folder / LOCK
-        # Not of one thread: the lab trains in another than the one that made the trainer.
+        # Not thread-local: the lab trains in a different thread from the one that made the trainer.
         self._lock = filelock.FileLock(self.file, timeout=_BRIEFLY, thread_local=False)
         try:
             self._lock.acquire(poll_interval=0.02)
         except OSError as error:
             if not isinstance(error, filelock.Timeout):
                 raise PermissionError(
-                    f"folder {str(folder)!r} cannot be written ({error}). Read from it with "
-                    "Trainer.at, or copy it to where you may write."
+                    f"folder {str(folder)!r} cannot be written ({error}). Read it with "
+                    "Trainer.at, or copy it to a folder that you may write to."
                 ) from error
             raise InUse(
-                f"folder {str(folder)!r} is being written by {_holder(self.file)}. Wait until it "
-                "is done or closed, or read from it with Trainer.at or Trainer.fork."
+                f"folder {str(folder)!r} is being written by {_holder(self.file)}. Wait until that "
+                "process finishes or closes it, or read it with Trainer.at or Trainer.fork."
             ) from None
-        with suppress(OSError):  # Windows lets nobody write to a locked file
+        with suppress(OSError):  # Windows does not allow writing to a locked file
             self.file.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {now()}")
         self._identity = self._seen()
-        # For a trainer that is dropped without being closed.
+        # For a trainer that is deleted without being closed.
         self.release = weakref.finalize(self, self._lock.release)
 
     def check(self) -> None:
-        """Raises FileNotFoundError if the folder is gone, or another stands in its place."""
+        """Raises FileNotFoundError if the folder is gone or was replaced by another one."""
         if self._seen() != self._identity:
             raise FileNotFoundError(f"the run's folder was replaced by another: {self.file.parent}")
 
@@ -66,7 +66,7 @@ def _holder(file: Path) -> str:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a trainer writes the folder just now."""
+    """Whether a trainer is writing to the folder now."""
     import filelock
 
     if not (folder / LOCK).is_file() or (folder / LOCK).is_symlink():
@@ -76,7 +76,7 @@ def is_held(folder: Path) -> bool:
         lock.acquire()
     except filelock.Timeout:
         return True
-    except OSError:  # a folder that may only be read
+    except OSError:  # a read-only folder
         return False
     lock.release()
     return False

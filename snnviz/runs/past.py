@@ -1,4 +1,4 @@
-"""Reads a run's folder, also while another process writes it."""
+"""Reads a run's folder, even while another process writes to it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ _STEP, _TEST_ACCURACY = EPOCH_COLUMNS.index("step"), EPOCH_COLUMNS.index("test_a
 
 
 class Past(NamedTuple):
-    """What a run folder holds, at one moment."""
+    """The contents of a run folder at one moment."""
 
     folder: Path
     config: RunConfig
@@ -26,11 +26,11 @@ class Past(NamedTuple):
 
 
 def pointer_of(folder: Path) -> Pointer:
-    """What a run's `history.json` says.
+    """Reads a run's `history.json`.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is damaged, from a newer version, or that of a history without a run.
+        FileNotFoundError: it is missing.
+        ValueError: it is damaged, from a newer version, or belongs to a history without a run.
     """
     files.check_inside(folder / HISTORY, folder)
     try:
@@ -46,14 +46,14 @@ def pointer_of(folder: Path) -> Pointer:
 
 
 def past(folder: Path, epochs: int | None = None) -> Past:
-    """Reads config and history (no more than so many epochs), and lists the checkpoints."""
+    """Reads config and history (at most `epochs` epochs), and lists the checkpoints."""
     config = RunConfig.read(folder)
     for part in (HISTORY, CHECKPOINTS):
         files.check_inside(folder / part, folder)
     pointer_of(folder)
     try:
         history, pointer = History.read(folder / HISTORY, epochs)
-        found = listed(folder, pointer)
+        found = list_checkpoints(folder, pointer)
     except FileNotFoundError as error:
         raise _no_run(folder, error) from error
     return Past(folder, config, history, pointer, found)
@@ -61,30 +61,30 @@ def past(folder: Path, epochs: int | None = None) -> Past:
 
 def _no_run(folder: Path, error: FileNotFoundError) -> FileNotFoundError:
     return FileNotFoundError(
-        f"folder {str(folder)!r} holds no whole run: {error.filename} is missing. "
-        "Restore it from a copy."
+        f"folder {str(folder)!r} contains no complete run: {error.filename} is missing. "
+        "Restore that file from a copy."
     )
 
 
-def listed(folder: Path, pointer: Pointer) -> list[Checkpoint]:
-    """The checkpoints that belong to what the pointer says, in the order of their making."""
+def list_checkpoints(folder: Path, pointer: Pointer) -> list[Checkpoint]:
+    """The checkpoints that belong to the pointer's history, in the order they were made."""
     known = (Checkpoint.of(file) for file in (folder / CHECKPOINTS).iterdir())
     return sorted(at for at in known if at and belongs(at, pointer))
 
 
 def belongs(at: Checkpoint, pointer: Pointer) -> bool:
-    """Whether it was committed: what came later was never, or has been taken back."""
+    """Whether it was committed; later checkpoints never were, or were undone."""
     inside = at.step <= pointer.steps and at.epoch <= pointer.epochs
     return inside and at.events <= len(pointer.notes)
 
 
 def ends(history: History) -> list[int]:
-    """The step at the end of each epoch, from epoch 0 on."""
+    """The step at the end of each epoch, starting with epoch 0."""
     return [0, *(row[_STEP] for row in history.epoch_rows())]
 
 
 def at_ends(checkpoints: Iterable[Checkpoint], history: History) -> dict[int, list[Checkpoint]]:
-    """{epoch: its end's checkpoints}: first as it ended, last as the run went on from there."""
+    """{epoch: checkpoints at its end}; the last one is where the run continued."""
     steps, found = ends(history), {}
     for at in sorted(checkpoints):
         if at.epoch < len(steps) and at.step == steps[at.epoch]:
@@ -93,6 +93,6 @@ def at_ends(checkpoints: Iterable[Checkpoint], history: History) -> dict[int, li
 
 
 def best_epoch(history: History) -> int:
-    """The epoch of the best test accuracy (the first of equals); 0 before there is one."""
+    """The epoch with the best test accuracy (the first of equal ones); 0 if there is none."""
     accuracies = [row[_TEST_ACCURACY] for row in history.epoch_rows()]
     return accuracies.index(max(accuracies)) + 1 if accuracies else 0

@@ -1,4 +1,4 @@
-"""A trainer as a run folder has it at some epoch. Reads only, also while another process writes."""
+"""Loads a trainer from a run folder at an epoch. Only reads, even while another process writes."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,33 +18,33 @@ from snnviz.runs.checkpoint import Checkpoint, Lost
 from snnviz.runs.past import Past, at_ends, past
 from snnviz.training.trainer import AlternatingTrainer
 
-_PATIENCE = 5  # times that a folder is read anew because its writer was quicker
-_TRIES = 5  # checkpoints that are looked at for one that is whole
+_PATIENCE = 5  # how often to read a folder again because it changed meanwhile
+_TRIES = 5  # how many checkpoints to examine for an intact one
 
 T = TypeVar("T", bound=AlternatingTrainer)
 
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """A trainer as it was, and where that was read."""
+    """A trainer in a saved state, and where that state was read from."""
 
     trainer: T
     past: Past
-    at: Checkpoint  # what it was read from
+    at: Checkpoint  # the checkpoint that was read
     ended: Checkpoint  # the state at its last epoch's end
-    kept: list[Checkpoint]  # of its start and its last epoch's end
+    kept: list[Checkpoint]  # those of its start and its last epoch's end
 
     @property
     def last(self) -> str:
-        """The name of the checkpoint that the run itself would go on from."""
+        """The name of the checkpoint from which the run itself would continue."""
         return last(self.past)
 
     def warn(self) -> None:
-        """Says what may make other numbers here."""
+        """Warns if numbers may come out differently here."""
         if other := self.past.config.other_bits(self.trainer.device):
             warnings.warn(
-                f"The run goes on in other surroundings than it began in: {other}. "
-                "Its numbers may differ in their last bits from now on.",
+                f"The run continues in a different environment from the one it started in: "
+                f"{other}. From now on its numbers may differ in their last bits.",
                 stacklevel=3,
             )
 
@@ -62,7 +62,7 @@ def load(
     data: ImageData | None,
     device: str | torch.device | None,
 ) -> Loaded[T]:
-    """The trainer at an epoch's end; None: where the run was saved last.
+    """The trainer at an epoch's end, or where the run was last saved if `epoch` is None.
 
     Args:
         make: the class of the trainer; its arguments are those of `snnviz.Trainer`.
@@ -84,25 +84,26 @@ def load(
     )
     if trainer.history.groups != found.history.groups:
         raise ValueError(
-            f"the run in {str(folder)!r} switches {_in_words(found.history.groups)}, and here the "
-            f"same network gives {_in_words(trainer.history.groups)}. Pass network= as it was, or "
-            "use the version of snnviz that the run was made with."
+            f"network must have the switch groups of the run in {str(folder)!r}, "
+            f"{_describe_groups(found.history.groups)}, got "
+            f"{_describe_groups(trainer.history.groups)}. Pass the original network=, or use the "
+            "version of snnviz that made the run."
         )
     for left in reversed(range(_PATIENCE)):
-        at = _chosen(found, epoch)
+        at = _choose_checkpoint(found, epoch)
         try:
-            return _taken_up(trainer, found, at)
+            return _take_up(trainer, found, at)
         except (files.Damaged, FileNotFoundError) as error:
-            # A run that is under way may have dropped it meanwhile.
-            anew = past(folder, epoch)
-            if not left or anew.pointer == found.pointer:
-                raise _with_offer(error, found, at) from error
-            found = anew
+            # A run in progress may have removed it meanwhile.
+            newer = past(folder, epoch)
+            if not left or newer.pointer == found.pointer:
+                raise _suggest_earlier(error, found, at) from error
+            found = newer
     raise AssertionError("never reached")
 
 
 def _past(folder: Path, epoch: int | None) -> Past:
-    """What is in the folder; up to the epoch only, if what comes after it is damaged."""
+    """The folder's contents; only up to the epoch if a later part is damaged."""
     try:
         return past(folder)
     except files.Damaged as error:
@@ -111,13 +112,13 @@ def _past(folder: Path, epoch: int | None) -> Past:
             return past(folder, epoch)
         if part is None:
             raise
-        # Where `unfinished` is damaged, all epochs are whole.
+        # If only the unfinished epoch's table is damaged, all earlier epochs are intact.
         good = _good_before(folder, None if part.kind == "unfinished" else part.first)
-        raise _offering(error, folder, good) from error
+        raise _suggest_resume(error, folder, good) from error
 
 
 def _good_before(folder: Path, epoch: int | None) -> Checkpoint | None:
-    """The newest whole checkpoint of an epoch's end before `epoch`, up to which all is whole."""
+    """The newest intact checkpoint of an epoch's end before `epoch`."""
     try:
         found = past(folder, epoch - 1 if epoch else 2**53)
     except ValueError:
@@ -132,7 +133,7 @@ def _good_before(folder: Path, epoch: int | None) -> Checkpoint | None:
     return None
 
 
-def _chosen(found: Past, epoch: int | None) -> Checkpoint:
+def _choose_checkpoint(found: Past, epoch: int | None) -> Checkpoint:
     groups = at_ends(found.checkpoints, found.history)
     if epoch is None:
         named = [at for at in found.checkpoints if at.file.name == last(found)]
@@ -141,28 +142,28 @@ def _chosen(found: Past, epoch: int | None) -> Checkpoint:
             missing = files.Damaged(file, "it is missing")
             latest = Checkpoint.of(file)
             assert latest is not None
-            raise _with_offer(missing, found, latest) from missing
+            raise _suggest_earlier(missing, found, latest) from missing
         return named[0]
     ended = found.history.n_epochs
     if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch <= ended:
-        there = f"0 (the start) to {ended}" if ended else "0 (the start), for none has ended yet"
+        there = f"from 0 (the start) to {ended}" if ended else "only 0 (the start) so far"
         raise NoSuchEpoch(
-            f"epoch must be one that the run in {str(found.folder)!r} has, {there}, got {epoch!r}. "
-            "To train more of them, go on with the run: ",
+            f"epoch must be one of the run in {str(found.folder)!r}, {there}, got {epoch!r}. "
+            "To train more epochs, continue the run: ",
             Call("resume", found.folder),
             ".",
         )
     if epoch not in groups:
         kept = ", ".join(map(str, groups)) or "none"
         raise ValueError(
-            f"epoch must be one whose end was kept in {str(found.folder)!r} ({kept}), "
-            f"got {epoch!r}. To keep more of them, make the trainer with a smaller keep_every."
+            f"epoch must be one whose checkpoint is in {str(found.folder)!r} ({kept}), "
+            f"got {epoch!r}. To keep more checkpoints, make the trainer with a smaller keep_every."
         )
     return groups[epoch][-1]
 
 
-def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
-    """Loads a checkpoint into a fresh trainer, history and all."""
+def _take_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
+    """Loads a checkpoint into a new trainer, together with the history."""
     history = found.history
     groups = at_ends(found.checkpoints, history)
     ended = groups.get(at.epoch, [at])[0]
@@ -188,26 +189,28 @@ def _taken_up(trainer: T, found: Past, at: Checkpoint) -> Loaded[T]:
 def _state(
     at: Checkpoint | None, trainer: AlternatingTrainer, folder: Path, what: str, way: str
 ) -> Mapping[str, Any]:
-    """An earlier state, which training goes on without if it must."""
+    """Reads an earlier state; training can continue without it."""
     try:
         if at is None:
             raise files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
         return checkpoint.read(at, trainer, folder)
     except (OSError, ValueError) as error:
-        warnings.warn(f"{error} Without it the run goes on, but not {way}.", stacklevel=2)
+        warnings.warn(
+            f"{error} The run continues without it, but {way} will not work.", stacklevel=2
+        )
         return Lost(f"{way} cannot return to {what}: {error}")
 
 
-def _with_offer(error: Exception, found: Past, at: Checkpoint) -> Exception:
+def _suggest_earlier(error: Exception, found: Past, at: Checkpoint) -> Exception:
     groups = at_ends(found.checkpoints, found.history)
     earlier = [group[-1] for group in groups.values() if group[-1] < at]
     tried = sorted(earlier, reverse=True)[:_TRIES]
     most = checkpoint.most_bytes(found.checkpoints)
     good = next((one for one in tried if checkpoint.is_whole(one, found.folder, most)), None)
-    return _offering(error, found.folder, good)
+    return _suggest_resume(error, found.folder, good)
 
 
-def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Exception:
+def _suggest_resume(error: Exception, folder: Path, good: Checkpoint | None) -> Exception:
     if isinstance(error, FileNotFoundError):
         error = files.Damaged(Path(str(error.filename)), "it is missing")
     if not isinstance(error, files.Damaged) or good is None:
@@ -215,5 +218,5 @@ def _offering(error: Exception, folder: Path, good: Checkpoint | None) -> Except
     return DamagedLater(error, Call("resume", folder, good.epoch))
 
 
-def _in_words(groups: Mapping[str, int]) -> str:
+def _describe_groups(groups: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({n})" for name, n in groups.items())[:200]

@@ -1,7 +1,8 @@
-"""The writer of a run folder: brings what is on the disk up to what the trainer holds.
+"""Writes a run folder: brings the files on disk up to date with the trainer.
 
-The order makes a kill harmless at any moment: tables, checkpoint, `history.json` (which makes the
-save whole), and then what nobody needs any more is removed. Nothing depends on how long a run is.
+The order makes a kill harmless at any moment: tables, checkpoint, `history.json` (which completes
+the save), and then files that are no longer needed are removed. The cost of a save does not depend
+on the length of the run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,10 +26,10 @@ class Record:
     """Writes one run folder.
 
     Args:
-        folder: where.
-        lock: of the folder.
-        keep_every: every so-manieth epoch keeps its checkpoint.
-        pointer: what is in the folder already; None: nothing.
+        folder: the run's folder.
+        lock: the folder's lock.
+        keep_every: keep the checkpoint of every N-th epoch.
+        pointer: describes the folder's present content; None if it is empty.
     """
 
     def __init__(
@@ -36,41 +37,46 @@ class Record:
     ) -> None:
         self.folder, self.lock, self.keep_every = folder, lock, keep_every
         self._pointer = pointer
-        self._valid = pointer.epochs if pointer else 0  # epochs on the disk that still hold
-        self._segments: list[tables.Segment] = []  # those of less than 50 epochs, or unfinished
+        self._valid = pointer.epochs if pointer else 0  # epochs on disk that are still valid
+        self._segments: list[
+            tables.Segment
+        ] = []  # those of fewer than 50 epochs, or of an unfinished one
         self._checkpoints: list[Checkpoint] = []
-        self._stale: list[Path] = []  # would contradict what comes: go before anything is written
-        self._spare: list[Path] = []  # nobody needs them, and they harm nobody
+        self._stale: list[
+            Path
+        ] = []  # would contradict new files: removed before anything is written
+        self._spare: list[Path] = []  # no longer needed, but harmless
         self._unsaid: list[tuple[str, dict[str, Any]]] = []  # lines for the log
         self._look()
 
     def say(self, event: str, **values: Any) -> None:
-        """A line for the log, which is written with the next save."""
+        """Adds a line for the log, which is written with the next save."""
         self._unsaid.append((event, values))
 
     def turn_back(self, epochs: int) -> None:
-        """What was written of later epochs holds no more."""
+        """Makes everything on disk after this many epochs invalid."""
         self._valid = min(self._valid, epochs)
 
     def write(self, history: History, state: Mapping[str, Any], planned: int) -> None:
-        """Brings the folder up to date. May be tried again after an error; nothing is lost by it.
+        """Brings the folder up to date. After an error it can be called again without loss.
 
         Args:
             history: the whole history.
-            state: the trainer's, of now.
-            planned: epochs that are planned.
+            state: the trainer's current state.
+            planned: the number of planned epochs.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the folder cannot be written.
         """
         self.lock.check()
         self._remove_stale()
         at, n = state["position"], history.n_epochs
         if at.epoch != n:
             raise RuntimeError(
-                f"the trainer is after epoch {at.epoch} and its history after epoch {n}, so they "
-                "are not of one run and were not saved. To go back in a recorded run, use "
-                "rollback() or reset(); for another epoch, Trainer.at or Trainer.fork."
+                f"the trainer is at the end of epoch {at.epoch} but its history ends at epoch "
+                f"{n}, so they belong to different runs and were not saved. To go back in a "
+                "recorded run, use rollback() or reset(); for another epoch, use Trainer.at or "
+                "Trainer.fork."
             )
         if not self._is_written(at.step, history.n_events, n):
             made = self._write_tables(history)
@@ -81,7 +87,7 @@ class Record:
         self._tidy()
 
     def go_back(self, history: History, last: Checkpoint, planned: int) -> None:
-        """Makes an earlier epoch's checkpoint, which is there, the run's last; later ones go."""
+        """Makes an existing earlier checkpoint the run's last one, and removes later ones."""
         self.lock.check()
         self._remove_stale()
         self.turn_back(history.n_epochs)
@@ -92,7 +98,7 @@ class Record:
         self._tidy()
 
     def copy(self, checkpoints: Iterable[Checkpoint]) -> None:
-        """Takes over checkpoints of another folder, as far as they can be read."""
+        """Copies checkpoints of another folder, skipping those that cannot be read."""
         checkpoints = list(checkpoints)
         most = checkpoint.most_bytes(checkpoints)
         for at in checkpoints:
@@ -101,14 +107,14 @@ class Record:
                 files.write(self.folder / CHECKPOINTS / at.file.name, data)
 
     def add(self, state: Mapping[str, Any], events: int) -> None:
-        """Writes an earlier state, unless there is a checkpoint of its step."""
+        """Writes an earlier state, unless a checkpoint of its step exists."""
         steps = {at.step for at in map(Checkpoint.of, self._files(CHECKPOINTS)) if at}
         if not isinstance(state, Lost) and state["position"].step not in steps:
             checkpoint.write(state, events, self.folder / CHECKPOINTS)
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """Those that are kept, in the order of their making."""
+        """The checkpoints that are kept, in the order in which they were made."""
         return list(self._checkpoints)
 
     # The parts of a save ----------------------------------------------------------------------
@@ -121,15 +127,15 @@ class Record:
         return said == (step, events, epochs)
 
     def _write_tables(self, history: History) -> list[tables.Segment]:
-        """Writes the epochs that are not there yet, and the steps of the one that is under way."""
+        """Writes the epochs that are missing on disk, and the steps of the current one."""
         first, n = self._valid + 1, history.n_epochs
         fits = sum(history.groups.values()) * MERGED <= tables.MOST_ROWS
         if first == n and n % MERGED == 0 and fits:
-            first -= MERGED - 1  # the 50th: into one file with the 49 before it
+            first -= MERGED - 1  # the 50th epoch goes into one file with the 49 before it
         return history.write_tables(self.folder / HISTORY, first, n)
 
     def _cut_tables(self, history: History) -> list[tables.Segment]:
-        """Where a file goes on past the history's end, another that does not."""
+        """Replaces each file that extends past the history's end by a shorter one."""
         folder, n = self.folder / HISTORY, history.n_epochs
         made = []
         for kind in tables.KINDS if n else ():
@@ -151,7 +157,7 @@ class Record:
         self._checkpoints = sorted({*self._checkpoints, last})
 
     def _look(self) -> None:
-        """Sees what is in the folder, and what of it is left over."""
+        """Lists the folder's files, and which of them are left over."""
         self._segments, self._checkpoints = [], []
         for file in self._files(CHECKPOINTS):
             at = Checkpoint.of(file)
@@ -172,12 +178,14 @@ class Record:
         return list((self.folder / part).iterdir())
 
     def _mark_spare(self, history: History) -> None:
-        """Tables that a longer one holds as well, and checkpoints that are not to be kept."""
+        """Marks tables that a longer one contains, and checkpoints that are not kept."""
         assert self._pointer is not None
         assert self._pointer.run is not None
         parts, steps = self._segments, self._pointer.steps
-        spare = [p for p in parts if (p.last < steps if p.kind == "unfinished" else _in(p, parts))]
-        # Full ones are not looked at again, so that the list stays short however long the run.
+        spare = [
+            p for p in parts if (p.last < steps if p.kind == "unfinished" else _is_inside(p, parts))
+        ]
+        # Full ones are not examined again, so that the list stays short in a long run.
         short = [p for p in parts if p.kind == "unfinished" or p.last - p.first + 1 < MERGED]
         self._segments = [p for p in short if p not in spare]
         epochs, best = at_ends(self._checkpoints, history), best_epoch(history)
@@ -195,7 +203,7 @@ class Record:
         for file in self._spare:
             try:
                 file.unlink(missing_ok=True)
-            except OSError:  # another program reads it, say: later, then
+            except OSError:  # for example, another program is reading it: try again later
                 left.append(file)
         self._spare = left
         while self._unsaid:
@@ -204,7 +212,7 @@ class Record:
             del self._unsaid[0]
 
     def _remove_stale(self) -> None:
-        """They are of a past that was taken back, and must not be taken for what comes."""
+        """Removes files of a past that was undone, so that nothing mistakes them for new ones."""
         if not self._stale:
             return
         while self._stale:
@@ -214,8 +222,8 @@ class Record:
             files.settle(self.folder / part)
 
 
-def _in(part: tables.Segment, parts: Iterable[tables.Segment]) -> bool:
-    """Whether a longer one holds its epochs as well."""
+def _is_inside(part: tables.Segment, parts: Iterable[tables.Segment]) -> bool:
+    """Whether a longer segment also contains this one's epochs."""
     return any(
         other.kind == part.kind
         and other.first <= part.first <= part.last <= other.last

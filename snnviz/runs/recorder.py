@@ -1,4 +1,4 @@
-"""The recorder: a part of a trainer, which keeps its run in a folder as it goes."""
+"""The recorder: the part of a trainer that saves its run in a folder during training."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,35 +23,35 @@ from snnviz.training.trainer import AlternatingTrainer
 
 
 class FolderRecorder:
-    """Keeps a trainer's run in a folder, once it has one; until then it keeps nothing.
+    """Saves a trainer's run in a folder, if the run has one.
 
     Args:
-        keep_every: how many epochs apart the checkpoints are that stay.
+        keep_every: keep the checkpoint of every N-th epoch.
     """
 
     def __init__(self, keep_every: int) -> None:
         self._keep_every = keep_every
         self._record: Record | None = None
-        self._config: RunConfig | None = None  # of the run, once it has begun
+        self._config: RunConfig | None = None  # of the run, once it has started
         self._closed = False
-        self._owed = False  # whether a save failed, so that the next step tries it first
-        self._events_at_end = 0  # that the history had noted at the last epoch's end
+        self._owed = False  # a save failed, so the next step tries again first
+        self._events_at_end = 0  # number of events in the history at the last epoch's end
 
     @property
     def folder(self) -> Path | None:
-        """Where the run is kept; None if it is not."""
+        """Where the run is saved; None if it is not."""
         return self._record and self._record.folder
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """Those that are kept."""
+        """The checkpoints that are kept."""
         return self._record.checkpoints if self._record else []
 
-    # What the trainer tells ---------------------------------------------------------------------
+    # Calls from the trainer ----------------------------------------------------------------------
 
     @contextmanager
     def watch_step(self, trainer: AlternatingTrainer) -> Iterator[None]:
-        """The log says what ended a step before its time."""
+        """Notes in the log what interrupted a step."""
         if self._record and trainer.position.batch == 0:
             tables.get_ready()
         try:
@@ -64,7 +64,7 @@ class FolderRecorder:
             raise
 
     def catch_up(self, trainer: AlternatingTrainer) -> None:
-        """Saves what could not be saved before.
+        """Saves what could not be saved earlier.
 
         Raises:
             RuntimeError: the run is closed.
@@ -84,28 +84,29 @@ class FolderRecorder:
         self._write(trainer, state=trainer.epoch_end)
 
     def turned(self, trainer: AlternatingTrainer, event: str) -> None:
-        """Saves the state after the turn."""
+        """Saves the state after the event."""
         if event == "reset":
             self._events_at_end = 0
-        if self._record is None or trainer.stopped:  # what is not sound is not saved
+        if self._record is None or trainer.stopped:  # an unsound state is never saved
             return
         if event in ("rollback", "reset"):
             self._record.turn_back(trainer.position.epoch)
         self._write(trainer, event, schedule=asdict(trainer.schedule))
 
-    # What the user asks for ---------------------------------------------------------------------
+    # Calls from the user ------------------------------------------------------------------------
 
     def save(self, trainer: AlternatingTrainer) -> None:
-        """Saves what has been trained so far."""
+        """Saves the training so far."""
         if self._record is None and not self._closed and distributed.first():
             raise RuntimeError(
-                "this trainer keeps no run: it was made without a folder. Use save_to(folder)."
+                "this trainer does not save its run: it was made without a folder. Use "
+                "save_to(folder)."
             )
         trainer.settle()
         self._write(trainer, "saved")
 
     def save_to(self, trainer: AlternatingTrainer, folder: Path) -> None:
-        """Keeps the run in another folder from now on."""
+        """Saves the run in another folder from now on."""
         if not distributed.first():
             trainer.settle()
             return
@@ -125,12 +126,12 @@ class FolderRecorder:
             old.lock.release()
 
     def close(self) -> None:
-        """Gives the folder back."""
+        """Releases the folder."""
         if self._record:
             self._record.lock.release()
             self._record, self._closed = None, True
 
-    # How a run begins ---------------------------------------------------------------------------
+    # How a run starts ---------------------------------------------------------------------------
 
     def begin(
         self,
@@ -140,12 +141,12 @@ class FolderRecorder:
         event: str = "created",
         copies: Iterable[Checkpoint] = (),
     ) -> None:
-        """Keeps the run in a new folder. Its config, written last, makes it a run.
+        """Starts to save the run in a new folder. The config is written last and makes it a run.
 
         Args:
-            config: None: that of the run so far, or one made from the trainer as it is.
-            event: for the log.
-            copies: checkpoints of another folder to take along.
+            config: the run's config; None: its config so far, or one made from the trainer.
+            event: the event's name in the log.
+            copies: checkpoints of another folder to copy.
         """
         config = config or self._config or RunConfig.of(trainer, self._keep_every, None)
         with saving(folder):
@@ -167,32 +168,32 @@ class FolderRecorder:
         self._record, self._config = record, config
 
     def follow(self, loaded: Loaded) -> None:
-        """The trainer is that of a run that was read; nothing is kept of what it does."""
+        """Takes the config of a run that was read, without saving anything."""
         config = loaded.past.config
         self._config, self._keep_every = config, config.keep_every
         self._events_at_end = loaded.ended.events
 
     def resume(self, trainer: AlternatingTrainer, loaded: Loaded, lock: Lock) -> None:
-        """Goes on with the run that was read, in its own folder."""
+        """Continues the run that was read, in its own folder."""
         self.follow(loaded)
         folder = loaded.past.folder
         self._record = Record(folder, lock, self._keep_every, loaded.past.pointer)
         here = surroundings(trainer.device)
         self._record.say("resumed", step=trainer.position.step, made_with=here)
         self._owed = True
-        has_begun(folder)  # where its process was killed just before it could say so
+        has_begun(folder)  # in case its process was killed just before this call
         if loaded.at.file.name == loaded.last:
             self._write(trainer)
         else:
             self._drop_what_came_later(self._record, trainer, loaded)
 
-    # Within -------------------------------------------------------------------------------------
+    # Internal -----------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError(
-                "this run is closed. Go on with it: Trainer.resume(folder), "
-                "or trainer.save_to(folder) to keep it elsewhere."
+                "this run is closed. To continue it, use Trainer.resume(folder); "
+                "to save it elsewhere, use trainer.save_to(folder)."
             )
 
     def _write(
@@ -218,7 +219,9 @@ class FolderRecorder:
         self, record: Record, trainer: AlternatingTrainer, loaded: Loaded
     ) -> None:
         gone, epoch, history = loaded.past.pointer, trainer.position.epoch, trainer.history
-        history.add_notes(gone.notes[history.n_events :])  # of what is dropped, for it did happen
+        history.add_notes(
+            gone.notes[history.n_events :]
+        )  # events of the discarded part, because they did happen
         history.add_event(
             epoch=gone.epochs + 1,
             step=gone.steps,
@@ -232,5 +235,5 @@ class FolderRecorder:
 
     def _log(self, trainer: AlternatingTrainer, event: str, **values: Any) -> None:
         if self._record:
-            with suppress(OSError):  # a line for people must not hide what it tells of
+            with suppress(OSError):  # failing to log an error must not hide that error
                 append(self._record.folder, event, {"step": trainer.position.step, **values})

@@ -1,4 +1,4 @@
-"""A trainer that keeps its run in a folder: saved as it goes, resumed, revisited and forked."""
+"""A trainer that saves its run in a folder, and can resume, revisit and fork runs."""
 
 import os
 from collections.abc import Sequence
@@ -27,35 +27,35 @@ Folder = str | os.PathLike[str]
 
 
 class Trainer(AlternatingTrainer):
-    """Trains a task network and its switcher, and keeps the run in a folder if one is named.
+    """Trains a task network and its switcher, and saves the run in a folder if one is given.
 
-    Of several processes that train one run (`torchrun`) only the first keeps it.
+    If several processes train one run (`torchrun`), only the first saves it.
 
     Args:
         network: from images to class scores; trained in place.
         data: training and test images.
-        schedule: which phase when, and how fast; the default is `Schedule()`.
-        switcher: how the switcher is built; the default is `SwitcherConfig()`. Or a `Switcher` that
-            has learned, on any network: a copy of it takes part from the first switcher phase on,
-            and learns further, or is held (`schedule.switcher_lr` of 0).
-        seed: of data order, augmentation, dropout and the switcher's weights.
+        schedule: the order of phases and the learning rates; the default is `Schedule()`.
+        switcher: how to build the switcher; the default is `SwitcherConfig()`. Or a `Switcher` that
+            was trained on any network: a copy of it is used from the first switcher phase on. It
+            keeps learning, or stays fixed if `schedule.switcher_lr` is 0.
+        seed: seed of data order, augmentation, dropout and the switcher's weights.
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
-        precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device does it
-            well. In float32 the same seed repeats a run bit for bit on the same machine.
+        precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 where the device
+            supports it well. In float32 a seed repeats a run bit for bit on the same machine.
         exclude: patterns of layer names, as in a shell (`"layer1.*"`), whose neurons stay on.
-        weighted: patterns of layer names whose neurons get factors though a LayerNorm or GroupNorm
-            mixes them: `compact` folds the factors in and takes none of them out.
-        folder: where to keep the run, new or empty; saved at the start and at each epoch's end.
-            Until `close()`, or as long as the trainer lives, nobody else may write there.
-        keep_every: every so-manieth epoch's end can be revisited later, besides the start, the
-            last and the best. Each takes the size of both networks and their optimizers: two to
-            three times the parameters.
+        weighted: patterns of layer names whose neurons get factors even though a LayerNorm or
+            GroupNorm mixes them: `compact` folds the factors in and removes none of the neurons.
+        folder: a new or empty folder in which to save the run, at the start and after each epoch.
+            No other process may write there until `close()` or until the trainer is deleted.
+        keep_every: keep the checkpoint of every N-th epoch, besides the start, the last and the
+            best epoch. A checkpoint contains both networks and their optimizers: two to three
+            times the size of the parameters.
 
     Raises:
-        TypeError: an argument is of another kind.
+        TypeError: an argument has the wrong type.
         ValueError: an argument is not allowed, or the network has nothing to switch.
-        FileExistsError: the folder holds something.
-        InUse: another trainer writes the folder.
+        FileExistsError: the folder is not empty.
+        InUse: another trainer is writing to the folder.
         NotSaved: the folder cannot be written.
     """
 
@@ -96,38 +96,38 @@ class Trainer(AlternatingTrainer):
 
     @property
     def folder(self) -> Path | None:
-        """Where the run is kept; None if it is not."""
+        """Where the run is saved; None if it is not."""
         return self._folder_recorder.folder
 
     @property
     def kept(self) -> frozenset[int]:
-        """Epochs whose ends can be revisited: `Trainer.at`, `Trainer.fork`."""
+        """Epochs whose checkpoints are kept, for `Trainer.at` and `Trainer.fork`."""
         return frozenset(at_ends(self._folder_recorder.checkpoints, self.history))
 
     def save(self) -> None:
-        """Saves what has been trained so far, in the middle of an epoch too.
+        """Saves the training so far, also in the middle of an epoch.
 
         Raises:
             NotSaved: the folder cannot be written.
-            TrainingStopped: the state is not sound; `rollback()` first.
+            TrainingStopped: the state is unsound; call `rollback()` first.
         """
         self._folder_recorder.save(self)
 
     def save_to(self, folder: Folder) -> None:
-        """Keeps the run in another folder from now on, with all that can be had of its past.
+        """Saves the run in another folder from now on, with as much of its past as is available.
 
         Args:
-            folder: new or empty.
+            folder: a new or empty folder.
 
         Raises:
-            FileExistsError: the folder holds something.
+            FileExistsError: the folder is not empty.
             NotSaved: the folder cannot be written.
-            TrainingStopped: the state is not sound; `rollback()` first.
+            TrainingStopped: the state is unsound; call `rollback()` first.
         """
         self._folder_recorder.save_to(self, Path(folder))
 
     def close(self) -> None:
-        """Gives the folder back. To keep steps since the last epoch's end, call `save()` first."""
+        """Releases the folder. To keep steps since the last epoch's end, call `save()` first."""
         self._folder_recorder.close()
 
     def __enter__(self) -> "Trainer":
@@ -136,7 +136,7 @@ class Trainer(AlternatingTrainer):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # Taking up --------------------------------------------------------------------------------
+    # Loading runs -----------------------------------------------------------------------------
 
     @classmethod
     def resume(
@@ -148,21 +148,22 @@ class Trainer(AlternatingTrainer):
         data: ImageData | None = None,
         device: str | torch.device | None = None,
     ) -> "Trainer":
-        """Goes on with a run as if it had never stopped.
+        """Continues a run as if it had never stopped.
 
-        In float32 on the same machine that is bit for bit; elsewhere it warns of what differs.
+        In float32 on the same machine the numbers are identical bit for bit; elsewhere a warning
+        says what differs.
 
         Args:
-            folder: of the run.
-            epoch: go back to the end of this epoch, and drop what came later.
-            network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
-            device: instead of the run's.
+            folder: the run's folder.
+            epoch: go back to the end of this epoch, and discard all later epochs.
+            network: for a run with your own network: a network with the same architecture.
+            data: for a run with your own data: the same data.
+            device: the device to use instead of the run's.
 
         Raises:
-            FileNotFoundError: the folder holds no run.
+            FileNotFoundError: the folder contains no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
-            InUse: another trainer writes the folder.
+            InUse: another trainer is writing to the folder.
         """
         path = Path(folder)
         _wait_for_the_first()
@@ -189,17 +190,17 @@ class Trainer(AlternatingTrainer):
         data: ImageData | None = None,
         device: str | torch.device | None = None,
     ) -> "Trainer":
-        """A run as it was at the end of an epoch: networks, factors and history. Keeps nothing.
+        """A run as it was at the end of an epoch: networks, factors and history. Saves nothing.
 
         Args:
-            folder: of the run, which may be under way.
-            epoch: 0 is the start; None is where it was saved last.
-            network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
-            device: instead of the run's.
+            folder: the run's folder; the run may still be training.
+            epoch: 0 is the start; None is the last saved state.
+            network: for a run with your own network: a network with the same architecture.
+            data: for a run with your own data: the same data.
+            device: the device to use instead of the run's.
 
         Raises:
-            FileNotFoundError: the folder holds no run.
+            FileNotFoundError: the folder contains no run.
             ValueError: a file is damaged or from a newer version, the epoch's checkpoint was not
                 kept, or an argument does not fit.
         """
@@ -219,22 +220,22 @@ class Trainer(AlternatingTrainer):
         data: ImageData | None = None,
         device: str | torch.device | None = None,
     ) -> "Trainer":
-        """A new run, in a folder beside the parent's, that goes on from the end of an epoch.
+        """A new run, in a folder next to the parent's, that continues from the end of an epoch.
 
-        With the parent's schedule it does as the parent did.
+        With the parent's schedule it repeats what the parent did.
 
         Args:
-            folder: of the parent, which may be under way.
-            epoch: 0 is the start; None is the last that ended.
-            schedule: from now on; None: that of the parent at that epoch's end.
-            name: of the new folder; None: the parent's name, the epoch, and a number if need be.
-            network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
-            device: instead of the run's.
+            folder: the parent's folder; the parent may still be training.
+            epoch: 0 is the start; None is the last finished epoch.
+            schedule: the schedule from now on; None: the parent's at that epoch's end.
+            name: the new folder's name; None: the parent's name, the epoch, and a number if needed.
+            network: for a run with your own network: a network with the same architecture.
+            data: for a run with your own data: the same data.
+            device: the device to use instead of the run's.
 
         Raises:
-            FileNotFoundError: the folder holds no run.
-            FileExistsError: the new folder holds something.
+            FileNotFoundError: the folder contains no run.
+            FileExistsError: the new folder is not empty.
             ValueError: a file is damaged or from a newer version, the epoch's checkpoint was not
                 kept, or an argument does not fit.
             NotSaved: the new folder cannot be written.
@@ -268,6 +269,6 @@ class Trainer(AlternatingTrainer):
 
 
 def _wait_for_the_first() -> None:
-    """Of several processes: it may still be writing what all are going to read."""
+    """Makes several processes wait for the first, which may still be writing what all will read."""
     if distributed.several():
         distributed.any_of(False)

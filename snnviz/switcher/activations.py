@@ -1,4 +1,4 @@
-"""From scores to factors."""
+"""Functions that turn scores into factors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,12 +29,14 @@ def unit_mean(z: Tensor) -> Tensor:
 
 def unit_means(z: Tensor, groups: Layout) -> Tensor:
     """`unit_mean` of every group at once: z is (neurons of all groups,)."""
-    with torch.no_grad():  # only the support comes from here, and it has no gradient
+    with torch.no_grad():  # computes only the support, which has no gradient
         padded = torch.cat([z, z.new_full((1,), -math.inf)])[groups.padded]  # (groups, most)
         top = padded.amax(1, keepdim=True)
-        # Sums stay exact however large the scores are, and no factor changes.
+        # Sums stay accurate for large scores, and the factors do not change.
         descending = torch.sort(padded - top, descending=True).values
-        waterline = (descending.cumsum(1) - groups.sizes) / groups.ranks  # were so many on
+        waterline = (
+            descending.cumsum(1) - groups.sizes
+        ) / groups.ranks  # tau if this many neurons were on
         last = (descending > waterline).sum(1, keepdim=True) - 1
         tau = waterline.gather(1, last.clamp_min(0))  # NaN scores leave `last` at -1
         top, tau = (groups.members @ torch.cat([top, tau], 1)).unbind(1)
@@ -46,8 +48,8 @@ def unit_means(z: Tensor, groups: Layout) -> Tensor:
 
 
 def hard_sigmoid(z: Tensor) -> Tensor:
-    """s = 1 + z, cut off below 0 and above 1."""
-    # Not `clamp`: its gradient at z = 0 is 0 in some releases, and a fresh switcher stands there.
+    """s = 1 + z, clipped to between 0 and 1."""
+    # Not `clamp`: its gradient at z = 0 is 0 in some releases, where a new switcher starts.
     return torch.where(z > 0, torch.ones_like(z), F.relu(1 + z))
 
 
@@ -56,7 +58,7 @@ def relu(z: Tensor) -> Tensor:
     return F.relu(1 + z)
 
 
-# All of them map 0 to 1: a fresh switcher leaves the task network as it is. A user may add one.
+# All of them map 0 to 1, so that a new switcher changes nothing. Users may add their own.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "unit_mean": unit_mean,
     "hard_sigmoid": hard_sigmoid,

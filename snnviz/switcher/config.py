@@ -16,14 +16,14 @@ class SwitcherConfig:
     Attributes:
         activation: from scores to factors: "unit_mean", "hard_sigmoid", "relu", or a name added to
             `snnviz.switcher.ACTIVATIONS`.
-        gain: multiplies the scores; it decides how fast a group parts into on and off.
+        gain: multiplies the scores; it determines how fast neurons turn on or off.
         gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
             "fixed" (the same in every group).
-        reads: "descriptors"; or, to find out what reading is good for, "shuffled" (the descriptors
-            of another neuron of the group), "random" (fixed random numbers in their place),
-            "nothing" (there is no network; each neuron has a score of its own), or "weights" (the
+        reads: "descriptors"; or, as a control experiment, "shuffled" (the descriptors
+            of another neuron of the group), "random" (fixed random numbers instead),
+            "nothing" (there is no network; each neuron has its own score), or "weights" (the
             direction of the incoming weights, with a reader for each group).
-        descriptors: what is read of each neuron: names in `snnviz.switcher.DESCRIPTORS`.
+        descriptors: the inputs for each neuron: names in `snnviz.switcher.DESCRIPTORS`.
     """
 
     activation: str = "unit_mean"
@@ -47,7 +47,7 @@ class SwitcherConfig:
             )
         if self.reads not in READS:
             raise ValueError(f"switcher.reads must be one of {_names(READS)}, got {self.reads!r}.")
-        if isinstance(self.descriptors, list):  # as a file has them
+        if isinstance(self.descriptors, list):  # as read from a file
             object.__setattr__(self, "descriptors", tuple(self.descriptors))
         _check_descriptors(self.descriptors)
 

@@ -1,7 +1,7 @@
 """Descriptors: what the switcher reads, a few numbers for each neuron.
 
-A descriptor says something about a neuron's weights that does not depend on how the neuron's inputs
-are ordered. So one small switcher fits every group of every network, and what it learns on one
+A descriptor is a property of a neuron's weights that does not depend on the order of the neuron's
+inputs. So one small switcher fits every group of every network, and what it learns on one
 network means the same on another. To add one:
 
     DESCRIPTORS["peak"] = Descriptor(
@@ -21,7 +21,7 @@ from snnviz.structure.weights import LEAST_LENGTH, NeuronWeights
 
 
 class Descriptor(NamedTuple):
-    """A function from a group's neurons to a number for each of them, and what the number says.
+    """A function that gives a number for each neuron of a group, and a sentence that explains it.
 
     The function must not depend on the order of the inputs, and must permute with the neurons. The
     switcher standardises its values within the group, so neither unit nor zero point matters.

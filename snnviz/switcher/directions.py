@@ -1,7 +1,7 @@
-"""The reader of directions: a switcher that takes each neuron's incoming weights as they are.
+"""The direction reader: a switcher that reads each neuron's incoming weights directly.
 
-Each group has a reader of its own, so a neuron is a case of its own, and what is learned of it says
-nothing about another. It stays to be compared with the switcher that reads descriptors.
+Each group has its own reader, so what it learns about one group does not apply to another. It is
+kept for comparison with the switcher that reads descriptors.
 """
 
 import math
@@ -23,7 +23,7 @@ _HIDDEN = 32
 
 
 class Readings(NamedTuple):
-    """What it knows of the weights before it gives scores. N: the neurons of all groups."""
+    """The network's inputs, computed from the weights. N: the neurons of all groups."""
 
     rows: tuple[Tensor, ...]  # for each group (neurons, inputs): incoming weights, or their hash
     unit: Tensor  # (N, 1): brings each row to a length of the root of its fan-in
@@ -35,14 +35,14 @@ class DirectionReader(nn.Module):
     """Reads the weights of every group and gives every neuron a factor.
 
     Each group has its own reader, from the direction of a neuron's incoming weights to `hidden`
-    numbers; all else is shared by the groups: how long the weights are, the norm's scale and shift,
+    numbers; the groups share everything else: how long the weights are, the norm's scale and shift,
     what the group's neurons have in common, and the head that scores. More than `MOST_INPUTS`
-    weights a neuron are hashed to that many numbers first, so that wide layers cost little.
+    weights per neuron are first hashed to that many numbers, so that wide layers cost little.
 
     Args:
         fan_in: {group: incoming weights of each of its neurons}.
-        config: how it is built.
-        seed: of the initial weights; torch's own random state is left as it was.
+        config: how to build it.
+        seed: seed of the initial weights; torch's own random state does not change.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DirectionReader(nn.Module):
             self.middle = nn.Linear(hidden, hidden)
             self.score = nn.Linear(hidden, 1)
         for i, n in enumerate(fan_in.values()):
-            # Drawn from the same seed whenever a reader is made, so never saved.
+            # Always drawn from the same seed, so it need not be saved.
             signs = random_signs(n) if n > hashing.MOST_INPUTS else None
             self.register_buffer(f"signs{i}", signs, persistent=False)
         self._kept_rows: dict[int, tuple[Any, Tensor]] = {}
@@ -75,11 +75,11 @@ class DirectionReader(nn.Module):
         return self.factors(self.read(weights))
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> Readings:
-        """What `factors` needs to know of the weights; it holds as long as they stay.
+        """The inputs of `factors`, computed from the weights; valid until the weights change.
 
-        Without gradients, hashes of wide layers are in memory that the next call uses again.
+        Without gradients, the next call reuses the memory of wide layers' hashes.
         """
-        own = self.score.weight.dtype  # the switcher's, whatever the task network's is
+        own = self.score.weight.dtype  # the switcher's, which may differ from the task network's
         parts = [
             [part.to(own) for part in (known.incoming, known.scale, known.shift)]
             for known in (weights[name] for name in self.groups)
@@ -96,7 +96,7 @@ class DirectionReader(nn.Module):
         scale = torch.cat([scale for _, scale, _ in parts])
         shift = torch.cat([shift for _, _, shift in parts])
         centred = layout.centred(torch.stack([length.log(), scale, shift], 1))  # (neurons, 3)
-        # A root's slope at 0 is infinite.
+        # The square root has an infinite slope at 0.
         variance = layout.means(centred.square()).clamp_min(1e-30)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
@@ -113,10 +113,10 @@ class DirectionReader(nn.Module):
             for rows, reader in zip(readings.rows, self.readers, strict=True)
         ]
         shifts = torch.stack([reader.bias for reader in self.readers])  # type: ignore[misc]
-        # (neurons of all groups, hidden); in place, for new memory is what would take the time
+        # (neurons of all groups, hidden); in place, because allocating memory takes longest
         h = torch.cat(read).mul_(readings.unit)
         h = h.addmm_(readings.measures, self.measures.weight.T)
-        # Each group has one shift: its reader's, and what its neurons have in common.
+        # Each group has one shift: its reader's bias and the mean over its neurons.
         means = layout.means(h) + shifts  # (groups, hidden)
         h = h.addmm_(layout.members, shifts + self.fellows(means))
         h = self.norm(h)
@@ -126,7 +126,7 @@ class DirectionReader(nn.Module):
         return dict(zip(self.groups, factors, strict=True))
 
     def _row_memory(self, group: int, incoming: Tensor) -> Tensor | None:
-        """Where to hash to: new memory is what would take much of the time."""
+        """Memory for the hash; allocating it on each call would take much of the time."""
         if torch.is_grad_enabled():
             return None
         kind = (len(incoming), incoming.device, incoming.dtype, type(incoming))

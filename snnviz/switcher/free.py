@@ -1,6 +1,6 @@
-"""Free factors: the switcher's stand-in that reads nothing. Each neuron has a score of its own.
+"""Free factors: a replacement for the switcher that reads nothing. Each neuron has its own score.
 
-What a switcher gains over it, it gains by reading weights.
+The advantage of a switcher over free factors comes from reading weights.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from snnviz.switcher.config import SwitcherConfig
 
 
 class FreeFactors(nn.Module):
-    """Gives every neuron a factor, whatever its weights are.
+    """Gives every neuron a factor that does not depend on its weights.
 
     Args:
         neurons: {group: number of neurons}.
-        config: activation and gain are as in a switcher's.
+        config: activation and gain, as for a switcher.
     """
 
     def __init__(self, neurons: Mapping[str, int], config: SwitcherConfig) -> None:

@@ -1,4 +1,4 @@
-"""Where each group's neurons stand among those of all groups."""
+"""The positions of each group's neurons in a list of all groups' neurons."""
 
 import numpy as np
 import torch
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 class Layout:
-    """Where each group's neurons stand among those of all groups, as matrices.
+    """The positions of each group's neurons in a list of all groups' neurons, as matrices.
 
-    Means within groups and their way back to the neurons are then products: one operation for all
-    groups, and the same result at every run on every device.
+    With them, taking means within groups and spreading them over neurons are matrix products: one
+    operation for all groups, and the same result in every run on a device.
     """
 
     def __init__(self, counts: tuple[int, ...], like: Tensor) -> None:
@@ -19,8 +19,10 @@ class Layout:
         first = np.cumsum(counts)[:, None] - sizes
         padded = np.where(ranks <= sizes, first + ranks - 1, len(group))
         members = (group[:, None] == np.arange(len(counts))).astype(np.float32)
-        self.padded = torch.from_numpy(padded).to(like.device)  # (groups, most): or one past all
-        self.members = torch.from_numpy(members).to(like)  # (N, groups): 1 where a neuron belongs
+        self.padded = torch.from_numpy(padded).to(
+            like.device
+        )  # (groups, most): N where a group has no such neuron
+        self.members = torch.from_numpy(members).to(like)  # (N, groups): 1 for a neuron's own group
         self.sums = self.members.T.contiguous()  # (groups, N)
         self.sizes = torch.from_numpy(sizes).to(like)  # (groups, 1)
         self.ranks = torch.from_numpy(ranks).to(like)  # (most,)
@@ -33,5 +35,5 @@ class Layout:
         return self.sums @ x / self.sizes
 
     def centred(self, x: Tensor) -> Tensor:
-        """(N, k), each less its group's mean."""
+        """(N, k): each value minus its group's mean."""
         return x - self.members @ self.means(x)

@@ -1,9 +1,9 @@
 """The switcher (SNN: switcher neural network, not spiking): from weights to factors.
 
-It reads a few descriptors of each neuron's weights (`descriptors.py`), as they stand among those of
-the neuron's group, and gives the neuron a score. The scores of a group become factors s >= 0, and a
-factor of exactly 0 turns the neuron off. One small network does this for all groups. So it learns
-what weights say about a neuron wherever the neuron is, and can be put on another network.
+It reads a few descriptors of each neuron's weights (`descriptors.py`), relative to those of the
+neuron's group, and gives the neuron a score. The scores of a group become factors s >= 0, and a
+factor of exactly 0 turns the neuron off. One small network does this for all groups. So what
+it learns about weights does not depend on the layer, and it can be used on another network.
 """
 
 import json
@@ -25,11 +25,11 @@ from snnviz.switcher.layout import Layout
 
 FORMAT = 1  # of a saved switcher
 HIDDEN = 32
-_LEAST_SPREAD = 1e-5  # a descriptor that differs by less than about this says nothing
+_LEAST_SPREAD = 1e-5  # smaller differences in a descriptor are ignored
 
 
 class Readings(NamedTuple):
-    """What the switcher knows of the weights before it gives scores."""
+    """The switcher's inputs, computed from the weights."""
 
     groups: tuple[str, ...]
     values: Tensor  # (neurons of all groups, descriptors), standardised in each group
@@ -37,12 +37,12 @@ class Readings(NamedTuple):
 
 
 class Switcher(nn.Module):
-    """Gives each neuron a factor by its descriptors. Permuting neurons permutes their factors.
+    """Gives each neuron a factor from its descriptors. Permuting neurons permutes their factors.
 
     Args:
-        config: how it is built.
-        seed: of the initial weights, and of what the controls read; torch's own random state is
-            left as it was.
+        config: how to build it.
+        seed: seed of the initial weights and of the controls' inputs; torch's own random state does
+            not change.
     """
 
     def __init__(self, config: SwitcherConfig | None = None, seed: int = 0) -> None:
@@ -67,37 +67,39 @@ class Switcher(nn.Module):
         return self.factors(self.read(weights))
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> Readings:
-        """What `factors` needs to know of the weights; it holds as long as they stay."""
-        own = next(self.parameters()).dtype  # the switcher's, whatever the task network's is
+        """The inputs of `factors`, computed from the weights; valid until the weights change."""
+        own = next(
+            self.parameters()
+        ).dtype  # the switcher's, which may differ from the task network's
         functions = [DESCRIPTORS[name].function for name in self.config.descriptors]
         read = []
         for group in weights.values():
             known = group.map(lambda part: part.to(own))
             read.append(torch.stack([function(known) for function in functions], 1))
         if self.config.reads != "descriptors":
-            read = [self._instead(i, values) for i, values in enumerate(read)]
+            read = [self._control_inputs(i, values) for i, values in enumerate(read)]
         values = torch.cat(read)  # (neurons of all groups, descriptors)
         layout, _ = self._layout(tuple(map(len, read)), values)
         centred = layout.centred(values)
-        # The slope of a root at 0 is infinite.
+        # The square root has an infinite slope at 0.
         variance = layout.means(centred.square()).clamp_min(1e-30)
         spread = layout.members @ (variance.sqrt() + _LEAST_SPREAD)
         return Readings(tuple(weights), centred / spread, layout)
 
     def factors(self, readings: Readings) -> dict[str, Tensor]:
-        """{group: factors (neurons,)} from what `read` gave."""
+        """{group: factors (neurons,)} from the result of `read`."""
         layout = readings.layout
         _, gains = self._layout(layout.counts, readings.values)
         z = self.layers(readings.values).squeeze(1) * gains  # (neurons of all groups,)
         factors = factors_of(z, self.config.activation, layout)
         return dict(zip(readings.groups, factors, strict=True))
 
-    # Taking it along ----------------------------------------------------------------------------
+    # Saving and loading -------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes what it has learned, and how it is built, into one file (`.safetensors`).
+        """Saves its weights and config in one file (`.safetensors`).
 
-        `Trainer(..., switcher=Switcher.load(path))` puts it on another network.
+        `Trainer(..., switcher=Switcher.load(path))` uses it on another network.
         """
         from safetensors.torch import save
 
@@ -110,12 +112,12 @@ class Switcher(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Switcher":
-        """A switcher that `save` wrote, on the CPU.
+        """Loads a switcher that `save` wrote, on the CPU.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is no switcher, damaged, from a newer version of snnviz, or it reads a
-                descriptor of your own that is not in `DESCRIPTORS`.
+            ValueError: the file contains no switcher, is damaged, from a newer version of snnviz,
+                or needs your own descriptor that is not in `DESCRIPTORS`.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -129,11 +131,11 @@ class Switcher(nn.Module):
         except (OSError, SafetensorError) as error:
             raise files.Damaged(file, str(error).splitlines()[0]) from error
         if content is None:
-            raise ValueError(f"the file {str(file)!r} holds no switcher. {how}")
-        return cls._rebuilt(file, content, tensors)
+            raise ValueError(f"the file {str(file)!r} contains no switcher. {how}")
+        return cls._rebuild(file, content, tensors)
 
     @classmethod
-    def _rebuilt(cls, file: Path, text: str, tensors: Mapping[str, Tensor]) -> "Switcher":
+    def _rebuild(cls, file: Path, text: str, tensors: Mapping[str, Tensor]) -> "Switcher":
         try:
             content = json.loads(text)
             if content["format"] > FORMAT:
@@ -150,10 +152,10 @@ class Switcher(nn.Module):
 
     # --------------------------------------------------------------------------------------------
 
-    def _instead(self, group: int, values: Tensor) -> Tensor:
-        """What a control reads: another neuron's descriptors, or noise, the same at each reading.
+    def _control_inputs(self, group: int, values: Tensor) -> Tensor:
+        """A control's inputs: another neuron's descriptors, or noise, the same in each call.
 
-        Both are drawn from the seed, and so need no saving.
+        Both are drawn from the seed, and so need not be saved.
         """
         generator = torch.Generator().manual_seed(self.seed * 1009 + group)
         if self.config.reads == "shuffled":
@@ -162,7 +164,7 @@ class Switcher(nn.Module):
         return torch.randn(values.shape, generator=generator).to(values)
 
     def _layout(self, counts: tuple[int, ...], like: Tensor) -> tuple[Layout, Tensor]:
-        """Where each group's neurons are, and the gain of each neuron (neurons of all groups,)."""
+        """The groups' layout, and the gain of each neuron (neurons of all groups,)."""
         if self._kept is None or not self._kept[0].fits(counts, like):
             layout = Layout(counts, like)
             gains = like.new_tensor([self.config.gain_of(n) for n in counts])

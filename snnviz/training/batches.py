@@ -1,4 +1,4 @@
-"""Which images come next: an order of batches for each of the two phases."""
+"""The order of batches, separately for each of the two phases."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +13,17 @@ from snnviz.training.schedule import Phase, Position, Schedule
 
 
 class Batch(NamedTuple):
-    """This process's share of a batch; alone, a process has all of it."""
+    """This process's share of a batch; a single process has the whole batch."""
 
     images: Tensor
     labels: Tensor
-    weight: float  # of this share in the mean over processes
+    weight: float  # weight of this share in the mean over processes
 
 
 class Batches:
-    """The task network's batches and the switcher's, from a position on.
+    """The batches of the task network and of the switcher, starting at a position.
 
-    Two orders, so that the task network sees the same batches with and without a switcher.
+    There are two orders, so that the task network's batches do not depend on the switcher.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Batches:
 
     @contextmanager
     def repeated_on_error(self) -> Iterator[None]:
-        """A step that fails (out of memory, say) has not been: its batch comes again."""
+        """Undoes a step that fails (out of memory, for example): its batch is drawn again."""
         before = self.state_dict()
         try:
             yield
@@ -71,13 +71,13 @@ class Batches:
             raise
 
     def state_dict(self) -> dict[str, Any]:
-        """How far both orders have come."""
+        """The positions of both orders."""
         return {
             "task_order": self.task_order.state_dict(),
             "switcher_order": self.switcher_order.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state_dict` was called."""
+        """Continues where `state_dict` was called."""
         self.task_order.load_state_dict(state["task_order"])
         self.switcher_order.load_state_dict(state["switcher_order"])

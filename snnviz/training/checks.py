@@ -1,4 +1,4 @@
-"""Checks of what a trainer is given: its network, data, schedule and images."""
+"""Checks a trainer's arguments: its network, data, schedule and images."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from snnviz.training.schedule import Schedule
 
 
 def check_network_and_data(network: Any, data: Any) -> None:
-    """Whether they are of the right kinds."""
+    """Checks that both have the right types."""
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
     check_network(network)  # before it is moved
@@ -21,12 +21,12 @@ def check_network_and_data(network: Any, data: Any) -> None:
             "network must have parameters to train, and all of its parameters are frozen. "
             "Use network.requires_grad_(True), or do so for some of its layers."
         )
-    advice = "Make one with load_data(name), or of your own images with ImageData.from_tensors."
+    advice = "Make one with load_data(name), or from your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
 
 
 def check_schedule(schedule: Schedule, data: ImageData) -> None:
-    """Whether it is a schedule, and the data has the images that it needs."""
+    """Checks that it is a schedule, and that the data has the images that it needs."""
     advice = "Make one with Schedule(...) or trainer.schedule.replace(...)."
     checks.kind_of("schedule", schedule, Schedule, "a snnviz.Schedule", advice)
     if schedule.switcher_data == "holdout" and data.holdout is None:
@@ -37,7 +37,7 @@ def check_schedule(schedule: Schedule, data: ImageData) -> None:
 
 
 def check_end(schedule: Schedule, before: Schedule, done: int) -> None:
-    """Whether a new schedule ends no earlier than after the epochs that are done."""
+    """Checks that a new schedule does not end before the epochs that are done."""
     if before.epochs != schedule.epochs < max(done, 1):
         raise ValueError(
             f"schedule.epochs must be at least the {done} epochs that are done, "
@@ -46,16 +46,16 @@ def check_end(schedule: Schedule, before: Schedule, done: int) -> None:
 
 
 def check_scores(scores: Tensor, classes: int) -> None:
-    """Whether a network gives a score (n, scores) for each class."""
+    """Checks that a network gives a score for each class: (n, scores)."""
     if scores.shape[1] < classes:
         raise ValueError(
             f"network gives {scores.shape[1]} class scores, and the data has {classes} classes. "
-            "Make its last layer as wide as there are classes."
+            "Give its last layer one output per class."
         )
 
 
 def check_images(images: Any, data: ImageData) -> None:
-    """Looks at kind and shape alone, and so waits for no device."""
+    """Checks only type and shape, and so does not wait for a device."""
     shape = ", ".join(map(str, data.shape))
     if not isinstance(images, Tensor):
         got = type(images).__name__
@@ -66,7 +66,7 @@ def check_images(images: Any, data: ImageData) -> None:
     else:
         return
     if isinstance(images, Tensor) and images.shape == data.shape:
-        advice = "For one image alone: images[None]."
+        advice = "For a single image, use images[None]."
     else:
         advice = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
     raise ValueError(
@@ -77,7 +77,7 @@ def check_images(images: Any, data: ImageData) -> None:
 def check_processes(
     network: nn.Module, switcher: nn.Module, data: ImageData, schedule: Schedule, seed: int
 ) -> None:
-    """Whether all processes that train one run hold the same; each of them must call it."""
+    """Checks that all processes of one run have the same values; each of them must call it."""
     train = data.train
     distributed.check_alike(
         {

@@ -1,4 +1,4 @@
-"""How a trainer trains: what it is made from beside network and data."""
+"""The settings of a trainer, besides network and data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ class TrainingConfig:
     """How a network is trained.
 
     Attributes:
-        schedule: which phase when, and how fast, at the start.
-        switcher: how the switcher is built; or one that has learned, of which a copy begins.
-        seed: of data order, augmentation, dropout and the switcher's weights.
+        schedule: the order of phases and the learning rates, at the start.
+        switcher: how to build the switcher; or a trained one, which is copied.
+        seed: seed of data order, augmentation, dropout and the switcher's weights.
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "float32", "bfloat16" or "auto".
         exclude: patterns of layer names whose neurons stay on.
-        weighted: patterns of layer names whose neurons get factors though a norm mixes them.
-        learners: makes the two learners; `snnviz.rivals` give them other parts.
-        task_step: in place of the trainer's own `task_step`; `snnviz.rivals` have others.
+        weighted: patterns of layer names whose neurons get factors even if a norm mixes them.
+        learners: makes the two learners; `snnviz.rivals` gives them other parts.
+        task_step: replaces the trainer's own `task_step`; used by `snnviz.rivals`.
     """
 
     schedule: Schedule = field(default_factory=Schedule)
@@ -39,7 +39,7 @@ class TrainingConfig:
     task_step: Callable[..., Tensor] | None = None
 
     def __post_init__(self) -> None:
-        how = "Make one with SwitcherConfig(...), or load one that has learned: Switcher.load."
+        how = "Make one with SwitcherConfig(...), or load a trained one with Switcher.load."
         kinds, names = (SwitcherConfig, Switcher), "a snnviz.SwitcherConfig or a Switcher"
         checks.kind_of("switcher", self.switcher, kinds, names, how)
         checks.whole("seed", self.seed, 0)

@@ -11,7 +11,7 @@ from snnviz.data import ImageData, SplitName
 from snnviz.training.records import Evaluation
 
 _BATCH = 1000
-_HOLD_OUT = "To have some images held out: load_data(name, holdout=5000)."
+_HOLD_OUT = "To hold out some images, use load_data(name, holdout=5000)."
 
 
 @torch.no_grad()
@@ -25,11 +25,11 @@ def evaluate(
     """Loss and accuracy of a network's class scores.
 
     Args:
-        logits: from images to class scores.
-        data: where the images are.
-        split: which of them.
+        logits: maps images to class scores.
+        data: the images.
+        split: the split to evaluate on.
         own: this process's number, if several evaluate together.
-        processes: each looks at some of the images, and all get the result for all of them.
+        processes: number of processes; each evaluates some images, and all get the full result.
     """
     there = [name for name in ("train", "test", "holdout") if getattr(data, name) is not None]
     advice = "" if "holdout" in there else _HOLD_OUT

@@ -1,4 +1,4 @@
-"""The meter: reads what steps measured, checks it, and notes steps and epochs in the history."""
+"""The meter: reads the results of steps, checks them, and adds steps and epochs to the history."""
 
 import copy
 import math
@@ -17,12 +17,12 @@ from snnviz.structure import Switches
 from snnviz.training.records import Evaluation, StepRecord, TrainingStopped
 from snnviz.training.schedule import Position, Schedule
 
-_READ_EVERY = 32  # steps without a round's end after which results are read all the same
+_READ_EVERY = 32  # steps after which results are read even if no round has ended
 
 
 @dataclass
 class Running:
-    """Sums over the task steps of the epoch that is under way."""
+    """Sums over the task steps of the current epoch."""
 
     loss: float = 0.0
     accuracy: float = 0.0
@@ -31,36 +31,36 @@ class Running:
 
 
 class Meter:
-    """Notes what steps and epochs give. Results stay on the device until `flush` reads them."""
+    """Collects results of steps and epochs. They stay on the device until `flush` reads them."""
 
     def __init__(self) -> None:
-        self.stopped: TrainingStopped | None = None  # why training cannot go on
+        self.stopped: TrainingStopped | None = None  # why training cannot continue
         self._unread: list[StepRecord] = []
         self._running = Running()
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Counts the time within as the epoch's, unless it fails."""
+        """Adds the time spent inside to the epoch's, unless there is an error."""
         began = time.perf_counter()
         yield
         self._running.seconds += time.perf_counter() - began
 
     def add(self, record: StepRecord) -> None:
-        """A step was made; its results are not read yet."""
+        """Adds a step's record, without reading its results yet."""
         self._unread.append(record)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many results wait that they should be read now."""
+        """Whether enough results are waiting that they should be read now."""
         return len(self._unread) >= _READ_EVERY
 
     @property
     def epoch_is_open(self) -> bool:
-        """Whether there are steps that no finished epoch has."""
+        """Whether there are steps since the last finished epoch."""
         return self._running.steps > 0
 
     def flush(self, history: History, schedule: Schedule) -> None:
-        """Reads the steps' results from the device in one go, checks them, and notes them.
+        """Reads the steps' results from the device at once, checks them, and records them.
 
         Raises:
             TrainingStopped: a loss is not finite, or a group is entirely off.
@@ -94,12 +94,12 @@ class Meter:
         factors: Mapping[str, np.ndarray],
         switches: Switches,
     ) -> None:
-        """Notes the epoch that ends at this position.
+        """Adds the epoch that ends at this position to the history.
 
         Raises:
             TrainingStopped: the test loss is not finite, or a group is entirely off.
         """
-        # The last step's own update has not been seen by any step: what is kept must be sound.
+        # No step has checked the last step's update yet, and the saved state must be sound.
         where = f"after step {at.step} (at the end of epoch {at.epoch})"
         on = [int((s > 0).sum()) for s in factors.values()]
         self._check(where, test.loss, on, history, schedule)
@@ -121,16 +121,16 @@ class Meter:
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        """Forgets the sums over the epoch that was under way."""
+        """Resets the sums over the current epoch."""
         self._running = Running()
 
     @property
     def running(self) -> Running:
-        """The sums over the epoch that is under way; a copy."""
+        """The sums over the current epoch; a copy."""
         return copy.copy(self._running)
 
     def go_on_from(self, running: Running) -> None:
-        """Goes on where `running` was read: nothing waits, and nothing is wrong."""
+        """Continues where `running` was read, with no waiting results and no error."""
         self._running = copy.copy(running)
         self._unread, self.stopped = [], None
 
@@ -160,7 +160,7 @@ def _describe_problem(where: str, loss: float, off: list[str], schedule: Schedul
 
 
 def measure_step(loss: Tensor, scores: Tensor, labels: Tensor, on: Tensor) -> Tensor:
-    """(2 + groups,): all that a step tells in one tensor, so that reading it waits once."""
+    """(2 + groups,): all results of a step in one tensor, so that reading waits only once."""
     accuracy = (scores.detach().argmax(1) == labels).float().mean()
     return torch.cat([torch.stack([loss.detach(), accuracy]), on])
 
@@ -171,7 +171,7 @@ def count_neurons_on(factors: Mapping[str, Tensor]) -> Tensor:
 
 
 def average_over_processes(measured: Tensor, weight: float) -> Tensor:
-    """Loss and accuracy of a whole batch, of which this process saw a share of this weight."""
+    """Loss and accuracy of a whole batch; this process's share of it has this weight."""
     if not distributed.several():
         return measured
     measured[:2] *= weight

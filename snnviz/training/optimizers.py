@@ -1,4 +1,4 @@
-"""The optimizers of both networks: made from the schedule, and adjusted when it changes."""
+"""The optimizers of both networks: created from the schedule, and adjusted when it changes."""
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ def make_optimizer(
     else:
         kind, lr, momentum = plan.switcher_optimizer, plan.switcher_lr, plan.switcher_momentum
         decay = 0.0
-    # One kernel for all parameters instead of several each. Only real devices have it.
+    # One kernel for all parameters instead of several for each. Only real devices support it.
     fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in parameters)
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr, momentum, weight_decay=decay, fused=fused)
@@ -25,7 +25,7 @@ def make_optimizer(
 
 
 def keep_momentum(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The old optimizer, momentum and all, with new settings; the new one if of another kind."""
+    """The old optimizer with its momentum and new settings; the new one if the kind changed."""
     if type(old) is not type(new):
         return new
     for group, settings in zip(old.param_groups, new.param_groups, strict=True):
@@ -34,12 +34,12 @@ def keep_momentum(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> tor
 
 
 def take_step(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Updates the parameters with the gradients that they have, at this learning rate."""
+    """Updates the parameters from their gradients, with this learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Those parameters that are not frozen."""
+    """The parameters that are not frozen."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -1,4 +1,4 @@
-"""Pins: neurons that the user holds on or off, whatever the switcher's factor is."""
+"""Pins: neurons that the user holds on or off, regardless of the switcher's factor."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from snnviz import checks
 
 
 class PinChange(NamedTuple):
-    """What becomes of a group's pins, and how the history tells of it.
+    """A change of a group's pins, and its description in the history.
 
     Attributes:
-        pins: (neurons,) of the group, below 0 where free.
-        neuron: its number if it is only one, else -1.
+        pins: (neurons,) of the group after the change, below 0 where free.
+        neuron: the neuron's number if there is only one, else -1.
     """
 
     event: str
@@ -35,7 +35,7 @@ def hold_neurons(
 
     Args:
         pins: {group: (neurons,) below 0 where free}.
-        factors: {group: (neurons,)} of now.
+        factors: {group: (neurons,)}, the current ones.
 
     Raises:
         ValueError: there is no such group or neuron, or the group would be entirely off.
@@ -55,7 +55,7 @@ def hold_neurons(
 def release_neurons(
     pins: Mapping[str, Tensor], group: str, neurons: int | Sequence[int] | None
 ) -> PinChange | None:
-    """Lets go of neurons (None: of all in the group); None if none of them is pinned.
+    """Releases neurons (None: all of the group); returns None if none of them is pinned.
 
     Raises:
         ValueError: there is no such group or neuron.
@@ -73,7 +73,7 @@ def release_neurons(
 def choose_neurons(
     groups: Mapping[str, int], group: str, neurons: int | Sequence[int] | None
 ) -> list[int]:
-    """The numbers of neurons of a group, checked and in order; None is all of them.
+    """Checks and sorts the numbers of neurons of a group; None means all of them.
 
     Raises:
         ValueError: there is no such group or neuron.

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool) -> None:
-    """Makes all steps of this many epochs more (None: of all that are left).
+    """Trains for this many more epochs (None: for all that are left).
 
-    Where that is past the schedule's end, the schedule's end moves there.
+    If that goes past the schedule's end, the end moves there.
     """
     from tqdm.auto import tqdm
 
@@ -30,7 +30,7 @@ def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool
 
 
 def _move_end(trainer: "AlternatingTrainer", epochs: int | None) -> int:
-    """The epoch to train to; the schedule's end moves there if it comes before."""
+    """The epoch to train to; an earlier end of the schedule moves there."""
     if epochs is None:
         return trainer.schedule.epochs
     checks.whole("epochs", epochs, 1)

@@ -1,31 +1,31 @@
-"""What a trainer tells whoever keeps its run. `snnviz.runs` has a recorder that writes a folder."""
+"""The interface through which a trainer's run is saved; `snnviz.runs` writes it to a folder."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 
 class Recorder(Protocol):
-    """Keeps a run. Each method is called by the trainer, which passes itself."""
+    """Saves a run. The trainer calls each method and passes itself."""
 
     def watch_step(self, trainer: Any) -> AbstractContextManager[None]:
-        """Surrounds a step, from before its batch is drawn until its results are noted."""
+        """Surrounds a step, from before its batch is drawn until its results are recorded."""
         ...
 
     def catch_up(self, trainer: Any) -> None:
-        """Before training goes on: saves what could not be saved before, or raises."""
+        """Called before training continues: saves what could not be saved earlier, or raises."""
         ...
 
     def epoch_ended(self, trainer: Any) -> None:
-        """An epoch is in the history, and the state at its end is `trainer.epoch_end`."""
+        """Called when the history has a new epoch; `trainer.epoch_end` is the state at its end."""
         ...
 
     def turned(self, trainer: Any, event: str) -> None:
-        """The run took a turn (the event's name in the history), and the state is after it."""
+        """Called after an event (its name in the history) that changed the run's course."""
         ...
 
 
 class NoRecorder:
-    """Keeps nothing."""
+    """Saves nothing."""
 
     def watch_step(self, trainer: Any) -> AbstractContextManager[None]:
         return nullcontext()

@@ -1,4 +1,4 @@
-"""What training hands out: a record of each step, an evaluation, and why it stopped."""
+"""Results of training: a record of each step, an evaluation, and the reason for a stop."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from snnviz.training.schedule import Phase
 
 
 class TrainingStopped(RuntimeError):
-    """Training cannot go on as it is; `trainer.rollback()` returns to the last epoch's end.
+    """Training cannot continue like this; `trainer.rollback()` returns to the last epoch's end.
 
     Args:
         problem: what happened and what to try.
         epoch: `trainer.rollback()` returns to the end of this epoch; 0 is the start.
-        way_back: a sentence that says how to go back; None: with `trainer.rollback()`.
+        way_back: a sentence that says how to return; None: with `trainer.rollback()`.
     """
 
     def __init__(self, problem: str, epoch: int, way_back: str | None = None) -> None:
@@ -26,7 +26,7 @@ class TrainingStopped(RuntimeError):
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and share of images classified rightly (0 to 1)."""
+    """Mean loss and share of images classified correctly (0 to 1)."""
 
     loss: float
     accuracy: float
@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step leaves behind. `loss` and `accuracy` wait for the device when read."""
+    """The results of one step. Reading `loss` or `accuracy` waits for the device."""
 
     step: int  # counted from 1
     epoch: int  # the epoch it belongs to, from 1
@@ -49,5 +49,5 @@ class StepRecord:
 
     @property
     def accuracy(self) -> float:
-        """Share of the batch classified rightly (0 to 1), before the step's update."""
+        """Share of the batch classified correctly (0 to 1), before the step's update."""
         return float(self.measured[1])

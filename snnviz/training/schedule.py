@@ -1,4 +1,4 @@
-"""The schedule: which phase comes at which step, and how fast each network learns in it."""
+"""The schedule: the phase and the learning rate of each step."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -14,13 +14,13 @@ SWITCHER_DATA = ("train", "holdout")
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run has come. Everything counts from 0 and names what comes *next*.
+    """A run's progress. All counts start at 0, so they are also the index of what comes *next*.
 
     Attributes:
-        step: steps done in all, task and switcher together.
-        epoch: whole passes over the training images done.
-        batch: task steps done in this epoch.
-        round_step: steps done in this round.
+        step: completed steps, task and switcher together.
+        epoch: completed passes over the training images.
+        batch: completed task steps of this epoch.
+        round_step: completed steps of this round.
     """
 
     step: int = 0
@@ -31,32 +31,32 @@ class Position:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A plan of training. It never changes: make another with `schedule.replace(task_lr=0.01)`.
+    """A plan for training. It is immutable: make another with `schedule.replace(task_lr=0.01)`.
 
     A *round* is a task phase of `task_steps` steps and then a switcher phase of `switcher_steps`.
-    An epoch is one pass of task steps over the training images; switcher steps come on top of it.
+    An epoch is one pass of task steps over the training images; switcher steps are additional.
 
     Attributes:
-        epochs: passes over the training images in all; the end of both learning rates' decay.
+        epochs: total passes over the training images; both learning rates decay until then.
         batch_size: images in a batch, of both phases.
         task_steps: task steps in a round.
         switcher_steps: switcher steps in a round; 0 trains the dense network only.
         warmup_epochs: epochs before the first switcher phase.
-        freeze_epochs: last epochs in which the factors stay as they are.
+        freeze_epochs: epochs at the end during which the factors stay fixed.
         task_optimizer: "sgd" or "adam", for the task network.
         task_lr: its learning rate at the start.
         task_decay: "cosine" (to 0 at the end) or "constant".
         task_momentum: of SGD.
         task_weight_decay: L2 penalty on the task network's weights (not on factors).
         switcher_optimizer: "sgd" or "adam", for the switcher.
-        switcher_lr: its learning rate at the start; 0 holds it: it goes on reading the weights and
-            giving factors, and learns nothing.
+        switcher_lr: its learning rate at the start; with 0 it still reads the weights and computes
+            factors, but does not learn.
         switcher_decay: "cosine" or "constant".
         switcher_momentum: of SGD.
-        switcher_clip: largest norm of the switcher's gradient; longer ones are shortened to it.
+        switcher_clip: largest norm of the switcher's gradient; larger gradients are scaled down.
         switcher_data: "train", or "holdout" to train the switcher on the held-out split.
         through_switcher: let the task phase's gradient pass through the switcher into the weights
-            that it reads; otherwise factors are constants there.
+            that it reads; otherwise factors are constants in that phase.
     """
 
     epochs: int = 8
@@ -108,12 +108,12 @@ class Schedule:
         return replace(self, **changes)
 
     def changes(self, other: "Schedule") -> dict[str, tuple[Any, Any]]:
-        """The fields in which `other` differs: {name: (value here, value there)}."""
+        """The fields in which `other` differs: {name: (own value, other value)}."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def stage(self, epoch: int) -> Stage:
-        """What kind of epoch this is, counted from 0."""
+        """The stage of an epoch, counted from 0."""
         if epoch < self.warmup_epochs:
             return "warm-up"
         if epoch >= self.epochs - self.freeze_epochs:
@@ -142,7 +142,7 @@ class Schedule:
         return Position(position.step + 1, epoch, batch, round_step)
 
     def steps_left(self, position: Position, batches_per_epoch: int) -> int:
-        """Steps from here to the schedule's end, of both phases (to within a round)."""
+        """Steps of both phases from here to the schedule's end, accurate to within a round."""
         left = 0.0
         for epoch in range(position.epoch, self.epochs):
             batches = batches_per_epoch - (position.batch if epoch == position.epoch else 0)
@@ -151,7 +151,7 @@ class Schedule:
         return round(left)
 
     def learning_rate(self, phase: Phase, position: Position, batches_per_epoch: int) -> float:
-        """The learning rate of `phase` here."""
+        """The learning rate of `phase` at this position."""
         start = self.task_lr if phase == "task" else self.switcher_lr
         decay = self.task_decay if phase == "task" else self.switcher_decay
         if decay == "constant":
@@ -168,7 +168,7 @@ _LEAST_COUNTS = {
     "warmup_epochs": 0,
     "freeze_epochs": 0,
 }
-_RANGES = {  # at least, and below
+_RANGES = {  # lower limit (allowed) and upper limit (not allowed)
     "task_lr": (0.0, math.inf),
     "task_momentum": (0.0, 1.0),
     "task_weight_decay": (0.0, math.inf),

@@ -1,4 +1,4 @@
-"""What a trainer is made of, from a network, data and a config: all on one device, and checked."""
+"""Builds a trainer's parts from a network, data and a config: all checked and on one device."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from snnviz.training.learners import Learners
 
 
 class Parts(NamedTuple):
-    """What a trainer is made of. In `config`, nothing is left to be chosen."""
+    """The parts of a trainer. In `config`, nothing is left at "auto"."""
 
     config: TrainingConfig
     device: torch.device
@@ -26,10 +26,10 @@ class Parts(NamedTuple):
 
 
 def make_parts(network: nn.Module, data: ImageData, config: TrainingConfig) -> Parts:
-    """Finds what there is to switch, and moves network and data to the device.
+    """Finds the switch groups, and moves network and data to the device.
 
     Raises:
-        TypeError: an argument is of another kind.
+        TypeError: an argument has the wrong type.
         ValueError: an argument is not allowed, or the network has nothing to switch.
     """
     checks.check_network_and_data(network, data)

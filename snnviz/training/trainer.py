@@ -1,7 +1,7 @@
 """The trainer: task network and switcher, trained alternately under the same task loss.
 
 `task_step` and `switcher_step` are the method; `make_step` makes one of them at a time. To pause
-is not to ask for the next one. The trainer knows nothing of notebooks, plots or files.
+training, do not call the next one. The trainer does not depend on notebooks, plots or files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,13 +32,13 @@ from snnviz.training.records import Evaluation, StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule
 from snnviz.training.setup import make_parts
 
-State = Mapping[str, Any]  # what `state_dict` gives
+State = Mapping[str, Any]  # the result of `state_dict`
 
 
 def make_step(
     learners: Learners, batches: Batches, plan: Schedule, at: Position, config: TrainingConfig
 ) -> StepRecord:
-    """One step of the phase that is due: learning rate, batch, forward, backward, update."""
+    """One step of the current phase: learning rate, batch, forward, backward, update."""
     phase = plan.phase(at)
     lr = plan.learning_rate(phase, at, batches.per_epoch)
     with batches.repeated_on_error(), random_state(config.seed, at.step, learners.device):
@@ -64,7 +64,7 @@ def task_step(
 ) -> Tensor:
     """Updates the task network; the factors are constants unless `through_switcher`.
 
-    Where several processes share a batch, `weight` is that of this one's loss. Returns loss,
+    If several processes share a batch, `weight` is the weight of this one's loss. Returns loss,
     accuracy and neurons on, before the update: (2 + groups,), on the device.
     """
     learners.network.train()
@@ -72,7 +72,7 @@ def task_step(
     scores = learners.task_scores(images, factors)
     loss = F.cross_entropy(scores.float(), labels)
     learners.task_optimizer.zero_grad(set_to_none=True)
-    # Attached to the switcher, the factors would take the gradient on to it.
+    # If the factors are attached to the switcher, the gradient would reach it too.
     inputs = trainable_parameters(learners.network) if through_switcher else None
     (loss if weight == 1 else loss * weight).backward(inputs=inputs)
     learners.shrink()
@@ -84,10 +84,10 @@ def task_step(
 def switcher_step(
     learners: Learners, images: Tensor, labels: Tensor, lr: float, clip: float, weight: float = 1.0
 ) -> Tensor:
-    """Updates the switcher; the task network's parameters and norm statistics stay.
+    """Updates the switcher; the task network's parameters and norm statistics do not change.
 
-    Gradients longer than `clip` are shortened to it. At a learning rate of 0 the switcher is held:
-    it reads the weights of now, gives factors, and learns nothing. Returns the same as `task_step`.
+    Gradients with a norm above `clip` are scaled down to it. With a learning rate of 0 the switcher
+    reads the current weights but does not learn. Returns the same as `task_step`.
     """
     learners.network.train()
     with torch.set_grad_enabled(lr > 0):
@@ -107,11 +107,15 @@ class AlternatingTrainer:
     """Trains a task network and its switcher, one step at a time.
 
     Args:
-        network: from images to class scores; trained in place. Its kernels become channels_last,
+        network: maps images to class scores; trained in place. Its kernels become channels_last,
             which is faster, unless that is unsafe or the network does not run in it.
         data: training and test images.
-        config: how.
-        recorder: is told what happens, and keeps it; None: nobody is.
+        config: the settings.
+        recorder: saves the run; None: nothing is saved.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is not allowed, or the network has nothing to switch.
     """
 
     def __init__(
@@ -131,23 +135,23 @@ class AlternatingTrainer:
         self.batches = self._make_batches()
         self._meter = Meter()
         self.recorder: Recorder = recorder or NoRecorder()
-        # The states at the start and at the last epoch's end, not to be changed.
+        # The states at the start and at the last epoch's end; never change them.
         self.initial: State = self.state_dict()
         self.epoch_end = self.initial
 
     def __iter__(self) -> Iterator[StepRecord]:
-        """Steps until the schedule's end; may be left and taken up again at any time."""
+        """Steps until the schedule's end; you may stop and continue the iteration at any time."""
         self._close_epoch()
         while not self.finished:
             yield self.step()
 
     def step(self) -> StepRecord:
-        """One step of the phase that is due.
+        """One step of the current phase.
 
         Raises:
-            TrainingStopped: the loss is not finite or a group is entirely off. Found out when a
-                round's results are read, at its end.
-            NotSaved: the run's folder, if it has one, cannot be written. What was trained is
+            TrainingStopped: the loss is not finite or a group is entirely off. This is detected
+                when a round's results are read, at its end.
+            NotSaved: the run's folder, if it has one, cannot be written. The training state is
                 intact; the next step tries to save first.
         """
         if self.stopped:
@@ -170,9 +174,9 @@ class AlternatingTrainer:
         return record
 
     def run(self, epochs: int | None = None, progress: bool = True) -> History:
-        """Trains for a number of epochs more (None: to the schedule's end); returns the history.
+        """Trains for more epochs (None: to the schedule's end); returns the history.
 
-        A run that would go past the schedule's end moves that end, which the history notes.
+        Training past the schedule's end moves that end, which the history records.
         """
         self._close_epoch()
         run_epochs(self, epochs, progress)
@@ -180,14 +184,13 @@ class AlternatingTrainer:
 
     @property
     def schedule(self) -> Schedule:
-        """The plan. Assign another between any two steps: it begins a new round with the next."""
+        """The plan. Another one can be assigned between steps; it starts a new round."""
         return self._schedule
 
     @schedule.setter
     def schedule(self, schedule: Schedule) -> None:
         self.check_schedule(schedule)
-        changes = self._schedule.changes(schedule)
-        if not changes:
+        if not (changes := self._schedule.changes(schedule)):
             return
         self.flush()
         told = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in changes.items())
@@ -196,10 +199,10 @@ class AlternatingTrainer:
         self.recorder.turned(self, "schedule")
 
     def check_schedule(self, schedule: Schedule) -> None:
-        """Whether a schedule may be assigned here.
+        """Checks whether a schedule may be assigned now.
 
         Raises:
-            ValueError: it may not: it ends before this epoch, or needs data that is not there.
+            ValueError: it ends before this epoch, or needs data that is missing.
         """
         checks.check_schedule(schedule, self.data)
         checks.check_end(schedule, self._schedule, self.position.epoch)
@@ -221,7 +224,7 @@ class AlternatingTrainer:
 
     @property
     def pins(self) -> dict[str, dict[int, float]]:
-        """{group: {neuron: factor}}: what `pin` holds."""
+        """{group: {neuron: factor}}: the pinned neurons."""
         return list_pins(self.learners.pins)
 
     def pin(self, group: str, neurons: int | Sequence[int], on: bool) -> None:
@@ -233,7 +236,7 @@ class AlternatingTrainer:
         self._change_pins(hold_neurons(self.learners.pins, self.factors, group, neurons, on))
 
     def unpin(self, group: str, neurons: int | Sequence[int] | None = None) -> None:
-        """Lets go of neurons that are pinned (None: of the whole group): the switcher moves them.
+        """Releases pinned neurons (None: of the whole group): the switcher moves them again.
 
         Raises:
             ValueError: there is no such group or neuron.
@@ -258,11 +261,11 @@ class AlternatingTrainer:
 
     @property
     def between_rounds(self) -> bool:
-        """Whether no round is under way, so that a new schedule cuts none short."""
+        """Whether no round is in progress, so that a new schedule interrupts none."""
         return self.position.round_step == 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """Class scores (n, classes) with the factors of now.
+        """Class scores (n, classes) with the current factors.
 
         Raises:
             ValueError: images are not (n, channels, height, width), normalised as in `data.batch`.
@@ -271,27 +274,27 @@ class AlternatingTrainer:
         return self.learners.logits(images)
 
     def evaluate(self, split: SplitName = "test") -> Evaluation:
-        """Loss and accuracy on a split, with the factors of now."""
+        """Loss and accuracy on a split, with the current factors."""
         return evaluate(self.learners.logits, self.data, split)
 
     @property
     def stopped(self) -> TrainingStopped | None:
-        """Why training cannot go on, until `rollback()` or `reset()`; None if it can."""
+        """Why training cannot continue, until `rollback()` or `reset()`; None if it can."""
         return self._meter.stopped
 
     def flush(self) -> None:
-        """Reads the steps' results from the device in one go, checks them, and notes them."""
+        """Reads the steps' results from the device at once, checks them, and records them."""
         self._meter.flush(self.history, self.schedule)
 
     def settle(self) -> None:
-        """Ends an epoch that is done, and reads all results; TrainingStopped if one is bad."""
+        """Closes a finished epoch and reads all results; raises TrainingStopped if one is bad."""
         if self.stopped:
             raise self.stopped
         self._close_epoch()
         self.flush()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run's future depends on, in plain tensors and numbers; a copy."""
+        """Everything that the run's future depends on, as plain tensors and numbers; a copy."""
         self.flush()
         return {
             **self.learners.state_dict(),
@@ -302,7 +305,7 @@ class AlternatingTrainer:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Takes up where `state_dict` was called."""
+        """Continues where `state_dict` was called."""
         self._schedule, self.position = state["schedule"], state["position"]
         self.learners.renew_optimizers(self._schedule)
         self.learners.load_state_dict(state)
@@ -311,14 +314,14 @@ class AlternatingTrainer:
         self._meter.go_on_from(state["running"])
 
     def take_up(self, state: State, epoch_end: State, initial: State, history: History) -> None:
-        """Takes up a run of the same networks in this state, with what came before it."""
+        """Continues a run of the same networks from this state, with its history."""
         self.load_state_dict(state)
         self.epoch_end, self.initial, self.history = epoch_end, initial, history
 
     def branch(self, state: State) -> "AlternatingTrainer":
-        """Another trainer, of copies, that goes on from a state of this one at an epoch's end.
+        """Another trainer, with copies, that continues from a state of this one at an epoch's end.
 
-        Both see the same images. Its history is this one's up to there.
+        Both see the same images. Its history is this one's up to that epoch.
         """
         config = replace(self.config, schedule=state["schedule"])
         other = AlternatingTrainer(copied(self.network), self.data, config)
@@ -327,11 +330,11 @@ class AlternatingTrainer:
         return other
 
     def rollback(self) -> None:
-        """Back to the last epoch's end (or the start), under the schedule of now."""
+        """Returns to the last epoch's end (or the start), with the current schedule."""
         self._return_to(self.epoch_end, "rollback")
 
     def reset(self) -> None:
-        """Back to the start, under the schedule of now."""
+        """Returns to the start, with the current schedule."""
         self._return_to(self.initial, "reset")
 
     def _change_pins(self, change: PinChange) -> None:
@@ -341,8 +344,7 @@ class AlternatingTrainer:
         self.recorder.turned(self, change.event)
 
     def _note(self, event: str, detail: str, group: str = "", neuron: int = -1) -> None:
-        at = self.position
-        where = {"epoch": at.epoch + 1, "step": at.step}
+        where = {"epoch": self.position.epoch + 1, "step": self.position.step}
         self.history.add_event(**where, event=event, detail=detail, group=group, neuron=neuron)
 
     def _return_to(self, state: State, event: str) -> None:
@@ -359,13 +361,12 @@ class AlternatingTrainer:
         self.recorder.turned(self, event)
 
     def _adopt(self, schedule: Schedule) -> None:
-        """Follows another schedule: a new round begins, in new batches if need be."""
-        changes = self._schedule.changes(schedule)
-        if not changes:
+        """Follows another schedule: a new round begins, with new batches if needed."""
+        if not (changes := self._schedule.changes(schedule)):
             return
         self._schedule, at = schedule, self.position
         self.position = Position(at.step, at.epoch, at.batch)
-        if "batch_size" in changes:  # the epoch begins again, for its batches are others
+        if "batch_size" in changes:  # the epoch begins again, because its batches change
             self.position = Position(at.step, at.epoch)
             self._meter.begin_epoch()
         if changes.keys() & {"batch_size", "switcher_data"}:
@@ -377,13 +378,13 @@ class AlternatingTrainer:
         return Batches(self.data, self.schedule, self.seed, self.position, images_format)
 
     def _join_processes(self) -> None:
-        """Before their first step, several processes see whether they hold the same."""
+        """Before the first step, checks that several processes have the same values."""
         if distributed.several() and not self.learners.together:
             checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
             self.learners.join()
 
     def _close_epoch(self) -> None:
-        """Ends the epoch that is done, if that has not been: a run may be interrupted just here."""
+        """Closes a finished epoch if it is open: a run may be interrupted just before this."""
         self.recorder.catch_up(self)
         if self.position.batch > 0:
             return

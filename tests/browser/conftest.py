@@ -1,7 +1,7 @@
 """One JupyterLab server and one Chromium for the browser tests.
 
 A test has a page, a kernel and a folder of its own (`page`, `folder`), or those of its module, in
-which its notebook is made anew (`kept`): that is several times as fast.
+which its notebook is made again (`kept`): that is several times as fast.
 """
 
 import re
@@ -138,7 +138,7 @@ class Kept:
         self.folder = server.root / name
 
     def notebook(self, cells: Iterable[str]) -> Page:
-        """The page, loaded anew, with a notebook of these cells, which has run.
+        """The page, loaded again, with a notebook of these cells, which has run.
 
         After a test that failed, or that went elsewhere, page and kernel are new; otherwise the
         kernel has forgotten all but which modules it imported.

@@ -228,7 +228,7 @@ def test_the_mouse_selects(grid: Page) -> None:
     click(grid, 1, 2, "Control")
     value(grid, "selected", "[21, 23, 70]")
     expect(grid.locator(READOUT)).to_contain_text("3 selected")
-    click(grid, 2, 2, "Shift")  # from the anchor in another group: begins anew
+    click(grid, 2, 2, "Shift")  # from the anchor in another group: starts a new selection
     value(grid, "selected", "[72]")
     value(grid, "opened", "23")
 

@@ -67,7 +67,7 @@ HOW = "with PATH/train/<class>/ and PATH/test/<class>/."
         ("show nowhere", "folder 'nowhere' is missing. Give a folder of runs."),
         (
             "resume img",
-            "folder 'img' holds no run: config.json is missing. "
+            "folder 'img' contains no run: config.json is missing. "
             "Give a folder that Trainer(..., folder=...) has written.",
         ),
         (
@@ -92,13 +92,13 @@ HOW = "with PATH/train/<class>/ and PATH/test/<class>/."
         ),
         (
             "compact runs/first --data folder:img --epoch 9 --out small",
-            "epoch must be one that the run in 'runs/first' has, 0 (the start) to 3, got 9. "
-            "To train more of them, go on with the run: snnviz resume runs/first.",
+            "epoch must be one of the run in 'runs/first', from 0 (the start) to 3, got 9. "
+            "To train more epochs, continue the run: snnviz resume runs/first.",
         ),
         (
             "fork runs/first --data folder:img --epoch 99",
-            "epoch must be one that the run in 'runs/first' has, 0 (the start) to 3, got 99. "
-            "To train more of them, go on with the run: snnviz resume runs/first.",
+            "epoch must be one of the run in 'runs/first', from 0 (the start) to 3, got 99. "
+            "To train more epochs, continue the run: snnviz resume runs/first.",
         ),
         (
             "figures runs/first --formats bmp",
@@ -125,8 +125,9 @@ def test_advice_to_call_the_trainer_is_given_as_a_command(run: Any, first: Path)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
         f"snnviz: the file 'runs/first/checkpoints/{last.name}' is damaged (its content does not "
-        "fit the checksum in its name); restore it from a copy, or go on from the newest good one "
-        "before it: snnviz resume runs/first --epoch 2, which drops what came later.\n"
+        "fit the checksum in its name); restore it from a copy, or continue from the newest "
+        "intact one before it: snnviz resume runs/first --epoch 2, which discards all later "
+        "epochs.\n"
     )
     assert run("resume", "runs/first", "--epoch", "2", *OWN).code == 0
     assert at(first).position.epoch == 3
@@ -175,7 +176,7 @@ def test_a_warning_is_a_note_in_one_line(run: Any, first: Path) -> None:
         done = run("resume", "runs/first", *OWN)
     assert done.code == 0
     assert done.err.splitlines()[0] == (
-        "note: The run goes on in other surroundings than it began in: the number of threads was "
-        f"99 and is {torch.get_num_threads()}. Its numbers may differ in their last bits from now "
-        "on."
+        "note: The run continues in a different environment from the one it started in: the "
+        f"number of threads was 99 and is {torch.get_num_threads()}. From now on its numbers may "
+        "differ in their last bits."
     )

@@ -190,7 +190,7 @@ class Kernel:
             time.sleep(0.01)
 
     def _knock(self) -> None:
-        """Connects anew, as a page does that is loaded again.
+        """Reconnects, as a reloaded page does.
 
         A message that comes just as ipykernel 7.3 replies to another stays unread till then.
         """

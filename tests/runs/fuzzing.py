@@ -45,7 +45,7 @@ _OURS += (DamagedLater, NoSuchEpoch)
 _FORBIDDEN = ("pickle.find_class", "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn")
 _FORBIDDEN += ("socket.connect", "os.fork", "ctypes.dlopen", "marshal.loads")
 # They tell two things apart that do not fit, without blaming a file.
-_OF_THE_RUN = ("network is not that of this run", "data is not that of this run", "this run was m")
+_OF_THE_RUN = ("network differs from the run", "data differs from the run", "this run was m")
 
 
 def net() -> nn.Module:
@@ -119,7 +119,7 @@ class Fuzzer:
         self.states.setdefault(trainer.position.step, set()).add(_state_of(trainer))
 
     def changed(self, number: int) -> Mutation:
-        """Sets up the so-manieth folder."""
+        """Sets up the folder of this number."""
         shutil.rmtree(self.work / "case", ignore_errors=True)
         shutil.copytree(self.work / "base", self.case)
         outside = self.work / "case" / "outside"
@@ -130,7 +130,7 @@ class Fuzzer:
         return mutate(rng, Place(self.case / "a", self.case / "b", self.older, outside, sprung))
 
     def tried(self, number: int, mutation: Mutation) -> dict[str, Any]:
-        """What all readers make of the so-manieth folder, which was changed so."""
+        """What all readers make of the folder of this number, after a change."""
         began, memory = time.perf_counter(), _begin_peak()
         before, outside = _contents(self.case / "a"), _contents(self.work / "case" / "outside")
         faults, ends = [], {}
@@ -249,7 +249,7 @@ def _contents(folder: Path) -> dict[str, Any]:
 
 
 def _begin_peak() -> int:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     return _peak()
 
 

@@ -61,8 +61,8 @@ def damaged(file: Path, why: str, advice: str) -> str:
 
 def offer(run: Path, epoch: int) -> str:
     return (
-        "restore it from a copy, or go on from the newest good one before it: "
-        f"Trainer.resume({str(run)!r}, epoch={epoch}), which drops what came later."
+        "restore it from a copy, or continue from the newest intact one before it: "
+        f"Trainer.resume({str(run)!r}, epoch={epoch}), which discards all later epochs."
     )
 
 
@@ -116,7 +116,9 @@ def test_the_last_checkpoints(run: Path) -> None:
 def test_a_damaged_start_is_no_hindrance(run: Path) -> None:
     start = checkpoints(run)[0]
     cut(start)
-    with pytest.warns(UserWarning, match=r"Without it the run goes on, but not reset\(\)\.$"):
+    with pytest.warns(
+        UserWarning, match=r"The run continues without it, but reset\(\) will not work\.$"
+    ):
         back = resume(run)
     go(back, 1)
     before = back.position
@@ -131,7 +133,9 @@ def test_a_damaged_start_is_no_hindrance(run: Path) -> None:
 def test_a_damaged_epochs_end_is_no_hindrance(run: Path) -> None:
     end = checkpoints(run)[2]
     cut(end)
-    with pytest.warns(UserWarning, match=r"Without it the run goes on, but not rollback\(\)\.$"):
+    with pytest.warns(
+        UserWarning, match=r"The run continues without it, but rollback\(\) will not work\.$"
+    ):
         back = resume(run)
     assert message_of(back.rollback).startswith("rollback() cannot return to the end of epoch 2: ")
     assert_same(finish(back), finish(make()))
@@ -176,25 +180,25 @@ FORGED: list[tuple[Callable[[dict, dict], Any], str]] = [
         lambda t, j: t.update({"network/0.weight": torch.zeros(6, 1, 3, 3, dtype=torch.int64)}),
         "network/0.weight is (6, 1, 3, 3) torch.int64, not (6, 1, 3, 3) torch.float32",
     ),
-    (lambda t, j: t.update({"more": torch.zeros(3)}), "nothing asks for its tensor more"),
+    (lambda t, j: t.update({"more": torch.zeros(3)}), "it has an unknown tensor more"),
     (lambda t, j: j.pop("state"), "'state' is missing"),
     (lambda t, j: j.update({"format": "1"}), "a count is '1'"),
-    (lambda t, j: j.update({"events": 3}), "it is of another epoch or step than its name says"),
+    (lambda t, j: j.update({"events": 3}), "its epoch or step differs from that in its name"),
     (
         lambda t, j: j["state"]["position"].update({"step": 11}),
-        "it is of another epoch or step than its name says",
+        "its epoch or step differs from that in its name",
     ),
     (
         lambda t, j: j["state"]["position"].update({"batch": 4}),
-        "there is no Position(step=12, epoch=2, batch=4, round_step=3) in its schedule",
+        "Position(step=12, epoch=2, batch=4, round_step=3) does not occur in its schedule",
     ),
     (
         lambda t, j: j["state"]["position"].update({"round_step": 10**9}),
-        "there is no Position(step=12, epoch=2, batch=2, round_step=1000000000) in its schedule",
+        "Position(step=12, epoch=2, batch=2, round_step=1000000000) does not occur in its schedule",
     ),
     (lambda t, j: j["state"]["position"].update({"step": -1}), "a count is '-1'"),
     (lambda t, j: j["state"]["position"].update({"step": "12"}), "position/step is '12'"),
-    (lambda t, j: j["state"]["position"].update({"x": 1}), "position has other parts than the"),
+    (lambda t, j: j["state"]["position"].update({"x": 1}), "position has different parts from the"),
     (lambda t, j: j["state"]["running"].update({"loss": []}), "running/loss is '[]'"),
     (
         lambda t, j: j["state"]["schedule"].update({"task_steps": 0}),
@@ -203,7 +207,7 @@ FORGED: list[tuple[Callable[[dict, dict], Any], str]] = [
     (lambda t, j: j["state"]["schedule"].update({"x": 0}), "its schedule has other fields"),
     (
         lambda t, j: j["state"]["task_order"].update({"seed": 1}),
-        "task_order is of the seed 1, not the run's",
+        "task_order has the seed 1, which is not the run's",
     ),
     (
         lambda t, j: j["state"]["task_order"].update({"drawn": 10**30}),
@@ -219,18 +223,18 @@ FORGED: list[tuple[Callable[[dict, dict], Any], str]] = [
     ),
     (
         lambda t, j: j["state"]["task_optimizer"]["state"]["0"].update({"evil": 1}),
-        "task_optimizer keeps momentum_buffer, evil of a parameter",
+        "task_optimizer has momentum_buffer, evil for a parameter",
     ),
     (
         lambda t, j: j["state"]["task_optimizer"]["param_groups"].clear(),
-        "task_optimizer has other groups of parameters",
+        "task_optimizer has different groups of parameters",
     ),
     (
         lambda t, j: t.update({"switcher_optimizer/state/0/exp_avg": torch.zeros(2)}),
         "switcher_optimizer/state/0/exp_avg is (2,) torch.float32, not (",
     ),
-    (lambda t, j: j["state"].update({"factors": {}}), "factors has other parts than the"),
-    (lambda t, j: j["state"].update({"code": "import os"}), "it holds network, "),
+    (lambda t, j: j["state"].update({"factors": {}}), "factors has different parts from the"),
+    (lambda t, j: j["state"].update({"code": "import os"}), "it contains network, "),
     (lambda t, j: j.update({"state": [1]}), "list indices must be integers or slices, not str"),
 ]
 
@@ -361,7 +365,8 @@ def test_a_damaged_pointer(run: Path) -> None:
     assert message_of(lambda: resume(run)) == damaged(path, "its checksum does not fit", COPY)
     path.unlink()
     assert message_of(lambda: resume(run), FileNotFoundError) == (
-        f"folder {str(run)!r} holds no whole run: {path} is missing. Restore it from a copy."
+        f"folder {str(run)!r} contains no complete run: {path} is missing. "
+        "Restore that file from a copy."
     )
 
 
@@ -443,7 +448,7 @@ def test_altered_configs(change: Callable[[dict], Any], why: str, run: Path) -> 
     (path,) = configured(run, change)
     said = message_of(lambda: resume(run))
     assert said.startswith(f"the file {str(path)!r} cannot be used: {why}")
-    assert said.endswith(". Put it right, or restore it from a copy.")
+    assert said.endswith(". Correct it, or restore it from a copy.")
 
 
 def test_a_config_of_a_newer_version(run: Path) -> None:
@@ -458,14 +463,14 @@ def test_another_seed_is_noticed(run: Path) -> None:
     configured(run, lambda c: c.update({"seed": 4})).__next__()
     last = checkpoints(run)[-1]
     said = message_of(lambda: resume(run))
-    assert said == damaged(last, "task_order is of the seed 6, not the run's", offer(run, 2))
+    assert said == damaged(last, "task_order has the seed 6, which is not the run's", offer(run, 2))
 
 
 def test_other_exclusions_are_noticed(run: Path) -> None:
     configured(run, lambda c: c.update({"exclude": ["4"]})).__next__()
     assert message_of(lambda: resume(run)) == (
-        f"the run in {str(run)!r} switches 0 (6), 4 (4), and here the same network gives 0 (6). "
-        "Pass network= as it was, or use the version of snnviz that the run was made with."
+        f"network must have the switch groups of the run in {str(run)!r}, 0 (6), 4 (4), got 0 (6). "
+        "Pass the original network=, or use the version of snnviz that made the run."
     )
 
 

@@ -73,8 +73,8 @@ def test_tensorboard_reads_what_was_written(run: Path, tmp_path: Path) -> None:
 def test_a_folder_with_files_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     assert message_of(lambda: export_log(run, out=tmp_path), FileExistsError) == (
-        f"folder {str(tmp_path)!r} is not empty. Give another one for the log, or delete it: "
-        "TensorBoard would mix the two."
+        f"folder {str(tmp_path)!r} is not empty. Choose another folder for the log, or "
+        "delete this one: TensorBoard would mix the two logs."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -140,5 +140,5 @@ def test_arguments_that_are_not_allowed(run: Path) -> None:
         "to must be one of 'tensorboard', 'trackio', 'wandb', got 'excel'."
     )
     assert message_of(lambda: export_log(run, "wandb", out="here")) == (
-        "out is for TensorBoard, got 'here' with to='wandb'. Leave it out."
+        "out is only for TensorBoard, got 'here' with to='wandb'. Omit it."
     )

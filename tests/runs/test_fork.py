@@ -67,9 +67,9 @@ def test_epochs_that_were_not_kept_are_named(tmp_path: Path) -> None:
         assert at(tmp_path / "a", epoch).history.n_epochs == epoch
     gone = next(epoch for epoch in range(8) if epoch not in kept)
     assert message_of(lambda: at(tmp_path / "a", gone)) == (
-        f"epoch must be one whose end was kept in {str(tmp_path / 'a')!r} "
+        f"epoch must be one whose checkpoint is in {str(tmp_path / 'a')!r} "
         f"({', '.join(map(str, kept))}), got {gone!r}. "
-        "To keep more of them, make the trainer with a smaller keep_every."
+        "To keep more checkpoints, make the trainer with a smaller keep_every."
     )
 
 
@@ -80,8 +80,8 @@ def test_an_epoch_that_never_was(tmp_path: Path, epoch: Any) -> None:
     calls: list[Callable[[], Any]] = [lambda: at(folder, epoch), lambda: fork(folder, epoch)]
     for call in calls:
         assert message_of(call) == (
-            f"epoch must be one that the run in {folder!r} has, 0 (the start) to 3, got {epoch!r}. "
-            f"To train more of them, go on with the run: Trainer.resume({folder!r})."
+            f"epoch must be one of the run in {folder!r}, from 0 (the start) to 3, got {epoch!r}. "
+            f"To train more epochs, continue the run: Trainer.resume({folder!r})."
         )
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -90,8 +90,8 @@ def test_no_epoch_has_ended_yet(tmp_path: Path) -> None:
     make(tmp_path / "a").close()
     folder = str(tmp_path / "a")
     assert message_of(lambda: at(folder, 1)) == (
-        f"epoch must be one that the run in {folder!r} has, 0 (the start), for none has ended yet, "
-        f"got 1. To train more of them, go on with the run: Trainer.resume({folder!r})."
+        f"epoch must be one of the run in {folder!r}, only 0 (the start) so far, "
+        f"got 1. To train more epochs, continue the run: Trainer.resume({folder!r})."
     )
 
 
@@ -189,7 +189,9 @@ def test_a_fork_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:
         finish(parent)
     make(tmp_path / "b").close()
     said = message_of(lambda: fork(tmp_path / "a", 1, name="b"), FolderTaken)
-    assert said.startswith(f"folder {str(tmp_path / 'b')!r} already holds a run. Go on with it: ")
+    assert said.startswith(
+        f"folder {str(tmp_path / 'b')!r} already holds a run. To continue that run: "
+    )
     said = message_of(lambda: fork(tmp_path / "a", 2, PLAN.replace(epochs=1), "c"))
     assert said.startswith("schedule.epochs must be at least the 2 epochs that are done, got 1.")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
@@ -199,7 +201,7 @@ def test_a_missing_run(tmp_path: Path) -> None:
     folder = tmp_path / "nowhere"
     for call in (at, fork, resume):
         assert message_of(lambda call=call: call(folder), FileNotFoundError) == (
-            f"folder {str(folder)!r} holds no run: config.json is missing. "
+            f"folder {str(folder)!r} contains no run: config.json is missing. "
             "Give a folder that Trainer(..., folder=...) has written."
         )
         assert not folder.exists()

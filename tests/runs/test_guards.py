@@ -33,9 +33,9 @@ FULL = OSError(28, "No space left on device")
 
 def unsaved(folder: Path, why: str) -> str:
     return (
-        f"The run could not be saved in {str(folder)!r} ({why}). What was trained is intact, in "
-        "memory. Make room and call trainer.save(), or just go on: the next step tries again "
-        "first. Or keep the run elsewhere: trainer.save_to('another/folder')."
+        f"The run could not be saved in {str(folder)!r} ({why}). The training state is intact in "
+        "memory. Make room and call trainer.save(), or continue training: the next step tries to "
+        "save first. Or save the run elsewhere: trainer.save_to('another/folder')."
     )
 
 
@@ -51,8 +51,8 @@ def to_the_epochs_end(trainer: Trainer) -> None:
 def in_use(folder: Path, process: int) -> re.Pattern:
     return re.compile(
         f"folder {re.escape(repr(str(folder)))} is being written by process {process} on .+, "
-        r"since 2\d\d\d-.+\. Wait until it is done or closed, or read from it with Trainer\.at or "
-        r"Trainer\.fork\."
+        r"since 2\d\d\d-.+\. Wait until that process finishes or closes it, or read it with "
+        r"Trainer\.at or Trainer\.fork\."
     )
 
 
@@ -101,9 +101,9 @@ def test_a_dead_process_holds_no_lock(other_process: Any, tmp_path: Path) -> Non
     assert in_use(folder, other_process.pid).fullmatch(said)
     said = message_of(lambda: make(folder), FolderTaken)
     assert said == (
-        f"folder {str(folder)!r} already holds a run. Go on with it: Trainer.resume("
-        f"{str(folder)!r}); branch off from it: Trainer.fork({str(folder)!r}, epoch=...); "
-        "or give the name of a new folder."
+        f"folder {str(folder)!r} already holds a run. To continue that run: Trainer.resume("
+        f"{str(folder)!r}); to start a new run from it: Trainer.fork({str(folder)!r}, epoch=...); "
+        "or choose a new folder."
     )
     os.kill(other_process.pid, signal.SIGKILL)
     other_process.wait()
@@ -118,8 +118,8 @@ def test_a_closed_run_makes_no_step(tmp_path: Path) -> None:
     made.close()
     for call in (made.step, made.save, lambda: made.run(progress=False), lambda: next(iter(made))):
         assert message_of(call, RuntimeError) == (
-            "this run is closed. Go on with it: Trainer.resume(folder), "
-            "or trainer.save_to(folder) to keep it elsewhere."
+            "this run is closed. To continue it, use Trainer.resume(folder); "
+            "to save it elsewhere, use trainer.save_to(folder)."
         )
     made.save_to(tmp_path / "b")
     with resume_after(made, tmp_path / "b") as second:
@@ -152,7 +152,7 @@ def test_a_trainer_without_a_folder(tmp_path: Path) -> None:
     go(made, 7)
     assert made.folder is None
     assert message_of(made.save, RuntimeError) == (
-        "this trainer keeps no run: it was made without a folder. Use save_to(folder)."
+        "this trainer does not save its run: it was made without a folder. Use save_to(folder)."
     )
     made.save_to(tmp_path / "a")
     assert made.folder == tmp_path / "a"
@@ -175,7 +175,7 @@ def test_a_trainer_without_a_folder(tmp_path: Path) -> None:
 def test_a_full_disk_stops_the_run_with_all_in_memory(
     fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The so-manieth file of an epoch's end cannot be written."""
+    """One file of an epoch's end, given by its number, cannot be written."""
     folder, twin, real, count = tmp_path / "a", make(), files.write, [0]
     made = make(folder)
     before = sorted(p.name for p in folder.rglob("*"))
@@ -293,7 +293,7 @@ def test_a_folder_that_is_removed(what: str, tmp_path: Path) -> None:
         to_the_epochs_end(made)
     assert str(caught.value).startswith(f"The run could not be saved in {str(folder)!r} (")
     assert made.history.n_epochs == 2
-    assert folder.exists() == bool(what)  # it is not made anew behind anyone's back
+    assert folder.exists() == bool(what)  # it is not silently recreated
     made.save_to(tmp_path / "b")
     assert_same(finish(made), twin)
     kept = {p.name[:12] for p in (tmp_path / "b" / "checkpoints").iterdir()}
@@ -337,7 +337,7 @@ def test_what_may_only_be_read_can_be_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("filelock.FileLock.acquire", denied)
     assert message_of(lambda: resume(tmp_path / "a"), PermissionError) == (
         f"folder {str(tmp_path / 'a')!r} cannot be written ([Errno 13] Permission denied). "
-        "Read from it with Trainer.at, or copy it to where you may write."
+        "Read it with Trainer.at, or copy it to a folder that you may write to."
     )
     from tests.runs.test_fork import at
 
@@ -379,9 +379,9 @@ def test_a_state_of_another_run_is_not_saved(tmp_path: Path) -> None:
     to_the_epochs_end(other)
     made.load_state_dict(other.state_dict())
     assert message_of(made.save, RuntimeError) == (
-        "the trainer is after epoch 1 and its history after epoch 0, so they are not of one run "
-        "and were not saved. To go back in a recorded run, use rollback() or reset(); for another "
-        "epoch, Trainer.at or Trainer.fork."
+        "the trainer is at the end of epoch 1 but its history ends at epoch 0, so they belong to "
+        "different runs and were not saved. To go back in a recorded run, use rollback() or "
+        "reset(); for another epoch, use Trainer.at or Trainer.fork."
     )
 
 

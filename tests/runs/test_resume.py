@@ -239,7 +239,7 @@ class Killed(BaseException):
 
 
 def dying_after(operations: int, patch: pytest.MonkeyPatch) -> None:
-    """Whoever changes a file dies at the so-manieth change, just before it."""
+    """Whoever changes a file dies just before the change of this number."""
     left = itertools.count(operations, -1)
 
     def dying(real: Callable) -> Callable:
@@ -317,7 +317,7 @@ def story_of_the_twin(trainer: Trainer) -> None:
 
 
 def look_clean(folder: Path) -> None:
-    """Nothing lies in a folder that its run does not need."""
+    """A folder has nothing in it that its run does not need."""
     names = sorted(p.name[:-25] for p in (folder / "history").glob("*.parquet"))
     kinds = ("epochs", "factors", "steps")
     assert names == [f"{kind}-{e:06}-{e:06}" for kind in kinds for e in (1, 2)]
@@ -403,17 +403,19 @@ def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
     assert said(network=tiny_net()) == f"this run was made with data of your own. {own}"
     assert said(data=DATA) == (
         "this run was made with a network of your own. "
-        "Pass one of the run's architecture: network=..."
+        "Pass a network with the run's architecture: network=..."
     )
     assert said(data=DATA, network=tiny_net("group")) == (
-        "network is not that of this run: its tensor '1.running_mean' is missing, "
-        "and the run's is float32 6. Pass one of the run's architecture: network=..."
+        "network differs from the run's network: its tensor '1.running_mean' is missing, "
+        "but the run's is float32 6. Pass a network with the run's architecture: network=..."
     )
     other = DATA.to("cpu")
     other.train.images[0, 0, 0, 0] += 1
     message = said(data=other, network=tiny_net())
     other.train.images[0, 0, 0, 0] -= 1  # the tensor is shared
-    assert message.startswith("data is not that of this run: its train split is uint8 64x1x8x8, ")
+    assert message.startswith(
+        "data differs from the run's data: its train split is uint8 64x1x8x8, "
+    )
     assert message.endswith(own)
 
 
@@ -422,13 +424,14 @@ def test_other_surroundings_are_told(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        with pytest.warns(UserWarning, match=r"^The run goes on") as warned:
+        with pytest.warns(UserWarning, match=r"^The run continues") as warned:
             resume(tmp_path / "a").close()
     finally:
         torch.set_num_threads(threads)
     assert [str(each.message) for each in warned] == [
-        "The run goes on in other surroundings than it began in: the number of threads was "
-        f"{threads} and is {threads + 1}. Its numbers may differ in their last bits from now on."
+        "The run continues in a different environment from the one it started in: the number of "
+        f"threads was {threads} and is {threads + 1}. From now on its numbers may differ in their "
+        "last bits."
     ]
     assert warned[0].filename == __file__.replace("test_resume", "conftest")
 

@@ -19,7 +19,7 @@ def switches_of(name: str) -> Switches:
 
 
 def size_of(switches: Switches, counts: dict[str, int], what: str) -> float:
-    """Counted anew: the first neurons of each group stay on."""
+    """Counted again: the first neurons of each group stay on."""
     on = {name: torch.arange(g.neurons) < counts[name] for name, g in switches.groups.items()}
     if what == "neurons":
         return float(sum(m.sum() for m in on.values()) / sum(len(m) for m in on.values()))

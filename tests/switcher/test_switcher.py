@@ -270,7 +270,7 @@ def test_there_is_no_such_file(tmp_path: Path) -> None:
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "other")
     assert message_of(ValueError, tmp_path / "other").replace(str(tmp_path / "other"), "FILE") == (
-        f"the file 'FILE' holds no switcher. {HOW}"
+        f"the file 'FILE' contains no switcher. {HOW}"
     )
 
 

@@ -132,5 +132,5 @@ def test_what_is_no_switcher() -> None:
         make(switcher="switcher.safetensors")
     assert str(caught.value) == (
         "switcher must be a snnviz.SwitcherConfig or a Switcher, got str. Make one with "
-        "SwitcherConfig(...), or load one that has learned: Switcher.load."
+        "SwitcherConfig(...), or load a trained one with Switcher.load."
     )

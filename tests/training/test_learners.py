@@ -346,7 +346,7 @@ def test_a_state_is_a_copy_and_can_be_taken_up_again_and_again(optimizer: str) -
     for _ in range(3):
         go(steps[5:])
         ends.append(ours.state_dict())
-        assert same(state, kept)  # nothing that was trained on lies in it
+        assert same(state, kept)  # it contains nothing that was trained on
         ours.load_state_dict(state)
         assert same(ours.state_dict(), kept)
     assert same(ends[0], ends[1])

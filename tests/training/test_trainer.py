@@ -403,7 +403,7 @@ def test_evaluate_splits() -> None:
         assert message_of(lambda bad=bad: made.evaluate(bad)) == said  # type: ignore[arg-type]
     assert message_of(lambda: trainer().evaluate("holdout")) == (
         "split must be one of 'train', 'test', got 'holdout'. "
-        "To have some images held out: load_data(name, holdout=5000)."
+        "To hold out some images, use load_data(name, holdout=5000)."
     )
 
 
@@ -413,7 +413,7 @@ SOME = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]
 @pytest.mark.parametrize(
     ("images", "got", "advice"),
     [
-        (torch.ones(1, 8, 8), "the shape (1, 8, 8)", "For one image alone: images[None]."),
+        (torch.ones(1, 8, 8), "the shape (1, 8, 8)", "For a single image, use images[None]."),
         (torch.ones(2, 3, 8, 8), "the shape (2, 3, 8, 8)", SOME),
         (torch.ones(2, 1, 8, 9), "the shape (2, 1, 8, 9)", SOME),
         (torch.ones(64), "the shape (64,)", SOME),
@@ -563,7 +563,7 @@ def test_another_batch_size_in_the_middle_of_an_epoch() -> None:
     go(made, 8)
     assert made.position.batch > 0
     made.schedule = QUICK.replace(batch_size=10)
-    assert made.position == Position(step=8, epoch=1)  # the epoch begins anew, in other batches
+    assert made.position == Position(step=8, epoch=1)  # the epoch starts again, with other batches
     assert made.batches_per_epoch == 8
     made.run(progress=False)
     assert made.history.n_epochs == 4
@@ -836,7 +836,7 @@ def test_a_group_that_is_wholly_off_stops_the_run(asleep: str) -> None:
         made.step()
     end = future(made)
     made.learners.switcher.layers[-1].bias.data.fill_(-1e4)
-    made.learners._in_force = None
+    made.learners._current = None
     for step in range(made.position.step + 1, made.position.step + 4):
         assert not made.history.steps.step.isin([step]).any()
     said = message_of(lambda: go(made, 3), TrainingStopped)
@@ -1081,5 +1081,5 @@ def test_a_branch_goes_on_as_the_run_did_and_leaves_it_alone() -> None:
 def test_a_network_with_too_few_scores() -> None:
     assert message_of(lambda: trainer(small(classes=2))) == (
         "network gives 2 class scores, and the data has 3 classes. "
-        "Make its last layer as wide as there are classes."
+        "Give its last layer one output per class."
     )

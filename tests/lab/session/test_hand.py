@@ -62,7 +62,7 @@ def test_a_trial_is_the_network_with_those_neurons_switched(trainer: Trainer) ->
     assert trial.already == {first: {order[2]}}
     assert (trial.step, trial.of) == (trainer.position.step, 50)
     for name, s in trainer.factors.items():
-        assert s.equal(before[name])  # nothing is in force
+        assert s.equal(before[name])  # nothing has changed yet
 
 
 def test_a_neuron_that_is_off_comes_on_with_a_factor_of_1(trainer: Trainer) -> None:

@@ -334,7 +334,7 @@ def test_a_change_taken_back_never_was(open_session: Open) -> None:
     ],
 )
 def test_a_bad_change_is_refused(open_session: Open, changes: dict, message: str) -> None:
-    trainer = make_trainer(switcher_steps=0)  # no rounds: a change is in force at once
+    trainer = make_trainer(switcher_steps=0)  # no rounds: a change takes effect at once
     before = trainer.schedule
     session = open_session(trainer)
     session.step("epoch", n=2)

@@ -1,4 +1,4 @@
-"""Figures drawn again and again for the page: room is made anew only where words change."""
+"""Figures drawn again and again for the page: room is made again only where words change."""
 
 import io
 from collections.abc import Callable
