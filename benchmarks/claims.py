@@ -281,7 +281,8 @@ def tried(table: DataFrame) -> str:
 
 These runs come from the study `directions/choice.toml`. It uses other seeds, and judges by 5,000
 held-out training images, never by a test image. Each row differs from the defaults in one or two
-settings; `dense` and the controls are listed among them. Settings that train the switcher on held-out images
+settings; `dense` and the controls are listed among them. Settings that train the switcher on
+held-out images
 have 5,000 fewer images for the task network. {words.tried(table)} The best of many settings looks
 better than it is, because luck helped to select it.
 
