@@ -5,9 +5,9 @@
 
 The rows are drawn at random. On the machine that made them, with the same versions, every column
 must be equal, and the command fails if one is not. Another processor may round in another order,
-and one without AMX trains in float32 instead of bfloat16. That moved the accuracy by some tenths of
-a point and the number of neurons on by a tenth in the rows seen so far, so there the command only
-prints the differences. One run takes between ten seconds and some minutes.
+and one without AMX trains in float32 instead of bfloat16, so there the command only prints the
+differences. One run takes between ten seconds and some minutes. The rows in studies/directions can
+be repeated with version 0.1.0 only.
 """
 
 import argparse
@@ -31,7 +31,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     asked = parser.parse_args()
-    rows = sweep.read(STUDIES / f"{asked.study}.parquet")
+    results = STUDIES / f"{asked.study}.parquet"
+    if not results.exists():
+        sys.exit(
+            f"there are no results of this study yet. Make some: snnviz sweep {asked.study}.toml"
+        )
+    rows = sweep.read(results)
     cells = sweep.Study.read(STUDIES / f"{asked.study}.toml").cells()
     torch.set_num_threads(1)  # as in a sweep: more of them add up in another order
     broken = 0

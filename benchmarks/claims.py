@@ -15,7 +15,7 @@ from snnviz import sweep
 from snnviz.evidence import claims, words
 
 ROOT = Path(__file__).parents[1]
-STUDIES = ROOT / "benchmarks" / "studies"
+STUDIES = ROOT / "benchmarks" / "studies" / "directions"
 DOCUMENT = ROOT / "docs" / "claims.md"
 
 SETTING = {"setting": ("network", "")}
@@ -42,9 +42,14 @@ START = """# The paper's three claims: our results
 The abstract of arXiv 2110.05954 claims that a switcher network (1) makes the task network more
 accurate than the baseline and than other structure-learning methods, (2) compresses it although
 nothing asks for that, and (3) compresses it less where the baseline is simpler or the task is
-harder. Every number below comes from the committed runs of `benchmarks/studies/claims.toml`. Their
-seeds and the test images were not used to choose any setting. The notebook
-[04_claims](../notebooks/04_claims.ipynb) shows the same results with figures.
+harder. Every number below comes from the committed runs of
+`benchmarks/studies/directions/claims.toml`. Their seeds and the test images were not used to choose
+any setting. The notebook [04_claims](../notebooks/04_claims.ipynb) shows the same results with
+figures.
+
+**All these runs used the switcher of version 0.1.0**, which read the direction of each neuron's
+incoming weights. Today's default switcher reads a few descriptors of each neuron instead. Its runs
+(`benchmarks/studies/claims.toml`) have not been made yet, so this page says nothing about it.
 
 Each verdict comes from a 95 % interval over paired seeds. A claim **holds** if the whole interval
 is on the claimed side of 0, **does not hold** if the whole interval is on the other side, and is
@@ -274,8 +279,8 @@ def tried(table: DataFrame) -> str:
     )
     return f"""## What we tried to improve the method
 
-These runs come from the study `choice.toml`. It uses other seeds, and judges by 5,000 held-out
-training images, never by a test image. Each row differs from the defaults in one or two settings;
+These runs come from the study `directions/choice.toml`. It uses other seeds, and judges by 5,000
+held-out training images, never by a test image. Each row differs from the defaults in one or two settings;
 `dense` and the controls are listed among them. Settings that train the switcher on held-out images
 have 5,000 fewer images for the task network. {words.tried(table)} The best of many settings looks
 better than it is, because luck helped to select it.

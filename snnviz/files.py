@@ -247,8 +247,8 @@ def home_path(argument: str, value: str | os.PathLike[str]) -> Path:
         ) from error
 
 
-def check_name(argument: str, value: Any) -> None:
-    """Checks that every system can have a file or folder with this name.
+def check_name(argument: str, value: Any) -> str:
+    """The name, if every system can have a file or folder that is called so.
 
     Raises:
         ValueError: it is not a plain name, or Windows cannot have it.
@@ -259,6 +259,7 @@ def check_name(argument: str, value: Any) -> None:
             f"{argument} must be a name that a file can have on every system, got {value!r}, which "
             f"{why}. Use letters, digits, - and _, for example {argument}='first'."
         )
+    return value
 
 
 def _why_unsuited(name: str) -> str | None:

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 NEAR = 5e-6
 PATIENCE = 300  # seconds; only a test that fails waits so long
 # It moves all scores of a group alike, which changes no factor: its gradient is rounding alone.
-NO_MATTER = "score.bias"
+NO_MATTER = "layers.4.bias"
 
 
 class Ended(NamedTuple):
@@ -266,7 +266,8 @@ def test_the_command_line_trains_in_two_processes(launched: Any, tmp_path: Path)
     assert done.out[0].splitlines()[0] == (
         f"runs/both: interrupted after {last.epochs} of 100000 epochs"
     )
-    assert done.out[0].splitlines()[2].startswith("Go on: snnviz resume runs/both --data folder:")
+    how = done.out[0].splitlines()[2]
+    assert how.startswith("To go on: snnviz resume runs/both --data folder:")
     assert "Finishing the step and saving" in done.err[0]
     assert (done.out[1], done.err[1]) == ("", "")
     images = ImageData.from_folder(tmp_path / "img", device="cpu")

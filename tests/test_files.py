@@ -62,7 +62,7 @@ def test_bad_paths(path: Any, error: type[Exception], words: str) -> None:
     ],
 )
 def test_names_for_every_system(name: str, tmp_path: Path) -> None:
-    files.check_name("name", name)
+    assert files.check_name("name", name) == name
     (tmp_path / name).touch()
 
 

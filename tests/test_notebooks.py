@@ -16,7 +16,7 @@ from snnviz.runs import compare
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CLAIMS, CHOICE = (
-    str(NOTEBOOKS.parent / "benchmarks" / "studies" / f"{name}.parquet")
+    str(NOTEBOOKS.parent / "benchmarks" / "studies" / "directions" / f"{name}.parquet")
     for name in ("claims", "choice")
 )
 DOCUMENT = NOTEBOOKS.parent / "docs" / "claims.md"

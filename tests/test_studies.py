@@ -1,5 +1,6 @@
 """The committed studies: their files are in order, and their rows fit their settings."""
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -9,33 +10,55 @@ import pytest
 import torch
 
 import snnviz as sv
-from snnviz import sweep
+from snnviz import files, sweep
 from snnviz.data import BatchOrder
 from snnviz.evidence import claims
 from snnviz.structure import find_switches
-from snnviz.sweep.cell import Cell
+from snnviz.sweep.cell import AXES, Cell, Conditions
 from snnviz.sweep.cell import _data as images_of
+from snnviz.training import Schedule
 from tests.reference import phases
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
-ROWS = {name: sweep.read(STUDIES / f"{name}.parquet") for name in ("choice", "claims")}
+ROWS = {
+    name: sweep.read(STUDIES / "directions" / f"{name}.parquet") for name in ("choice", "claims")
+}
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_row_is_a_run_of_its_study(name: str) -> None:
-    """So each can be made again by the study's command."""
-    cells = sweep.Study.read(STUDIES / f"{name}.toml").cells()
-    assert set(ROWS[name].key) <= set(cells)
+def test_every_row_holds_all_its_settings(name: str) -> None:
+    """They are what the key is a hash of, so that no row can pass for a run with others."""
+    for row in ROWS[name].itertuples():
+        settings = json.loads(str(row.settings))
+        assert row.key == files.digest(files.canonical(settings))[:20]
+        for column in AXES:
+            assert settings[column] == getattr(row, column), (row.key, column)
     assert ROWS[name].key.is_unique
     assert (ROWS[name].status == "done").all()
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_a_study_of_todays_switcher_is_in_order(name: str) -> None:
+    cells = sweep.Study.read(STUDIES / f"{name}.toml").cells()
+    assert len(cells) > 100
+    switched = [cell for cell in cells.values() if cell.method == "switched"]
+    assert {cell.switcher for cell in switched} == {sv.SwitcherConfig()}
+    results = STUDIES / f"{name}.parquet"
+    assert not results.exists() or set(sweep.read(results).key) <= set(cells)
+
+
 def test_no_seed_was_both_chosen_by_and_tested_on() -> None:
     assert not set(ROWS["choice"].seed) & set(ROWS["claims"].seed)
+    chosen, tested = (
+        {cell.seed for cell in sweep.Study.read(STUDIES / f"{name}.toml").cells().values()}
+        for name in ("choice", "claims")
+    )
+    assert not chosen & tested
 
 
 def test_choices_never_saw_a_test_image() -> None:
+    assert all(json.loads(settings)["run"]["choose"] for settings in ROWS["choice"].settings)
     cells = sweep.Study.read(STUDIES / "choice.toml").cells().values()
     assert all(cell.conditions.choose for cell in cells)
 
@@ -72,10 +95,20 @@ def test_steps_are_those_of_the_schedules(name: str) -> None:
 
 def settings_of(name: str, *columns: str) -> list[tuple[Any, Cell]]:
     """A switched run for each combination of what stands in these columns: its row and settings."""
-    cells = sweep.Study.read(STUDIES / f"{name}.toml").cells()
     rows = ROWS[name][ROWS[name].kind == "switched"].drop_duplicates(list(columns))
     assert len(rows) >= 3
-    return [(row, cells[row.key]) for _, row in rows.iterrows()]
+    return [(row, cell_of(json.loads(row.settings))) for _, row in rows.iterrows()]
+
+
+def cell_of(settings: dict[str, Any]) -> Cell:
+    """A run's settings, but for those of the switcher: some of them are gone."""
+    return Cell(
+        **{name: settings[name] for name in (*AXES, "kind", "settings")},
+        study="directions",
+        schedule=Schedule(**settings["schedule"]),
+        switcher=sv.SwitcherConfig(),
+        conditions=Conditions(**settings["run"]),
+    )
 
 
 def test_what_came_out_is_written_from_the_committed_rows() -> None:

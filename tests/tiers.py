@@ -31,6 +31,7 @@ SLOW = {
     "tests/runs/test_kill.py": Slow(95, "killed processes"),
     "tests/lab/test_protocol.py": Slow(85, "Jupyter kernels"),
     "tests/runs/test_fuzz.py": Slow(80, "a long search"),
+    "tests/cli": Slow(75),
     "tests/lab/test_several_runs.py": Slow(60),
     "tests/lab/test_lab.py": Slow(55),
     "tests/test_distributed.py": Slow(45, "killed processes"),

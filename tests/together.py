@@ -44,7 +44,7 @@ def mlp() -> Trainer:
     """Batches of 15 (8 and 7 for two processes), and a held-out split for the switcher."""
     data = tiny_data((1, 6, 6), n=100, holdout=21, augment="shift")
     plan = PLAN.replace(batch_size=15, switcher_steps=2, switcher_data="holdout", freeze_epochs=1)
-    quick = SwitcherConfig(gain=20.0, gain_rule="fixed")  # some neurons go off
+    quick = SwitcherConfig(gain=40.0, gain_rule="fixed")  # some neurons go off
     return trainer(network("mlp", data), data, plan, switcher=quick)
 
 

@@ -1,5 +1,6 @@
 """Converters for words of the command line: to whole numbers, numbers, and paths."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,7 @@ def expand_home(text: str) -> Path:
     Raises:
         ValueError: the home folder is not known.
     """
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError(
-            f"the home folder in {text!r} is not known. Write the whole path."
-        ) from error
+    path = os.path.expanduser(text)  # not Path's, which takes ./~ for ~ as well
+    if path.startswith("~"):
+        raise ValueError(f"the home folder in {text!r} is not known. Write the whole path.")
+    return Path(path)

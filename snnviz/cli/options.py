@@ -215,8 +215,10 @@ def _fill_nested(name: str, kind: Any, parts: list[Any]) -> Any:
 
 
 def _check_single(name: str, hint: Any, value: Any) -> Any:
-    """A list or a table, in a file of options, where one value is meant."""
-    if isinstance(value, list | dict) and get_origin(hint) is not tuple:
+    """A value from a file of options, in which a list may stand where one value is meant."""
+    if get_origin(hint) is tuple:
+        return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list | dict):
         raise WrongUsage(f"{name} must be a single value, got {value!r}.")
     return value
 

@@ -206,8 +206,8 @@ def _advise_fork(
     """The error with a command that goes on from the last epoch, in place of `rollback()`."""
     how = _command("fork", trainer, own, "--epoch", str(error.epoch))
     way_back = (
-        f"The run is saved up to epoch {error.epoch}. To go on from there with other options "
-        f"(--schedule.…): {how}"
+        f"The run is saved up to epoch {error.epoch}. To go on from there with other options, "
+        f"such as --schedule.task-lr: {how}"
     )
     return TrainingStopped(error.problem, error.epoch, way_back)
 

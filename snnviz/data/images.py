@@ -175,8 +175,11 @@ class ImageData:
         """Your own data: two pairs of images (n, c, h, w) and labels (n,), tensors or arrays.
 
         Images are uint8 (0 to 255) or floating point (any range, stored as float32). `holdout`
-        is the number of training images to set aside, or their share. Without `classes`, classes
-        are named by their numbers. Raises ValueError for data that cannot be used for training.
+        is the number of training images to set aside, or their share. `classes` are the names in
+        the order of the class numbers, or a mapping between numbers and names; without them,
+        classes are named by their numbers.
+
+        Raises ValueError for data that cannot be used for training.
 
         >>> images, labels = torch.zeros(8, 1, 6, 6), torch.arange(8) % 2
         >>> ImageData.from_tensors((images, labels), (images, labels), holdout=2, device="cpu")
@@ -216,8 +219,8 @@ class ImageData:
         """Any torchvision-style datasets: len(train), train[i] -> (PIL image or tensor, int).
 
         Every item is read once, so a random transform would give the same image in every epoch:
-        use `augment` instead. Without `classes`, the names are those of the dataset, if it has
-        any.
+        use `augment` instead. PIL images are used as the dataset gives them: no EXIF record turns
+        them. Without `classes`, the names are those of the dataset, if it has any.
         """
         pick_device(device)
         checks.check_augment(augment)
@@ -246,8 +249,12 @@ class ImageData:
     ) -> ImageData:
         """Images in folder/train/<class>/ and folder/test/<class>/, in the order of their names.
 
-        `size` is (height, width), or one number for both; all images are resized to it. Raises
-        FileNotFoundError if images are missing, ValueError for images that cannot be used.
+        All formats that Pillow reads by itself are read. Images are turned as their EXIF record
+        says, and 16 bits are scaled to 8. Of an animation the first frame is used. `size` is
+        (height, width), or one number for both; all images are resized to it.
+
+        A warning says how many files were not read, and why. Raises FileNotFoundError if images
+        are missing, ValueError for images that cannot be used.
         """
         pick_device(device)
         checks.check_augment(augment)

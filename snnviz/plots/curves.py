@@ -95,7 +95,7 @@ def learning_curves(
     test = table[table["curve"] == "test"]
     scores = np.asarray(test[metric])
     if len(test):
-        mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": "white", "mew": 0.9}
+        mark: dict[str, Any] = {"marker": "o", "ms": 3.2, "mfc": axes.get_facecolor(), "mew": 0.9}
         mark |= {"color": ink(axes), "markevery": mark_step(len(test), MAX_MARKS)}
         axes.plot(test["x"], scores, lw=0.9, label="test", zorder=3, **mark)
         last = _last_finite(scores)

@@ -73,9 +73,12 @@ def factor_distribution(
         raise ValueError(f"epoch must be {allowed}, got {epoch!r}. If left out, it is the last.")
     axes = paper_axes(ax, height=min(1.3 + 0.45 * max(len(names), 2), TALLEST))
     axes.set_xlabel(f"factor after epoch {epoch or done}" if done else "epoch")
+    axes.grid(False)  # rows have no common scale of heights
     axes.set_ylabel("neurons")
     if group is not None:
-        axes.set_ylabel(f"neurons of {shorten([group], 2 * MOST_LETTERS)[group]}")
+        short = shorten([group], MOST_LETTERS)[group]
+        between = "\n" if len(short) > 12 else " "  # a long line would leave the figure
+        axes.set_ylabel(f"neurons of{between}{short}")
     if done == 0:
         return note_no_epoch(axes)
 

@@ -57,6 +57,7 @@ def _fallbacks(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]
         for entry in font_manager.fontManager.ttflist
         if entry.style == "normal" and entry.name != LAST_RESORT
     ]
+    upright.sort(key=lambda entry: entry.weight == 400)  # of several weights the regular one counts
     found = {entry.name: _letters_in(entry.fname, missing) for entry in upright}
     names: list[str] = []
     while missing and (best := max(sorted(found), key=lambda name: len(found[name] & missing))):

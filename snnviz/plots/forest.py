@@ -60,7 +60,7 @@ def differences(
     _draw_rows(axes, lines, looks, times)
     _name_rows(axes, lines)
     axes.set_xlim(*_limits([table] if within is None else [table, within], times))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto"))
     return axes
 
 
@@ -83,7 +83,7 @@ def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], ti
 def _name_rows(ax: Axes, lines: list[Line]) -> None:
     """Writes the names of methods, and in bold the settings above them."""
     names = [name if row is None else in_words(name) for name, row in lines]
-    short = shorten(names, 2 * MOST_LETTERS)
+    short = shorten(names, MOST_LETTERS + 4)
     ax.set_yticks(-np.arange(len(lines)), [short[name] for name in names], parse_math=False)
     for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if row is None else "normal")

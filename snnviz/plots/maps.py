@@ -65,11 +65,13 @@ def switch_map(
     """
     names, groups = choose_groups(history, group), history.groups
     axes = paper_axes(ax, height=min(2.3 + 0.3 * max(len(names) - 2, 0), TALLEST))
+    axes.grid(False)  # a style's lines would lie on the colours
     axes.set_xlabel("epoch")
     axes.set_ylabel("neurons, first off on top")
     if group is not None:
-        short = shorten([group], 2 * MOST_LETTERS)[group]
-        axes.set_ylabel(f"neurons of {short}, first off on top")
+        short = shorten([group], MOST_LETTERS)[group]
+        between = "\n" if len(short) > 8 else " "  # a long line would leave the figure
+        axes.set_ylabel(f"neurons of {short},{between}first off on top")
     factors = history.factors  # {group: (epochs, neurons)}, a new copy
     epochs = max(map(len, factors.values()), default=0)
     if epochs == 0:

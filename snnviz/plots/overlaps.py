@@ -47,6 +47,7 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     part = _rows_of_group(table, group)
     methods = _methods(part)
     axes = paper_axes(ax, height=min(1.75 + 0.24 * len(methods), 6.5))
+    axes.grid(False)  # a style's lines would lie on the numbers
     shade = np.full((len(methods), len(methods)), np.nan)
     for i, method in enumerate(methods):
         for j, other in enumerate(methods[: i + 1]):
@@ -61,7 +62,7 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     look |= {"aspect": "auto", "interpolation": "nearest"}
     axes.imshow(np.ma.masked_invalid(0.9 * shade), **look)
     _frame(axes, np.isfinite(shade))
-    short = shorten(map(in_words, methods), MOST_LETTERS + 4)
+    short = shorten(map(in_words, methods), MOST_LETTERS)
     names = [short[in_words(method)] for method in methods]
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)

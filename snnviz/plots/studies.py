@@ -74,7 +74,7 @@ def accuracy_vs_size(
     axes = paper_axes(ax, height=min(max(2.3, 0.7 + 0.135 * len(looks)), TALLEST))
     axes.set_xlabel(SIZES[size])
     axes.set_ylabel("test accuracy, %")
-    ends, short = [], shorten(map(in_words, looks), 2 * MOST_LETTERS)
+    ends, short = [], shorten(map(in_words, looks), MOST_LETTERS + 4)
     for method, look in looks.items():
         runs = runs_of(points, method)
         draw = _draw_band if runs["kind"].iloc[0] == "dense" else _draw_sizes
@@ -173,7 +173,7 @@ def compression_trend(
         shown = [with_response(part) for _, part in dose_groups(within, dose, response, by)]
     doses = np.unique(np.concatenate([part["_dose"].to_numpy() for part in [*runs, *shown]]))
     looks = _group_looks(groups)
-    ends, short = [], shorten(names, 2 * MOST_LETTERS)
+    ends, short = [], shorten(names, MOST_LETTERS + 4)
     for i, (name, part, look) in enumerate(zip(names, runs, looks, strict=True)):
         aside = 0.04 * (i - (len(groups) - 1) / 2)  # so that bars do not overlap
         part = part.assign(_x=np.searchsorted(doses, part["_dose"]) + aside)

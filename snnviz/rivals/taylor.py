@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,8 @@ class RunningScores:
         coupled = find_coupled_layers(network, learners.switches, example)
         network.zero_grad(set_to_none=True)
         network.train()
-        importance = tp.importance.TaylorImportance(multivariable=True, normalizer=None)
+        unchanged: Any = None  # the mean over steps is normalised, not each step
+        importance = tp.importance.TaylorImportance(multivariable=True, normalizer=unchanged)
 
         def add() -> None:
             self._weight = self._momentum * self._weight + (1 - self._momentum)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure import Switches
-from snnviz.structure.trial import first_difference, in_mode, layer_outputs
+from snnviz.structure.differing import first_difference, layer_outputs
+from snnviz.structure.modes import in_mode
 
 
 class OutputsDiffer(RuntimeError):

@@ -49,6 +49,8 @@ class Graph(tp.DependencyGraph):
         channels = example.shape[1]
         self.images: Any = nn.utils.skip_init(nn.Conv2d, channels, channels, 1).to(example)
         nn.init.ones_(self.images.weight)
+        self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
+        self.passing: set[Any] = set()  # operations that keep every channel in its place
         self.unclear: set[Any] = set()  # operations that move channels in an unknown way
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
@@ -92,14 +94,36 @@ class Graph(tp.DependencyGraph):
         for node in module2node.values():
             if node.type not in _MAPPED:
                 continue
-            kind, node.type = (
-                node.type,
-                ops.OPTYPE.CUSTOMIZED,
-            )  # so that Torch-Pruning does not guess
+            kind = node.type
+            node.type = ops.OPTYPE.CUSTOMIZED  # so that Torch-Pruning does not guess
             if kind == ops.OPTYPE.CONCAT:
                 self._join(node)
             elif kind == ops.OPTYPE.RESHAPE:
                 self._reshape(node)
+            elif kind == ops.OPTYPE.EXPAND:
+                self._expand(node)
+        for node in module2node.values():  # last, because it changes the lists of dependencies
+            if node.type == ops.OPTYPE.ELEMENTWISE:
+                self._cut_broadcasts(node)
+
+    def _cut_broadcasts(self, node: Any) -> None:
+        """One channel that acts on all others, as a mask of places does, is not tied to any."""
+        given = [f for f in node.grad_fn.next_functions if f[0] is not None and not _is_leaf(f[0])]
+        after = _shape(node.grad_fn)
+        if len(given) != len(node.inputs):
+            return
+        for function, source in zip(given, list(node.inputs), strict=True):
+            before = _given(function)
+            if before and len(before) == len(after) > 1 and before[1] == 1 < after[1]:
+                self.broadcast.add(source.module)
+                source.dependencies = [d for d in source.dependencies if d.target is not node]
+                node.dependencies = [d for d in node.dependencies if d.target is not source]
+
+    def _expand(self, node: Any) -> None:
+        """Images of one pixel to larger ones, for example, as in squeeze and excitation."""
+        before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
+        if before and before[:2] == after[:2]:
+            self.passing.add(node.module)
 
     def _join(self, node: Any) -> None:
         shapes = [_given(f) for f in node.grad_fn.next_functions]

@@ -33,7 +33,7 @@ def build_switch_group(
         kind = _kind(module)
         if module in graph.unclear and not mixed_by:
             return f"{kind} moves channels in a way that could not be followed"
-        if kind in _PASSED:
+        if kind in _PASSED or module in graph.passing:
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
@@ -68,6 +68,8 @@ def build_switch_group(
             return f"{kind} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
+    if not parts["readers"] and any(item.module in graph.broadcast for item in items):
+        return "their one channel acts on all channels of other layers"
     if not parts["readers"]:
         return "these are the network's outputs"
     neuron_of, neurons = ties.neurons()

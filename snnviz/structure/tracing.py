@@ -18,6 +18,7 @@ from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
 from snnviz.structure.leaks import drop_leaking
+from snnviz.structure.modes import in_mode
 from snnviz.structure.moves import choose_moves
 from snnviz.structure.probe import (
     WRITERS,
@@ -26,7 +27,7 @@ from snnviz.structure.probe import (
     count_positions,
     running,
 )
-from snnviz.structure.trial import drop_failing, in_mode
+from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,8 +5,6 @@ network must be those of a smaller one without these neurons, in evaluation and 
 group for which they are not is left alone.
 """
 
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,22 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from snnviz.structure.costs import add_costs
+from snnviz.structure.differing import first_difference, layer_outputs
+from snnviz.structure.drawing import draw_all
 from snnviz.structure.groups import Switches, SwitchGroup
-from snnviz.structure.narrow import find_kept, keep_one, remove
-from snnviz.structure.probe import MIXING, NORMS, copied, first_line
+from snnviz.structure.modes import in_mode
+from snnviz.structure.narrow import keep_one, remove
+from snnviz.structure.probe import copied, first_line
 from snnviz.structure.scaling import scaled_parameters
 
-_DRAWN = 65_537  # numbers; a prime, so that no two rows of a weight repeat each other
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
 _ALLOWED_IN_DOUBLE = 1e-6
-_DROPOUTS = (
-    F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout,
-    torch.dropout, torch.alpha_dropout, torch.feature_dropout,
-)  # fmt: skip
 
 
 def drop_failing(
@@ -187,54 +181,6 @@ class _Trial:
         return name_of(found)
 
 
-@torch.no_grad()
-def draw_all(network: nn.Module) -> None:
-    """Draws all parameters and buffers: fresh norms, zero gates and zero heads would hide errors.
-
-    Weights keep the spread of what goes through a ReLU. Buffers and the scales of norms are
-    positive, because variances are, and nothing is 0.
-    """
-    pool = torch.rand(_DRAWN, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    pool = torch.cat([pool, pool])
-    start = 0
-    for module in network.modules():
-        if isinstance(module, NORMS):
-            module.eps = 1.0  # in training, few values with a small one would magnify rounding
-        normed = isinstance(module, (*NORMS, *MIXING)) or "Norm" in type(module).__name__
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                if tensor is None or not tensor.is_floating_point() or not tensor.numel():
-                    continue
-                if tensors is module._buffers and not tensor.isfinite().all():
-                    continue  # a mask
-                start = (start + 101) % _DRAWN
-                pool = pool.to(tensor)
-                values = pool[start : start + _DRAWN]
-                n = tensor.numel()
-                if tensors is module._buffers or n == 1 or (normed and name == "weight"):
-                    _fill(tensor.data, values + 0.5)
-                else:
-                    vector = n == max(tensor.shape)
-                    bound = 0.8 if vector else math.sqrt(6 * len(tensor) / n)
-                    _fill(tensor.data, (values * 2 - 1) * bound)
-
-
-def _fill(tensor: Tensor, values: Tensor) -> None:
-    """Repeats the values as often as needed, in any order."""
-    memory = torch.as_strided(tensor, (tensor.numel(),), (1,)) if _is_dense(tensor) else None
-    if memory is None:
-        repeats = -(-tensor.numel() // len(values))
-        tensor.copy_(values.repeat(repeats)[: tensor.numel()].view(tensor.shape))
-        return
-    for start in range(0, len(memory), len(values)):
-        memory[start : start + len(values)] = values[: len(memory) - start]
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    last = torch.channels_last
-    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=last))
-
-
 def _choose(group: SwitchGroup) -> np.ndarray:
     """(neurons,): about half of them; one at least, and not all unless there is only one."""
     n = group.neurons
@@ -285,105 +231,6 @@ def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]
     finally:
         for handle in handles:
             handle.remove()
-
-
-class _NoDropout(TorchFunctionMode):
-    """Dropout returns what it is given: it draws other numbers for other numbers of channels."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _DROPOUTS:
-            return args[0] if args else kwargs["input"]
-        if func is F.scaled_dot_product_attention:
-            kwargs = {key: value for key, value in kwargs.items() if key != "dropout_p"}
-            args = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args
-        if func is F.multi_head_attention_forward and len(args) > 10:
-            args = (*args[:10], 0.0, *args[11:])
-        return func(*args, **kwargs)
-
-
-@contextmanager
-def in_mode(network: nn.Module, mode: str, example: Tensor, seed: int = 0) -> Iterator[None]:
-    """Runs a copy of the user's network in a mode; its buffers, and torch's random state, stay."""
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in network.modules()
-        for name, buffer in module._buffers.items()
-        if mode == "training" and buffer is not None
-    ]
-    modes = [(module, module.training) for module in network.modules()]
-    network.train(mode == "training")
-    devices = [example.device] if example.is_cuda else []
-    try:
-        with (
-            torch.random.fork_rng(devices),
-            _NoDropout(),
-            torch.no_grad(),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")  # the user gets those of the first run
-            torch.default_generator.manual_seed(seed)
-            if devices:
-                torch.cuda.manual_seed(seed)
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for module, name, buffer, value in buffers:
-            module._buffers[name] = buffer.copy_(value)
-
-
-# Where two networks differ ------------------------------------------------------------------------
-
-
-def first_difference(
-    outputs: Callable[[nn.Module], Mapping[str, Tensor]],
-    large: nn.Module,
-    small: nn.Module,
-    switches: Switches,
-    off: Mapping[str, np.ndarray],
-    tolerance: float,
-) -> str:
-    """The name of the first layer whose remaining channels differ, or ""."""
-    before, after = outputs(large), outputs(small)
-    rows, _ = find_kept(switches, off)
-    for name, expected in before.items():
-        came = after.get(name)  # None: removed
-        dim = -1 if isinstance(large.get_submodule(name), nn.Linear) else 1
-        if name in rows:
-            stay = torch.from_numpy(np.flatnonzero(rows[name]))
-            expected = expected.index_select(dim, stay.to(expected.device))
-        if came is None or came.shape != expected.shape:
-            continue
-        if not (came - expected).abs().max() <= tolerance * expected.abs().max():
-            return name
-    return ""
-
-
-def layer_outputs(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """The output of the first call of each layer that has parameters and returns a tensor."""
-    found: dict[str, Tensor] = {}
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                found.setdefault(name, output)
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(note(name))
-        for name, module in network.named_modules()
-        if name and not list(module.children()) and list(module.parameters(recurse=False))
-    ]
-    try:
-        network(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
 
 
 def name_of(layer: str) -> str:

@@ -10,8 +10,12 @@ Table = dict[str, Any]
 def fill(where: str, path: str, start: Any, table: Table) -> Any:
     """A dataclass with some fields changed; its errors name them as they are in the file."""
     check_known(f"{where}: {path}", table, [field.name for field in dataclasses.fields(start)])
+    # A file has lists where the class has tuples.
+    several = {name for name in table if isinstance(getattr(start, name), tuple)}
+    table = {k: tuple(v) if k in several and isinstance(v, list) else v for k, v in table.items()}
     for name, value in table.items():
-        if isinstance(value, list | dict):
+        several = isinstance(getattr(start, name), tuple) and isinstance(value, list)
+        if isinstance(value, list | dict) and not several:
             raise ValueError(f"{where}: {path}.{name} must be a single value, got {value!r}.")
     # The class names its fields "schedule.epochs"; most tables have that name too.
     own = path in ("schedule", "switcher")

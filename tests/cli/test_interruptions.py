@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snnviz.cli.interruptions import Interruptions
+from snnviz.cli.interruptions import HANGUP, Interruptions, like_ctrl_c
 from snnviz.runs import Trainer
 from tests.cli.example import SMALL, Done, at, by_hand, posix
 from tests.runs.conftest import assert_same
@@ -59,7 +59,7 @@ def read_until(process: subprocess.Popen, line: str) -> None:
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, HANGUP])
 def test_an_interruption_saves_and_says_how_to_resume(run: Any, place: Path, number: int) -> None:
     process = standing("until interrupted")
     process.send_signal(number)
@@ -100,6 +100,31 @@ def test_what_a_shell_has_ignored_stays_ignored() -> None:
             assert callable(signal.getsignal(signal.SIGTERM))
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@posix
+def test_a_terminal_may_hang_up_twice() -> None:
+    """The system and the shell both send SIGHUP; only a second Ctrl-C or SIGTERM quits."""
+    with Interruptions(str) as interruptions:
+        assert not interruptions.asked
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+            assert interruptions.asked
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, HANGUP])
+def test_signals_that_end_a_program_are_like_ctrl_c(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), like_ctrl_c():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+    signal.signal(number, signal.SIG_IGN)  # as `nohup` does
+    try:
+        with like_ctrl_c():
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
 
 
 def test_an_interrupted_run_says_how_to_go_on_in_words(

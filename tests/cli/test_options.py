@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 import snnviz as sv
+from snnviz.cli.convert import expand_home
 from snnviz.cli.files import read_options
 from snnviz.cli.options import RunOptions, WrongUsage, collect_given, fill, make_options
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
+from tests.cli.example import SMALL
 
 
 def documented(kind: type) -> dict[str, str]:
@@ -101,6 +103,12 @@ def test_later_layers_come_before_earlier_ones_field_by_field() -> None:
     assert made == RunOptions(seed=2, exclude=("a",), schedule=schedule, switcher=switcher)
 
 
+def test_a_list_in_a_file_is_a_tuple() -> None:
+    made = fill(RunOptions, {"switcher": {"descriptors": ["length"]}, "weighted": ["a"]})
+    assert made.switcher == SwitcherConfig(descriptors=("length",))
+    assert made.weighted == ("a",)
+
+
 NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defined]
 
 
@@ -141,7 +149,7 @@ NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defin
         ),
         ({"device": 3}, "device must be text, got 3."),
         ({"exclude": "conv1"}, "exclude must be a list of patterns, got 'conv1'."),
-        ({"weighted": [3]}, "weighted must be a list of patterns, got [3]."),
+        ({"weighted": [3]}, "weighted must be a list of patterns, got (3,)."),
         (
             {"size": 32},
             "size is for your own images, got 32 with 'fashion-mnist'. Leave it out, or name a "
@@ -200,6 +208,18 @@ def test_a_file_of_options(tmp_path: Path, name: str, text: str) -> None:
         ),
         ("a.json", "[1]", "config 'a.json' must hold a table of options."),
         ("a.json", '{"sed": 1}', "there is no option 'sed'; there are network, "),
+        (
+            "a.toml",
+            "[schedule]\nbatch-size = 16\nbatch_size = 32",
+            "config 'a.toml': schedule.batch-size and schedule.batch_size are the same option. "
+            "Keep one of them.",
+        ),
+        (
+            "a.json",
+            '{"seed": 1, "schedule": {"epochs": 1, "epochs": 2}}',
+            "config 'a.json': the option 'epochs' is there twice. Keep one of them.",
+        ),
+        ("a.toml", 'network = ["mlp"]', "network must be a single value, got ['mlp']."),
         ("a.toml", "[schedule]\nepochs = 2.5", "schedule.epochs must be a whole number, got 2.5."),
     ],
 )
@@ -214,3 +234,39 @@ def test_a_file_of_options_that_is_none(
     assert done.err.endswith(" See: snnviz train --help\n")
     assert done.err.count("\n") == 1
     assert not (place / "runs").exists()
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    assert expand_home("~/runs/a") == Path("/home/me/runs/a")
+    assert expand_home("./~/runs") == Path("~/runs")  # a folder that is called so
+    assert expand_home("a/~") == Path("a/~")
+    with pytest.raises(ValueError, match=r".") as caught:
+        expand_home("~no.such.user/runs")
+    assert str(caught.value) == (
+        "the home folder in '~no.such.user/runs' is not known. Write the whole path."
+    )
+
+
+def test_a_tilde_works_in_every_option_and_in_files(
+    run: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.setenv("USERPROFILE", str(place / "home"))
+    (place / "home").mkdir()
+    (place / "img").rename(place / "home" / "img")
+    (place / "home" / "a.toml").write_text('folder = "~/runs"\ndata = "folder:~/img"\n')
+    words = [word for word in SMALL if word not in ("--data", "folder:img")]
+    done = run("train", "--config=~/a.toml", *words, "--name", "a", "--json")
+    assert (done.code, done.json["folder"]) == (0, str(place / "home" / "runs" / "a"))
+    assert run("show", "~/runs/a", "--json").json["state"] == "finished"
+    own = "--data=folder:~/img"
+    assert run("resume", "~/runs/a", own).code == 0
+    assert run("fork", "~/runs/a", "--name", "b", own, "--epoch", "2").code == 0
+    assert run("compact", "~/runs/b", "--out=~/small", "--no-latency", own).code == 0
+    assert run("figures", "~/runs/b", "--out=~/pictures", "--formats", "svg").code == 0
+    assert sorted(path.name for path in place.iterdir()) == ["home"]
+    # Matplotlib may keep its cache there.
+    there = sorted(p.name for p in (place / "home").iterdir() if not p.name.startswith("."))
+    assert there == ["a.toml", "img", "pictures", "runs", "small"]

@@ -13,6 +13,7 @@ import torch
 
 from snnviz.runs import Trainer
 from snnviz.switcher import Switcher, SwitcherConfig
+from snnviz.training import Schedule
 from tests.cli.example import OWN, SMALL, Done, at, by_hand
 from tests.runs.conftest import assert_same
 
@@ -183,9 +184,11 @@ def test_training_that_cannot_go_on(run: Any, place: Path) -> None:
     assert (done.code, done.out) == (1, "")
     assert re.fullmatch(
         r"snnviz: The loss became (nan|inf) at step \d+ \(task phase, epoch 1\)\. Try a lower "
-        r"schedule\.task_lr \(now 1e\+30\) or schedule\.switcher_lr \(now 0\.001\), or a lower "
+        r"schedule\.task_lr \(now 1e\+30\) or schedule\.switcher_lr "
+        rf"\(now {re.escape(f'{Schedule().switcher_lr:g}')}\), or a lower "
         r"gain of the switcher\. The run is saved up to epoch 0\. To go on from there with other "
-        r"options \(--schedule\.…\): snnviz fork runs/mlp-img --epoch 0 --data folder:\S+",
+        r"options, such as --schedule\.task-lr: snnviz fork runs/mlp-img --epoch 0 "
+        r"--data folder:\S+",
         done.err.splitlines()[-1],
     )
     how = shlex.split(done.err.splitlines()[-1].rpartition(": snnviz ")[2])

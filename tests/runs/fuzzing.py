@@ -29,6 +29,7 @@ from torch import nn
 from snnviz import files, runs
 from snnviz.history import History
 from snnviz.runs import InUse, NotSaved, Trainer
+from snnviz.runs.advice import DamagedLater, NoSuchEpoch
 from snnviz.training import TrainingStopped
 from tests.runs.conftest import DATA, PLAN
 from tests.runs.damage import Place
@@ -40,6 +41,7 @@ LIMIT = 120  # seconds for one folder, on a machine that does much else
 MOST_MEMORY = 2**32  # what a folder may make the process ask for, on top of what it has
 
 _OURS = (ValueError, files.Damaged, files.Newer, FileNotFoundError, NotSaved, PermissionError)
+_OURS += (DamagedLater, NoSuchEpoch)
 _FORBIDDEN = ("pickle.find_class", "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn")
 _FORBIDDEN += ("socket.connect", "os.fork", "ctypes.dlopen", "marshal.loads")
 # They tell two things apart that do not fit, without blaming a file.

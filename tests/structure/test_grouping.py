@@ -179,6 +179,28 @@ def side_by_side() -> nn.Module:
     return Net(way, 6 * 36, wide=nn.Conv2d(3, 6, 3), **layers)
 
 
+def excited() -> nn.Module:
+    """Squeeze and excitation, whose gates are expanded to the size of the images."""
+
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.conv(images).relu()
+        gates = net.up(net.down(x.mean((2, 3))).relu()).sigmoid()
+        return x * gates.view(len(x), -1, 1, 1).expand_as(x)
+
+    return Net(way, 216, conv=nn.Conv2d(3, 6, 3), down=nn.Linear(6, 3), up=nn.Linear(3, 6))
+
+
+def masked() -> nn.Module:
+    """A mask of places, which all channels are multiplied with."""
+
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.conv(images).relu()
+        return x * net.mask(net.inner(x).relu()).sigmoid()
+
+    layers = {"inner": nn.Conv2d(6, 3, 1), "mask": nn.Conv2d(3, 1, 3, padding=1)}
+    return Net(way, 216, conv=nn.Conv2d(3, 6, 3), **layers)
+
+
 def shared_convolution() -> nn.Module:
     """One convolution, run twice."""
 
@@ -297,6 +319,24 @@ def shared_convolution() -> nn.Module:
                 "hidden": group(5, "hidden", "hidden", "head"),
             },
             id="two groups in one layer",
+        ),
+        pytest.param(
+            excited(),
+            {
+                "conv": group(6, "conv up", "conv up", "down hidden"),
+                "down": group(3, "down", "down", "up"),
+                "hidden": group(5, "hidden", "hidden", "head"),
+            },
+            id="gates that are expanded",
+        ),
+        pytest.param(
+            masked(),
+            {
+                "conv": group(6, "conv", "conv", "inner hidden"),
+                "inner": group(3, "inner", "inner", "mask"),
+                "hidden": group(5, "hidden", "hidden", "head"),
+            },
+            id="a mask of places",
         ),
         pytest.param(
             shared_convolution(),
@@ -509,7 +549,10 @@ def own_constant() -> nn.Module:
         ),
         pytest.param(
             one_for_all(),
-            dict.fromkeys(("six", "one"), "the number of channels changes before one"),
+            {
+                "six": reach("hidden"),
+                "one": "their one channel acts on all channels of other layers",
+            },
             id="one channel for all",
         ),
         pytest.param(

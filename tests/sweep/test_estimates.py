@@ -17,7 +17,7 @@ from snnviz.sweep.results import COLUMNS
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 
-STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
+STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies" / "directions"
 
 
 def cell(net: str = "mlp", method: str = "dense", seed: int = 0, **changes) -> Cell:

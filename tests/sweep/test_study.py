@@ -12,7 +12,7 @@ from snnviz.data import NAMES
 from snnviz.networks import NETWORKS
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Conditions
-from snnviz.switcher import SwitcherConfig
+from snnviz.switcher import DESCRIPTORS, SwitcherConfig
 from snnviz.training import Schedule
 from tests.sweep.conftest import SMALL, Write
 
@@ -240,12 +240,11 @@ def more(text: str) -> tuple[str, str]:
          f"{names(rivals.METHODS)}, got 'prune'. Or describe it in a table [method.…]."),
         (grid(data='["imagenet"]'), f"part 'only': grid.data must be one of {names(NAMES)}, "
          "got 'imagenet'."),
-        (grid(width="[0]"), "part 'only': grid.width must be a number above 0, and at "
-         "most 64, got 0."),
-        (grid(width="['1']"), "part 'only': grid.width must be a number above 0, and at "
-         "most 64, got '1'."),
-        (grid(width="[nan]"), "part 'only': grid.width must be a number above 0, and at "
-         "most 64, got nan."),
+        (grid(width="[0]"), "part 'only': grid.width must be a number from 0.001 to 64, got 0."),
+        (grid(width="['1']"), "part 'only': grid.width must be a number from 0.001 to "
+         "64, got '1'."),
+        (grid(width="[nan]"), "part 'only': grid.width must be a number from 0.001 to "
+         "64, got nan."),
         (grid(width="[0.5]", network='["resnet18"]'), "part 'only': grid.width must be 1 for "
          "resnet18, got 0.5. Networks that can be made wider and narrower: mlp, lenet5, "
          "vgg_small, resnet8, resnet20, resnet56."),
@@ -304,9 +303,13 @@ def more(text: str) -> tuple[str, str]:
         (more("[method.se]\nsettings = { reduction = 2020-01-01 }"), "method 'se': "
          "settings.reduction must be a number, text, true, false or a list of them, "
          "got datetime.date(2020, 1, 1)."),
-        (more("switcher = { outgoing = true }\n[method.dense]\nswitcher = { reads = 'nothing' }"),
-         "part 'only': method 'dense': switcher.outgoing must be False where switcher.reads is "
-         "'nothing'."),
+        (more("switcher = { outgoing = true }"), "part 'only': switcher has no field 'outgoing'; "
+         "there are activation, gain, gain_rule, reads, descriptors."),
+        (more("[method.dense]\nswitcher = { reads = ['nothing'] }"), "method 'dense': "
+         "switcher.reads must be a single value, got ['nothing']."),
+        (more("switcher = { descriptors = ['length', 'lenth'] }"), "part 'only': "
+         f"switcher.descriptors must be some of {names(DESCRIPTORS)}, got 'lenth'. Add your own to "
+         "snnviz.switcher.DESCRIPTORS."),
     ],
 )  # fmt: skip
 def test_a_study_that_is_wrong(write: Write, change: tuple[str, str], message: str) -> None:

@@ -22,7 +22,7 @@ from tests import reference
 from tests.reference import LAYERS, Alternating, Residual, hooked, tiny_data
 
 CPU = torch.device("cpu")
-FAST = SwitcherConfig(gain=5.0, gain_rule="fixed")  # neurons go off within a few steps
+FAST = SwitcherConfig(gain=8.0, gain_rule="fixed")  # neurons go off within a few steps
 
 BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "mlp": (lambda: network("mlp", tiny_data((1, 6, 6))), (1, 6, 6)),

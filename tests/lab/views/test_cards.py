@@ -442,7 +442,7 @@ def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Pat
         ax = card(views, name).kind.draw(Scene(TWO, 3))  # type: ignore[misc]
         for run in TWO:
             rows = table[table["run"] == run.name]
-            label = f"_way of {run.name}" if name == "size_accuracy" else run.name
+            label = f"_path of {run.name}" if name == "size_accuracy" else run.name
             np.testing.assert_allclose(line(ax, label).get_ydata(), rows[column])
 
 
