@@ -112,10 +112,6 @@ class AlternatingTrainer:
         data: training and test images.
         config: the settings.
         recorder: saves the run; None: nothing is saved.
-
-    Raises:
-        TypeError: an argument has the wrong type.
-        ValueError: an argument is not allowed, or the network has nothing to switch.
     """
 
     def __init__(
