@@ -1,4 +1,4 @@
-"""The device, the precision, torch's settings and the random numbers of a computation."""
+"""Picks device and precision, or says why it cannot; torch's settings and random numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which batches take rows: seeded shuffling without an end."""
+"""The order of batches: which images each one takes, by seeded shuffling without an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts the rows of a history to the columns of its tables, and back."""
+"""Converts rows to the columns that `tables.py` defines, and back."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Other ways to learn a network's structure; imports `training`, `shrink` and before.
 
-All use the same trainer, data, precision and history:
+`METHODS` lists them. All use the same trainer, data, precision and history:
 
     trainer = rivals.train("magnitude", network, data, schedule, size=0.3)
     sv.plots.switch_map(trainer.history)

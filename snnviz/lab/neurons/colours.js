@@ -1,4 +1,4 @@
-// Colours of the neurons: a scale for factors, with 1 in its middle, and flat ones for the rest.
+// Colours of the neurons: a scale for factors, with 1 in its middle, and flat ones for off and NaN.
 
 import { clamp } from "../page/numbers.js";
 

@@ -1,4 +1,4 @@
-"""Buttons: what a user presses becomes a command of the session."""
+"""The top row of buttons: what a user presses becomes a command of the session."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The order of batches, separately for each of the two phases."""
+"""Draws the next batch of a phase; the order of batches comes from `snnviz.data.BatchOrder`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
