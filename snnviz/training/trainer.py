@@ -19,8 +19,8 @@ from snnviz.history import History
 from snnviz.structure.probe import copied
 from snnviz.switcher import Switcher
 from snnviz.training import checks
-from snnviz.training.draws import Batches
 from snnviz.training.config import TrainingConfig
+from snnviz.training.draws import Batches
 from snnviz.training.evaluation import evaluate
 from snnviz.training.learners import Learners
 from snnviz.training.meter import Meter, average_over_processes, measure_step
