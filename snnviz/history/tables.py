@@ -1,7 +1,8 @@
 """The columns of the history's tables, and the Parquet files that hold them.
 
-Each file holds a range of epochs and has a checksum in its name. It is called `<kind>-<first epoch>-<last epoch>-<hash>.parquet`. Any program can read them, one
-or many: `pandas.concat(map(pandas.read_parquet, Path(folder).glob("factors-*")))`.
+Each file holds a range of epochs and has a checksum in its name. It is called
+`<kind>-<first epoch>-<last epoch>-<hash>.parquet`. Any program can read them, one or many:
+`pandas.concat(map(pandas.read_parquet, Path(folder).glob("factors-*")))`.
 """
 
 import re
