@@ -169,7 +169,7 @@ def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> 
     assert "image/png" in lab.outputs[1].data
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".pdf", ".svg", ".png"}
     (events,) = (c for c in notebook.cells if "event == 'schedule'" in c.source)
-    assert "switcher_lr" in events.outputs[-1].data["text/plain"]
+    assert "task_steps: 4 → 1" in events.outputs[-1].data["text/plain"]
 
 
 def switches(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:

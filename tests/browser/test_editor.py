@@ -165,7 +165,7 @@ def test_the_timeline_leads_to_fields_and_epochs(editor: Page) -> None:
     pad.hover(position={"x": width * 1.5 / 8, "y": 20})
     expect(readout(editor)).to_have_text(
         re.compile(
-            r"^epoch 2 · alternating · done · task rate 0\.009\d+ · switcher rate 0\.0009\d+ · "
+            r"^epoch 2 · alternating · done · task rate 0\.009\d+ · switcher rate 0\.009\d+ · "
             "click to go back to the end of epoch 2$"
         )
     )

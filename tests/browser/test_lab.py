@@ -364,6 +364,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
     kinds = [sorted(output.data) for output in notebook.cells[1].outputs]
     assert "application/vnd.jupyter.widget-view+json" in kinds[0]
     assert "image/png" in kinds[1]
+    jupyter.ARTEFACTS.mkdir(exist_ok=True)
     (jupyter.ARTEFACTS / "lab_portrait.png").write_bytes(
         b64decode(notebook.cells[1].outputs[1].data["image/png"])
     )

@@ -9,8 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from snnviz import figures, plots
+import snnviz.figures
+from snnviz import plots
 from snnviz.history import History
+from snnviz.plots import figures
 
 
 def make_history(epochs: int = 4, groups: dict[str, int] | None = None) -> History:
@@ -234,3 +236,7 @@ def test_other_slips_are_refused(arguments, kind, message, tmp_path):
         figures.save(**given)
     assert str(error.value) == message
     assert not (tmp_path / "new").exists()
+
+
+def test_the_short_import_is_the_same_function():
+    assert snnviz.figures.save is figures.save

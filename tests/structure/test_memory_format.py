@@ -73,8 +73,7 @@ def test_a_narrow_resnet_is_contiguous_on_cpus() -> None:
     network = sv.network("resnet8", data(), width=0.25).to(memory_format=LAST)  # type: ignore[call-overload]
     ours = trainer(network)
     assert formats(network) == {USUAL}
-    images, _ = ours._batch("task")
-    assert images.is_contiguous()
+    assert ours.batches.draw("task").images.is_contiguous()
 
 
 def test_narrow_networks_train_on_a_cpu_with_avx2(tmp_path: Path) -> None:

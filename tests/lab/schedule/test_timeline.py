@@ -358,7 +358,7 @@ def test_the_widget_says_what_it_draws() -> None:
         (1, 2, "task only", False, "switcher_steps"),
     ]
     assert (timeline.total, timeline.now, timeline.moment) == (3, 2.2, 1)
-    assert timeline.rates["switcher"] == {"start": 1e-3, "done": [], "planned": []}
+    assert timeline.rates["switcher"] == {"start": 1e-2, "done": [], "planned": []}
 
 
 def test_only_what_changed_is_written() -> None:
