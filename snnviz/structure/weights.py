@@ -104,9 +104,11 @@ def _squares_by_input(layer: Any) -> Tensor:
         split = weight.square().unflatten(0, (parts, -1))  # (parts, outputs of one, inputs, ...)
         return split.sum((1, *range(3, split.ndim))).flatten()
     outputs = max(_PIECE * len(weight) // max(weight.numel(), 1), 1)
-    others = (0, *range(2, weight.ndim))
-    sums = [piece.square().sum(others) for piece in weight.split(outputs)]
-    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+    first, *others = weight.split(outputs)
+    sums = first.square()  # of the outputs of all pieces, place by place
+    for piece in others:
+        sums[: len(piece)].addcmul_(piece, piece)
+    return sums.sum((0, *range(2, weight.ndim)))
 
 
 def _by_neuron(

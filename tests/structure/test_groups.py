@@ -294,3 +294,14 @@ def test_outgoing_weights_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = outgoing_lengths(network, group)
     monkeypatch.setattr(weights, "_PIECE", 6 * 7)  # of 7 outputs, and a rest of 1
     torch.testing.assert_close(outgoing_lengths(network, group), whole)
+
+
+def test_gradients_of_outgoing_lengths_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 50)).double()
+    group = next(iter(find_switches(network, torch.randn(2, 1, 2, 2).double()).groups.values()))
+    found = []
+    for piece in (10_000, 6 * 7):
+        monkeypatch.setattr(weights, "_PIECE", piece)
+        lengths = outgoing_lengths(network, group) * torch.arange(6)
+        found.append(torch.autograd.grad(lengths.sum(), network[3].weight)[0])
+    torch.testing.assert_close(*found)
