@@ -1,10 +1,11 @@
-"""Dense against switched, on all of Fashion-MNIST: accuracy, neurons off, time.
+"""Dense, switched and two controls, on all of Fashion-MNIST: accuracy, neurons off, time.
 
     python benchmarks/quickstart.py                      # lenet5, 8 epochs, seeds 0 1 2
-    python benchmarks/quickstart.py --network mlp --seeds 0 1 2 3 4
+    python benchmarks/quickstart.py --network mlp --seeds 0 1 2 3 4 --methods dense switched
 
-Both train for the same epochs from the same weights on the same task batches; the switched runs
-have their switcher steps on top. Runs that the results hold already are not repeated.
+All train for the same epochs from the same weights on the same task batches; all but `dense` have
+their switcher steps on top. The switcher of `shuffled` reads the descriptors of another neuron, and
+that of `random` reads fixed random numbers. Runs that the results hold already are not repeated.
 """
 
 import argparse
@@ -20,12 +21,13 @@ import machine
 import snnviz as sv
 
 RESULTS = Path(__file__).parent / "results"
-SCHEDULES = {"dense": {"switcher_steps": 0}, "switched": {}}
+READS = {"dense": "nothing", "switched": "descriptors", "shuffled": "shuffled", "random": "random"}
 
 
 def run(network: str, method: str, seed: int, epochs: int, data: sv.ImageData) -> dict[str, Any]:
-    schedule = sv.Schedule(epochs=epochs, **SCHEDULES[method])
-    trainer = sv.Trainer(sv.network(network, data, seed), data, schedule, seed=seed)
+    schedule = sv.Schedule(epochs=epochs, switcher_steps=int(method != "dense"))
+    switcher = sv.SwitcherConfig(reads=READS[method])
+    trainer = sv.Trainer(sv.network(network, data, seed), data, schedule, switcher, seed=seed)
     began = time.perf_counter()
     history = trainer.run()
     last = history.epochs.iloc[-1]
@@ -62,7 +64,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for network, epochs in settings:
         same = [r for r in rows if (r["network"], r["epochs"]) == (network, epochs)]
         dense_seconds = _mean(r["seconds"] for r in same if r["method"] == "dense")
-        for method in SCHEDULES:
+        for method in READS:
             runs = [r for r in same if r["method"] == method]
             if not runs:
                 continue
@@ -88,12 +90,13 @@ def main() -> None:
     parser.add_argument("--network", default="lenet5")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", choices=READS, default=list(READS))
     parser.add_argument("--results", type=Path, default=RESULTS / "quickstart.csv")
     options = parser.parse_args()
     rows = read(options.results)
     data = sv.load_data("fashion-mnist")
     for seed in options.seeds:
-        for method in SCHEDULES:
+        for method in options.methods:
             key = (options.network, method, str(seed), str(options.epochs))
             if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in rows}:
                 continue
@@ -107,8 +110,9 @@ def main() -> None:
     print(text)
     words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
     command = "python benchmarks/quickstart.py"
+    title = "# Dense, switched and two controls, Fashion-MNIST"
     options.results.with_suffix(".md").write_text(
-        f"# Dense against switched, Fashion-MNIST\n\nMade by `{command}` ({words}).\n\n{text}"
+        f"{title}\n\nMade by `{command}` ({words}).\n\n{text}"
     )
 
 
