@@ -56,11 +56,16 @@ def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def _is_agent(process: psutil.Process) -> bool:
+def command_line(process: psutil.Process) -> list[str]:
+    """Its command line; empty where it has ended meanwhile."""
     try:
-        return "agent" in " ".join(process.cmdline()).lower()
+        return process.cmdline()
     except psutil.NoSuchProcess:
-        return False
+        return []
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    return "agent" in " ".join(command_line(process)).lower()
 
 
 def check_gone(processes: list[psutil.Process]) -> None:

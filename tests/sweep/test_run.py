@@ -19,7 +19,7 @@ from snnviz.sweep.estimates import amount
 from snnviz.sweep.on_ray import _row, cores
 from snnviz.sweep.results import COLUMNS, Results
 from tests.sweep.conftest import SMALL, Write
-from tests.sweep.killing import check_gone, family, killed, started, wait_for_rows
+from tests.sweep.killing import check_gone, command_line, family, killed, started, wait_for_rows
 
 TIMES = ["seconds", "wall_seconds", "ended"]
 FEWER = (("classes = [3, 0]", "classes = [3]"), ("seed = [0, 1]", "seed = [0]"))
@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_is_a_row_too(write: Write) -> None:
     with started(file) as process:
         assert wait_for_rows(process, study.results, 1)
         children = family(process)
-        (worker,) = [child for child in children if child.cmdline()[:1] == ["ray::_work"]]
+        (worker,) = [child for child in children if command_line(child)[:1] == ["ray::_work"]]
         worker.kill()
         assert process.wait(timeout=300) == 1
     found = sweep.read(study.results).set_index("method")
