@@ -1,4 +1,6 @@
-"""The slow tests: they start first, and `make quick` leaves out those that need more than Python.
+"""The slow files: they start first, and `make quick` leaves out those that need more than Python.
+
+A test of another file that takes about a second or more on one core has the mark `slow` itself.
 
 What takes longest must start first, or one worker ends up with it alone while the others are idle.
 pytest-xdist hands out whole files (`--dist loadfile`), so files and folders are what is listed.
@@ -31,12 +33,16 @@ SLOW = {
     "tests/runs/test_kill.py": Slow(95, "killed processes"),
     "tests/lab/test_protocol.py": Slow(85, "Jupyter kernels"),
     "tests/runs/test_fuzz.py": Slow(80, "a long search"),
-    "tests/cli": Slow(75),
-    "tests/lab/test_several_runs.py": Slow(60),
+    "tests/cli/test_terminal.py": Slow(40, "processes of their own"),
+    "tests/cli/test_interruptions.py": Slow(25, "killed processes"),
+    "tests/cli/test_program.py": Slow(10, "processes of their own"),
+    "tests/cli": Slow(20),
+    "tests/lab/test_several_runs.py": Slow(60, "many labs"),
     "tests/lab/test_lab.py": Slow(55),
     "tests/test_distributed.py": Slow(45, "killed processes"),
     "tests/structure/test_memory_format.py": Slow(30),
     "tests/shrink/test_branches.py": Slow(20),
+    "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
 }
 

@@ -44,6 +44,7 @@ def test_pairs_share_the_method_or_the_seed():
 sets = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20)
 
 
+@pytest.mark.slow
 @given(sets)
 def test_the_index_is_symmetric_and_from_0_to_1(pairs):
     a, b = ({"fc1": list(each)} for each in zip(*pairs, strict=True))

@@ -113,6 +113,7 @@ def test_one_pair_has_no_interval_and_no_pair_no_difference():
     assert np.isnan([none["difference"], none["mean"], none["off"], none["seconds_ratio"]]).all()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5))
 def test_swapped_methods_negate_the_difference(pairs):
     rows = accuracies(a=[a for a, _ in pairs], b=[b for _, b in pairs])

@@ -12,6 +12,7 @@ from tests.export.nets import NETWORKS, Own, Residual, branch, compacted
 # --- exporting --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".pt2", ".onnx"])
 @pytest.mark.parametrize("name", ["lenet5", "residual", "vit"])
 def test_an_exported_file_runs(

@@ -24,6 +24,7 @@ from tests.export.nets import (
 # --- saving and loading -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_compacted_network_comes_back_the_same(name: str, tmp_path: Path) -> None:
     build, shape = NETWORKS[name]

@@ -220,6 +220,7 @@ def test_a_past_that_is_none_is_refused(history: History, epochs: Any) -> None:
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     groups=st.dictionaries(st.text(min_size=1), st.integers(1, 4), min_size=1, max_size=4),

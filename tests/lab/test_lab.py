@@ -203,6 +203,7 @@ def test_figures_follow_the_history(open_lab: Open) -> None:
     until(lambda: cards["learning_curves"].value != before)
 
 
+@pytest.mark.slow
 def test_figures_are_saved(open_lab: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lab = open_lab(make_trainer())

@@ -68,6 +68,7 @@ def test_every_network_gives_scores(name: str, shape: tuple[int, int, int, int])
     assert scores(made.to("meta"), *shape[:3]).shape == (2, shape[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_seed_draws_the_weights_and_leaves_torch_alone(name: str) -> None:
     before = torch.random.get_rng_state()
@@ -94,6 +95,7 @@ def test_another_seed_draws_other_weights(name: str, layers: list[str]) -> None:
         assert not torch.equal(one.get_parameter(weight), other.get_parameter(weight))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 17, 23), (2, 64, 48), (3, 64, 64)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_takes_every_shape(name: str, shape: Shape) -> None:

@@ -42,6 +42,7 @@ def media_box(path) -> list[float]:
     return [float(x) for x in re.search(rb"/MediaBox \[ ([^\]]+) \]", path.read_bytes())[1].split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plot", "width", "inches"),
     [
@@ -95,6 +96,7 @@ def unpacked(stream: bytes) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS)
 def test_same_data_same_bytes(plot, tmp_path):
     first = plot(make_history())
@@ -107,6 +109,7 @@ def test_same_data_same_bytes(plot, tmp_path):
         assert b"<dc:date>" not in a.read_bytes()
 
 
+@pytest.mark.slow
 def test_other_data_other_bytes(tmp_path):
     one = figures.save(plots.switch_map(make_history(3)), "one", folder=tmp_path)
     two = figures.save(plots.switch_map(make_history(4)), "two", folder=tmp_path)
@@ -119,6 +122,7 @@ def test_a_map_of_many_neurons_is_a_small_file(tmp_path):
         assert path.stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_the_figure_and_the_settings_stay_as_they_were(tmp_path):
     ax = plots.switch_map(make_history())
     figure, params = ax.figure, dict(matplotlib.rcParams)

@@ -30,6 +30,7 @@ def test_greek_and_cyrillic_need_no_other_font():
     assert {tuple(text.get_fontfamily()) for text in ax.texts} == {plots.FONT}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_matplotlibs_fonts")
 def test_letters_that_no_font_has_give_one_warning_and_boxes(tmp_path):
     with warnings.catch_warnings(record=True) as caught:

@@ -32,6 +32,7 @@ def unusual(request: pytest.FixtureRequest) -> History:
     return extreme(**SHAPES[request.param])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_no_text_is_cut_or_lies_on_another(plot, unusual):
     ax = plot(unusual)
@@ -39,6 +40,7 @@ def test_no_text_is_cut_or_lies_on_another(plot, unusual):
     assert unreadable(ax, plots.DOUBLE) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_a_figure_fits_on_a_page(plot):
     assert plot(extreme(**SHAPES["120 groups"])).figure.get_figheight() <= 8.5

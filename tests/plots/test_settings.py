@@ -56,6 +56,7 @@ def saved(request, history, tmp_path_factory) -> tuple:
         return request.param, ax, contents(ax, tmp_path_factory.mktemp("usual"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_do_not_change_a_saved_figure(saved, settings, history, tmp_path):
     plot, made_before, usual = saved
@@ -69,6 +70,7 @@ def test_settings_do_not_change_a_saved_figure(saved, settings, history, tmp_pat
         assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
 def test_what_happened_to_the_axes_before_does_not_change_the_files(plot, history, tmp_path):
     ax = plot(history)

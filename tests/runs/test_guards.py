@@ -95,6 +95,7 @@ def other_process(tmp_path: Path) -> Any:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_dead_process_holds_no_lock(other_process: Any, tmp_path: Path) -> None:
     folder = tmp_path / "a"
     said = message_of(lambda: resume(folder), InUse)
@@ -267,6 +268,7 @@ assert_same(finish(resume(folder)), twin)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
 def test_a_limit_of_the_system(tmp_path: Path) -> None:
     """For real: the system lets no file grow past 6,000 bytes, and a checkpoint is larger."""

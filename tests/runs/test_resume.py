@@ -61,7 +61,12 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# Every kind takes a whole run from each of its steps; two are enough for `make quick`.
+QUICK = ("sgd and adam, batch norm", "another neuron's descriptors")
+CASES = [pytest.param(k, marks=() if k in QUICK else pytest.mark.slow) for k in KINDS]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     options = KINDS[request.param]
     return {**options, "whole": finish(make(**options))}
@@ -126,6 +131,7 @@ ACTIONS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(actions=st.lists(ACTIONS, max_size=9))
 def test_any_story_with_and_without_stops(

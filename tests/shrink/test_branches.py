@@ -485,7 +485,11 @@ KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=KNOWN)
+LARGE = ("resnet18", "convnext_tiny")
+CASES = [pytest.param(k, marks=pytest.mark.slow if k in LARGE else ()) for k in KNOWN]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def known(request: pytest.FixtureRequest) -> tuple[str, nn.Module, nn.Module, Tensor]:
     """The name, a network, and it with half of its neurons off and some branches gone."""
     torch.manual_seed(0)

@@ -27,6 +27,7 @@ from tests.shrink.nets import (
 # --- networks that people use --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_known_networks(name: str) -> None:
     """Every parameter random, half of the neurons off: the same outputs in both precisions."""

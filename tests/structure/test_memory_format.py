@@ -76,6 +76,7 @@ def test_a_narrow_resnet_is_contiguous_on_cpus() -> None:
     assert ours.batches.draw("task").images.is_contiguous()
 
 
+@pytest.mark.slow  # a process of its own, which may crash
 def test_narrow_networks_train_on_a_cpu_with_avx2(tmp_path: Path) -> None:
     """In a process of its own, for what this is about ends the process."""
     setting = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

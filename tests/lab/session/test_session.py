@@ -525,6 +525,7 @@ def test_a_trainer_has_one_session(open_session: Open) -> None:
 # --- many threads -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_history_is_read_while_it_grows(open_session: Open) -> None:
     trainer = make_trainer(epochs=6, warmup_epochs=0, switcher_lr=0.05)
     session, history = open_session(trainer), trainer.history

@@ -220,6 +220,7 @@ def test_one_thread_writes_traits(views: Views) -> None:
 # --- runs, and what can be chosen ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_choices_follow_the_runs(views: Views) -> None:
     show(views)
     assert "run" not in offered(views, "learning_curves")
@@ -361,6 +362,7 @@ def said(views: Views) -> str:
     return views.saved.widget.outputs[0]["data"]["text/html"]
 
 
+@pytest.mark.slow
 def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
     show(views)
     views.save_all()
