@@ -224,7 +224,8 @@ def find_hints(status: Status, plan: Schedule, live: bool) -> dict[str, str]:
     found = {}
     if live:
         waiting = status.schedule.changes(plan)
-        found = {name: f"still {old} in this round" for name, (old, _) in waiting.items()}
+        words = {name: "off" if old is None else old for name, (old, _) in waiting.items()}
+        found = {name: f"still {word} in this round" for name, word in words.items()}
     for who in ("task", "switcher"):
         if getattr(plan, f"{who}_optimizer") == "adam":
             found.setdefault(f"{who}_momentum", "not used by Adam")

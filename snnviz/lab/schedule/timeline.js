@@ -366,9 +366,9 @@ class Timeline {
   // Over the phases: the whole height is the whole network, the rest of it the size asked for.
   drawRamp() {
     const [begin, end, size] = this.model.get("ramp");
-    const places = size ? [0, begin, end, this.model.get("total")] : [];
+    const places = size ? [begin, end, this.model.get("total")] : [];
     const y = (share) => TOP + BAND * (1 - share);
-    const points = places.map((place, i) => `${this.x(place).toFixed(1)} ${y(i < 2 ? 1 : size)}`);
+    const points = places.map((place, i) => `${this.x(place).toFixed(1)} ${y(i < 1 ? 1 : size)}`);
     const paths = points.length ? [`M${points.join("L")}`] : [];
     const made = reuse(this.ramp, [...paths, ...paths], () => svg("path"));
     for (const path of made) set(path, { d: paths[0] });
