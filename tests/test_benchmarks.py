@@ -136,6 +136,25 @@ def test_the_quickstarts_table(
 
 
 @pytest.mark.usefixtures("small")
+def test_the_table_of_sizes(
+    script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--networks", "mlp", "--sizes", "0.5", "--epochs", "2", "--seeds", "0"]
+    results = tmp_path / "size.csv"
+    monkeypatch.setattr(sys, "argv", ["size.py", *options, "--results", str(results)])
+    module = script("size")
+    module.main()
+    rows = module.read(results)
+    assert [row["method"] for row in rows] == ["switched", "shuffled", "random", "magnitude"]
+    for row in rows:
+        assert float(row["parameters_left"]) == pytest.approx(0.5, rel=0.01)
+        assert float(row["difference"]) < 1e-3
+    monkeypatch.setattr(module, "run", None)
+    module.main()  # all of them are there
+    assert module.read(results) == rows
+
+
+@pytest.mark.usefixtures("small")
 def test_the_networks_page(script: Import) -> None:
     module = script("networks")
     row = module.row("mlp", data())

@@ -72,8 +72,19 @@ def batch_norm() -> Trainer:
     return trainer(tiny_net("batch"), data, PLAN.replace(batch_size=16))
 
 
+def sized() -> Trainer:
+    """Ends at a size, at which the processes must choose the same neurons."""
+    data = tiny_data((1, 6, 6), n=100)
+    return trainer(network("mlp", data), data, PLAN.replace(size=0.3, size_until=1.0))
+
+
 # Those that several processes train as one does.
-SAME: dict[str, Callable[[], Trainer]] = {"lenet5": lenet5, "mlp": mlp, "group_norm": group_norm}
+SAME: dict[str, Callable[[], Trainer]] = {
+    "lenet5": lenet5,
+    "mlp": mlp,
+    "group_norm": group_norm,
+    "sized": sized,
+}
 CASES = {**SAME, "batch_norm": batch_norm}
 
 

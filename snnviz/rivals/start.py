@@ -66,7 +66,7 @@ class Start:
     @property
     def alone(self) -> Schedule:
         """The schedule without switcher phases; the task network sees as many examples."""
-        return self.schedule.replace(switcher_steps=0)
+        return self.schedule.replace(switcher_steps=0, size=None)
 
 
 def check_setting(name: str, value: Any, least: float, most: float = math.inf) -> float:

@@ -19,12 +19,14 @@ from snnviz import files
 from snnviz.training.schedule import Position, Schedule
 from snnviz.training.trainer import AlternatingTrainer
 
-FORMAT = 2
+FORMAT = 3
 
 _NAME = re.compile(
     r"epoch-([0-9]{6,15})-step-([0-9]{8,15})-event-([0-9]{4,15})-[0-9a-f]{16}\.safetensors"
 )
 _MOST_HEADER = 2**24
+_BEFORE_SIZES = {"kept": None}  # files of format 2: all neurons stay, and no size is asked for
+_SIZE = {"size", "size_of", "size_from", "size_until"}  # fields that their schedules lack
 _MOMENTS = {  # what an optimizer stores for each parameter
     "SGD": ({"momentum_buffer"},),
     "Adam": ({"step", "exp_avg", "exp_avg_sq"},),
@@ -167,19 +169,26 @@ def _decode(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer)
     schedule = _schedule(state["schedule"])
     optimizers = trainer.learners.make_optimizers(schedule)  # as in the state
     pattern = trainer.state_dict()
+    if pattern.keys() - state.keys() == _BEFORE_SIZES.keys():
+        state = state | _BEFORE_SIZES
     if state.keys() != pattern.keys():
         raise ValueError(f"it contains {', '.join(state)} instead of {', '.join(pattern)}")
-    known = {"schedule", "position", "running", "factors", "task_optimizer", "switcher_optimizer"}
+    known = {"schedule", "position", "running", "factors", "kept", *map(_optimizer_key, optimizers)}
     read: dict[str, Any] = {"schedule": schedule}
     for key in pattern.keys() - known:
         read[key] = _like(pattern[key], state[key], key, tensors)
     for key in ("position", "running"):
         read[key] = type(pattern[key])(**_like(asdict(pattern[key]), state[key], key, tensors))
     for phase, optimizer in optimizers.items():
-        key = f"{phase}_optimizer"
+        key = _optimizer_key(phase)
         read[key] = _optimizer(optimizer, state[key], key, tensors)
     factors = trainer.factors if state["factors"] is not None else None
     read["factors"] = factors and _like(factors, state["factors"], "factors", tensors)
+    kept = pattern["kept"]
+    if state["kept"] is None:
+        read["kept"] = {name: torch.ones_like(mask) for name, mask in kept.items()}
+    else:
+        read["kept"] = _like(kept, state["kept"], "kept", tensors)
     _check_position(read["position"], trainer, schedule)
     for key in ("task_order", "switcher_order"):
         if read[key]["seed"] != pattern[key]["seed"]:
@@ -191,9 +200,13 @@ def _decode(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer)
 
 def _schedule(values: Any) -> Schedule:
     names = {field.name for field in fields(Schedule)}
-    if not isinstance(values, dict) or values.keys() != names:
+    if not isinstance(values, dict) or not names - _SIZE <= values.keys() <= names:
         raise ValueError("its schedule has other fields")
     return Schedule(**values)
+
+
+def _optimizer_key(phase: str) -> str:
+    return f"{phase}_optimizer"
 
 
 def _like(pattern: Any, value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

@@ -85,7 +85,7 @@ class Cell:
             {
                 **values,
                 "kind": self.kind,
-                "schedule": asdict(self.schedule),
+                "schedule": _plan(self.schedule),
                 "switcher": asdict(self.switcher),
                 "run": asdict(self.conditions),
                 "settings": dict(self.settings),
@@ -107,6 +107,13 @@ class Cell:
 
 
 AXES = ("network", "width", "data", "classes", "noise", "share", "method", "seed")
+
+
+def _plan(schedule: Schedule) -> dict[str, Any]:
+    """The schedule's fields; without those of a size where none is asked for, as before sizes."""
+    values = asdict(schedule)
+    asked = schedule.size is not None
+    return {k: v for k, v in values.items() if asked or not k.startswith("size")}
 
 
 def _plain_numbers(value: Any) -> Any:

@@ -107,6 +107,11 @@ class DirectionReader(nn.Module):
 
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from what `read` gave."""
+        factors = factors_of(self.compute_scores(readings), self.config.activation, readings.layout)
+        return dict(zip(self.groups, factors, strict=True))
+
+    def compute_scores(self, readings: Readings) -> Tensor:
+        """The scores (neurons of all groups,) from what `read` gave."""
         layout = readings.layout
         read = [
             rows @ reader.weight.T  # type: ignore[operator]
@@ -121,9 +126,7 @@ class DirectionReader(nn.Module):
         h = h.addmm_(layout.members, shifts + self.fellows(means))
         h = self.norm(h)
         z = self.score(F.gelu(self.middle(h))).squeeze(1)  # (neurons of all groups,)
-        z = z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
-        factors = factors_of(z, self.config.activation, layout)
-        return dict(zip(self.groups, factors, strict=True))
+        return z * layout.members.mv(z.new_tensor([self.config.gain_of(n) for n in layout.counts]))
 
     def _row_memory(self, group: int, incoming: Tensor) -> Tensor | None:
         """Memory for the hash; allocating it on each call would take much of the time."""

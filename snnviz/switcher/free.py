@@ -31,8 +31,12 @@ class FreeFactors(nn.Module):
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         """{group: factors (neurons,)}; all of them 1 at the start."""
-        activation, config = ACTIVATIONS[self.config.activation], self.config
-        return {
-            name: activation(scores * config.gain_of(len(scores)))
-            for name, scores in zip(self.groups, self.scores, strict=True)
-        }
+        activation = ACTIVATIONS[self.config.activation]
+        return {name: activation(z) for name, z in zip(self.groups, self._scaled(), strict=True)}
+
+    def compute_scores(self, readings: None = None) -> Tensor:
+        """The scores (neurons of all groups,)."""
+        return torch.cat(self._scaled())
+
+    def _scaled(self) -> list[Tensor]:
+        return [each * self.config.gain_of(len(each)) for each in self.scores]

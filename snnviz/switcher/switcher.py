@@ -86,12 +86,14 @@ class Switcher(nn.Module):
         spread = layout.members @ (variance.sqrt() + _LEAST_SPREAD)
         return Readings(tuple(weights), centred / spread, layout)
 
+    def compute_scores(self, readings: Readings) -> Tensor:
+        """The scores (neurons of all groups,) from the result of `read`."""
+        _, gains = self._layout(readings.layout.counts, readings.values)
+        return self.layers(readings.values).squeeze(1) * gains
+
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from the result of `read`."""
-        layout = readings.layout
-        _, gains = self._layout(layout.counts, readings.values)
-        z = self.layers(readings.values).squeeze(1) * gains  # (neurons of all groups,)
-        factors = factors_of(z, self.config.activation, layout)
+        factors = factors_of(self.compute_scores(readings), self.config.activation, readings.layout)
         return dict(zip(readings.groups, factors, strict=True))
 
     # Saving and loading -------------------------------------------------------------------------

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz import distributed
+from snnviz.data import ImageData
 from snnviz.structure import Factors, NeuronWeights, Switches, neuron_weights, scaled_parameters
 from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
+from snnviz.training import checks, sizing
 from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
 from snnviz.training.schedule import Phase, Schedule
@@ -64,16 +66,20 @@ class Learners:
         # {group: (neurons,) on the CPU}: factors pinned by the user; below 0: free.
         self.pins = {g.name: torch.full((g.neurons,), -1.0) for g in self.groups}
         self._pinned: dict[str, Tensor] = {}  # the pins of groups that have any, on the device
+        self._wanted = sizing.Wanted(switches)
+        self._kept = sizing.Kept(self._all_kept(), 0.0, device)  # the neurons that a size leaves
         self._readings: Any = None  # None: the task network has changed since
         self._current: _Current | None = None  # None: the switcher has changed since
         self._scaled: dict[str, Tensor] | None = None  # the parameters that `logits` uses
         self.together: distributed.Together | None = None  # where several processes train
         self._one_process_only = gates is not None
+        self.schedule = schedule
+        self.check_size(schedule)
+        self._keep(self._kept.masks)
         self.began_learned = isinstance(config, Switcher)
         if self.began_learned:  # as for a new one, factors are 1 until the first switcher phase
             ones = {g.name: torch.ones(g.neurons, device=device) for g in self.groups}
             self._set_current(ones)
-        self.schedule = schedule
         made = self.make_optimizers(schedule)
         self.task_optimizer, self.switcher_optimizer = made["task"], made["switcher"]
         self._shrink = shrinkage(self) if shrinkage else None
@@ -88,12 +94,12 @@ class Learners:
         if not through_switcher:
             _, factors, on = self._compute_current()
             return factors, on
-        factors = self.apply_pins(self.switcher.factors(self._read()))
+        factors = self.apply_pins(self._make_factors(self._read()))
         return factors, count_neurons_on(factors)
 
     def switcher_factors(self) -> tuple[Factors, Tensor]:
         """The factors of a switcher step, attached to the switcher, and the neurons on."""
-        factors = self.apply_pins(self.switcher.factors(self._constant_readings()))
+        factors = self.apply_pins(self._make_factors(self._constant_readings()))
         return factors, count_neurons_on(factors)
 
     def task_scores(self, images: Tensor, factors: Factors) -> Tensor:
@@ -131,8 +137,11 @@ class Learners:
         """Call after a switcher step: discards the old factors."""
         self._current = self._scaled = None
 
-    def join(self) -> None:
-        """Starts training in several processes, each with its share of every batch."""
+    def join(self, data: ImageData, seed: int) -> None:
+        """If several processes train: checks that all have the same values, and joins them."""
+        if self.together or not distributed.several():
+            return
+        checks.check_processes(self.network, self.switcher, data, self.schedule, seed)
         if self._one_process_only:
             raise ValueError(
                 "this method trains in one process, and torchrun started several. Start it "
@@ -157,12 +166,52 @@ class Learners:
         return self._compute_current().factors
 
     def set_pins(self, pins: Mapping[str, Tensor]) -> None:
-        """Pins factors from now on; see `pins`."""
+        """Pins factors from now on; see `pins`.
+
+        Raises:
+            ValueError: with these, the schedule's size cannot be reached.
+        """
+        self._wanted.check(self.schedule, pins)
+        self._take_pins(pins)
+
+    def _take_pins(self, pins: Mapping[str, Tensor]) -> None:
         self.pins = dict(pins)
         some = {name: pin for name, pin in pins.items() if (pin >= 0).any()}
         self._pinned = {name: pin.to(self.device) for name, pin in some.items()}
         if self._current:
             self._set_current(self._current.free)
+
+    def check_size(self, schedule: Schedule) -> None:
+        """Checks that a schedule's size can be reached, with the pins.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        self._wanted.check(schedule, self.pins)
+
+    def keep_size(self, done: float) -> str:
+        """Chooses the neurons that stay, between rounds; its description if a size is reached.
+
+        Args:
+            done: how much of the ramp to the schedule's size is over, from 0 to 1.
+        """
+        wanted, kept = self._wanted.counts(self.schedule), self._kept.masks
+        if wanted is None or (done == 0 and self._kept.is_whole):
+            return ""
+        counts = sizing.count_kept(kept, wanted, done)
+        if sizing.is_settled(kept, self.pins, counts):
+            return ""
+        with torch.no_grad():
+            z = self.switcher.compute_scores(self._constant_readings())
+        scores, was_reached = sizing.split_scores(z, self.pins), self._kept.least > 0
+        self._keep(
+            {
+                name: sizing.choose_kept(mask, scores[name], self.pins[name], counts[name])
+                for name, mask in kept.items()
+            }
+        )
+        newly = self._kept.least > 0 and not was_reached
+        return sizing.describe_size(self.schedule, wanted, kept) if newly else ""
 
     @torch.no_grad()
     def logits(self, images: Tensor, factors: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -194,6 +243,7 @@ class Learners:
         """Applies the schedule's settings; makes new optimizers where their kind changes."""
         new = self.make_optimizers(schedule)
         self.schedule = schedule
+        self._keep(self._all_kept() if schedule.size is None else self._kept.masks)
         self.task_optimizer = keep_momentum(self.task_optimizer, new["task"])
         self.switcher_optimizer = keep_momentum(self.switcher_optimizer, new["switcher"])
 
@@ -206,6 +256,7 @@ class Learners:
             "switcher_optimizer": self.switcher_optimizer.state_dict(),
             "factors": self._current and self._current.free,
             "pins": self.pins,
+            "kept": self._kept.masks,
         }
         return copy.deepcopy(state)
 
@@ -217,8 +268,9 @@ class Learners:
         self.task_optimizer.load_state_dict(copy.deepcopy(state["task_optimizer"]))
         self.switcher_optimizer.load_state_dict(copy.deepcopy(state["switcher_optimizer"]))
         factors = copy.deepcopy(state["factors"])
+        self._keep(copy.deepcopy(state["kept"]))
         self._current = self._scaled = self._readings = None
-        self.set_pins(copy.deepcopy(state["pins"]))
+        self._take_pins(copy.deepcopy(state["pins"]))
         if factors:
             self._set_current(factors)
 
@@ -259,6 +311,24 @@ class Learners:
                 self._readings = self._read()
         return self._readings
 
+    def _make_factors(self, readings: Any) -> dict[str, Tensor]:
+        """The switcher's factors; of the neurons that a size leaves, if there is one."""
+        if self._kept.is_whole:
+            return self.switcher.factors(readings)
+        scores = self.switcher.compute_scores(readings)
+        return self._kept.factors(scores, self.switcher.config.activation)
+
+    def _all_kept(self) -> sizing.Masks:
+        return {g.name: torch.ones(g.neurons, dtype=torch.bool) for g in self.groups}
+
+    def _keep(self, masks: sizing.Masks) -> None:
+        """Keeps these neurons; discards the old factors if that changes them."""
+        wanted = self._wanted.counts(self.schedule)
+        reached = wanted == {name: int(mask.sum()) for name, mask in masks.items()}
+        kept = sizing.Kept(masks, sizing.LEAST_FACTOR if reached else 0.0, self.device)
+        if not kept.is_same(self._kept):
+            self._kept, self._current, self._scaled = kept, None, None
+
     def _set_current(self, free: dict[str, Tensor]) -> None:
         factors = self.apply_pins(free)
         self._current, self._scaled = _Current(free, factors, count_neurons_on(factors)), None
@@ -266,7 +336,7 @@ class Learners:
     def _compute_current(self) -> "_Current":
         if self._current is None:
             with torch.no_grad():
-                self._set_current(self.switcher.factors(self._constant_readings()))
+                self._set_current(self._make_factors(self._constant_readings()))
             assert self._current is not None
         return self._current
 

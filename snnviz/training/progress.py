@@ -17,8 +17,7 @@ def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool
     from tqdm.auto import tqdm
 
     target = _move_end(trainer, epochs)
-    plan = trainer.schedule.replace(epochs=target)
-    steps = plan.steps_left(trainer.position, trainer.batches_per_epoch)
+    steps = trainer.schedule.steps_left(trainer.position, trainer.batches_per_epoch, target)
     quiet = not (progress and distributed.first())
     with tqdm(total=steps, unit="step", disable=quiet) as bar:
         while trainer.position.epoch < target:

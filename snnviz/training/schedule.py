@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from snnviz.structure.sizes import SIZES
+
 Phase = Literal["task", "switcher"]
 Stage = Literal["warm-up", "alternating", "frozen"]
 
@@ -36,6 +38,12 @@ class Schedule:
     A *round* is a task phase of `task_steps` steps and then a switcher phase of `switcher_steps`.
     An epoch is one pass of task steps over the training images; switcher steps are additional.
 
+    With `size`, the network ends at that size: the switcher decides *which* neurons stay, those
+    with the highest scores of each group, and a ramp decides how many. This is an extension, not
+    in the paper, where only the task loss decides how many neurons stay. A neuron that the ramp has
+    switched off does not come back, unless a larger size is asked for later. When the ramp is over,
+    every neuron that stays has a factor above 0, and the switcher goes on weighting them.
+
     Attributes:
         epochs: total passes over the training images; both learning rates decay until then.
         batch_size: images in a batch, of both phases.
@@ -57,6 +65,12 @@ class Schedule:
         switcher_data: "train", or "holdout" to train the switcher on the held-out split.
         through_switcher: let the task phase's gradient pass through the switcher into the weights
             that it reads; otherwise factors are constants in that phase.
+        size: share of the network to end at, such as 0.5; None: no size is asked for. An extension,
+            not in the paper.
+        size_of: what `size` is a share of: "parameters", "macs" or "neurons".
+        size_from: where the ramp to `size` begins, as a share of the epochs between warm-up and
+            frozen epochs.
+        size_until: where the ramp ends, as such a share; training goes on at that size.
     """
 
     epochs: int = 8
@@ -77,6 +91,10 @@ class Schedule:
     switcher_clip: float = 1.0
     switcher_data: str = "train"
     through_switcher: bool = False
+    size: float | None = None
+    size_of: str = "parameters"
+    size_from: float = 0.5
+    size_until: float = 0.75
 
     def __post_init__(self) -> None:
         for name, least in _LEAST_COUNTS.items():
@@ -94,6 +112,10 @@ class Schedule:
             raise ValueError(
                 f"schedule.through_switcher must be True or False, got {self.through_switcher!r}."
             )
+        _check_ramp(self.size_from, self.size_until)
+        if self.size is not None:
+            _check_size(self.size)
+            self._check_that_a_switcher_chooses()
 
     def replace(self, **changes: Any) -> "Schedule":
         """A copy with some fields changed.
@@ -141,10 +163,12 @@ class Schedule:
             round_step = (position.round_step + 1) % (self.task_steps + self.switcher_steps)
         return Position(position.step + 1, epoch, batch, round_step)
 
-    def steps_left(self, position: Position, batches_per_epoch: int) -> int:
-        """Steps of both phases from here to the schedule's end, accurate to within a round."""
+    def steps_left(
+        self, position: Position, batches_per_epoch: int, until: int | None = None
+    ) -> int:
+        """Steps of both phases from here to this epoch (None: the end), to within a round."""
         left = 0.0
-        for epoch in range(position.epoch, self.epochs):
+        for epoch in range(position.epoch, self.epochs if until is None else until):
             batches = batches_per_epoch - (position.batch if epoch == position.epoch else 0)
             share = self.switcher_steps / self.task_steps if self.alternates(epoch) else 0.0
             left += batches * (1 + share)
@@ -158,6 +182,35 @@ class Schedule:
             return start
         done = (position.epoch + position.batch / batches_per_epoch) / self.epochs
         return start * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def ramp_done(self, position: Position, batches_per_epoch: int) -> float:
+        """How much of the ramp to `size` is over at this position, from 0 to 1."""
+        begin, end = self.ramp
+        here = position.epoch + position.batch / batches_per_epoch
+        if here >= end:
+            return 1.0
+        return max((here - begin) / (end - begin), 0.0) if end > begin else 0.0
+
+    @property
+    def ramp(self) -> tuple[float, float]:
+        """Where the ramp to `size` begins and ends, in epochs."""
+        first, last = self.warmup_epochs, self.epochs - self.freeze_epochs
+        begin, end = (first + share * (last - first) for share in (self.size_from, self.size_until))
+        return begin, end
+
+    def _check_that_a_switcher_chooses(self) -> None:
+        if not self.switcher_steps:
+            raise ValueError(
+                "schedule.size needs a switcher that chooses the neurons, and "
+                "schedule.switcher_steps is 0. Use switcher_steps=1, or size=None for the dense "
+                "network."
+            )
+        if self.warmup_epochs + self.freeze_epochs >= self.epochs:
+            raise ValueError(
+                "schedule.size needs switcher phases to choose the neurons, and no epoch is left "
+                f"between {self.warmup_epochs} warm-up and {self.freeze_epochs} frozen epochs of "
+                f"{self.epochs}. Use more epochs or fewer of these, or size=None."
+            )
 
 
 _LEAST_COUNTS = {
@@ -182,6 +235,7 @@ _CHOICES = {
     "switcher_optimizer": OPTIMIZERS,
     "switcher_decay": DECAYS,
     "switcher_data": SWITCHER_DATA,
+    "size_of": SIZES,
 }
 _HINTS = {
     "task_steps": " To train the switcher nearly alone, use task_steps=1 and many switcher_steps.",
@@ -203,3 +257,24 @@ def _check_number(name: str, value: Any, least: float, below: float) -> None:
     if not least <= value < below:
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"schedule.{name} must be at least {least:g}{limit}, got {value:g}.")
+
+
+def _check_size(size: Any) -> None:
+    number = isinstance(size, int | float) and not isinstance(size, bool)
+    if not number or not 0 < size < 1:
+        raise ValueError(
+            f"schedule.size must be a number above 0 and below 1, or None, got {size!r}. "
+            "For half of the network, use size=0.5; where no size is asked for, use size=None."
+        )
+
+
+def _check_ramp(begin: Any, end: Any) -> None:
+    for name, value in (("size_from", begin), ("size_until", end)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= 1:
+            raise ValueError(f"schedule.{name} must be a number from 0 to 1, got {value!r}.")
+    if end < begin:
+        raise ValueError(
+            f"schedule.size_until must be at least schedule.size_from, which is {begin:g}, "
+            f"got {end:g}."
+        )

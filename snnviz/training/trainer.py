@@ -154,7 +154,7 @@ class AlternatingTrainer:
             raise self.stopped
         at = self.position
         with self.recorder.watch_step(self):
-            self._join_processes()
+            self.learners.join(self.data, self.seed)
             self._close_epoch()
             with self._meter.timed():
                 plan = self.schedule
@@ -162,7 +162,8 @@ class AlternatingTrainer:
                 self._meter.add(record)
                 self.position = plan.after(at, self.batches_per_epoch)
                 epoch_ends = self.position.epoch > at.epoch
-                round_ends = plan.alternates(at.epoch) and self.between_rounds
+                if round_ends := plan.alternates(at.epoch) and self.between_rounds:
+                    self._keep_size()
                 if epoch_ends or round_ends or self._meter.is_full:
                     self.flush()
             if epoch_ends:
@@ -190,18 +191,19 @@ class AlternatingTrainer:
             return
         self.flush()
         told = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in changes.items())
-        self._adopt(schedule)
         self._note("schedule", told)
+        self._adopt(schedule)
         self.recorder.turned(self, "schedule")
 
     def check_schedule(self, schedule: Schedule) -> None:
         """Checks whether a schedule may be assigned now.
 
         Raises:
-            ValueError: it ends before this epoch, or needs data that is missing.
+            ValueError: it ends before this epoch, needs missing data, or has an impossible size.
         """
         checks.check_schedule(schedule, self.data)
         checks.check_end(schedule, self._schedule, self.position.epoch)
+        self.learners.check_size(schedule)
 
     @property
     def network(self) -> nn.Module:
@@ -368,16 +370,17 @@ class AlternatingTrainer:
         if changes.keys() & {"batch_size", "switcher_data"}:
             self.batches = self._make_batches()
         self.learners.renew_optimizers(schedule)
+        self._keep_size()
+
+    def _keep_size(self) -> None:
+        """Between rounds: chooses the neurons that stay, if the schedule asks for a size."""
+        done = self.schedule.ramp_done(self.position, self.batches_per_epoch)
+        if reached := self.learners.keep_size(done):
+            self._note("size", reached)
 
     def _make_batches(self) -> Batches:
         images_format = self.learners.images_format
         return Batches(self.data, self.schedule, self.seed, self.position, images_format)
-
-    def _join_processes(self) -> None:
-        """Before the first step, checks that several processes have the same values."""
-        if distributed.several() and not self.learners.together:
-            checks.check_processes(self.network, self.switcher, self.data, self.schedule, self.seed)
-            self.learners.join()
 
     def _close_epoch(self) -> None:
         """Closes a finished epoch if it is open: a run may be interrupted just before this."""

@@ -271,9 +271,9 @@ def test_checkpoints_of_other_making(run: Path) -> None:
 
 def test_a_checkpoint_of_a_newer_version(run: Path) -> None:
     tensors, content = parts(checkpoints(run)[-1])
-    file = put(run, save(tensors, {"snnviz": json.dumps({**content, "format": 3})}))
+    file = put(run, save(tensors, {"snnviz": json.dumps({**content, "format": 4})}))
     assert message_of(lambda: resume(run)) == (
-        f"the checkpoint {str(file)!r} has format 3, and this version of snnviz reads up to 2; "
+        f"the checkpoint {str(file)!r} has format 4, and this version of snnviz reads up to 3; "
         "install a newer snnviz."
     )
 

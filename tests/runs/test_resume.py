@@ -58,6 +58,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "another neuron's descriptors": {"switcher": SwitcherConfig(reads="shuffled")},
     "random numbers": {"switcher": SwitcherConfig(reads="random")},
+    "a size": {"schedule": PLAN.replace(size=0.6, size_of="neurons", size_from=0.25)},
 }
 
 

@@ -89,6 +89,7 @@ def test_a_method_comes_before_a_network_before_the_part(write: Write) -> None:
 
 def test_the_settings_are_all_there(small: Study) -> None:
     cell = next(cell for cell in small.parts["one"] if cell.method == "strong")
+    plan = dataclasses.asdict(Schedule(epochs=2, batch_size=25, warmup_epochs=0, switcher_lr=1e-2))
     assert cell.resolved == {
         "network": "mlp",
         "width": 0.05,
@@ -99,9 +100,7 @@ def test_the_settings_are_all_there(small: Study) -> None:
         "method": "strong",
         "kind": "switched",
         "seed": 0,
-        "schedule": dataclasses.asdict(
-            Schedule(epochs=2, batch_size=25, warmup_epochs=0, switcher_lr=1e-2)
-        ),
+        "schedule": {k: v for k, v in plan.items() if not k.startswith("size")},
         "switcher": dataclasses.asdict(SwitcherConfig(gain=0.5))
         | {"descriptors": list(SwitcherConfig().descriptors)},
         "run": {
@@ -115,6 +114,10 @@ def test_the_settings_are_all_there(small: Study) -> None:
         "reference": None,
     }
     assert json.loads(json.dumps(cell.resolved)) == cell.resolved
+    # A run without a size keeps the key that it had before there were sizes.
+    sized = dataclasses.replace(cell, schedule=cell.schedule.replace(size=0.5))
+    assert sized.resolved["schedule"] == dataclasses.asdict(sized.schedule)
+    assert sized.key != cell.key
 
 
 ONE_RUN = (("classes = [3, 0]", "classes = [3]"), ("seed = [0, 1]", "seed = [0]"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from snnviz.training import Position, Schedule
 from tests import reference
+from tests.helpers import message_of
 
 
 @st.composite
@@ -145,6 +146,7 @@ CHOICES = {
     "task_decay": "'cosine', 'constant'",
     "switcher_decay": "'cosine', 'constant'",
     "switcher_data": "'train', 'holdout'",
+    "size_of": "'parameters', 'macs', 'neurons'",
 }
 
 
@@ -166,6 +168,14 @@ def bad_fields() -> list[tuple[str, Any, str]]:
     for name, allowed in CHOICES.items():
         for value in ("other", None, 1):
             bad.append((name, value, f"must be one of {allowed}, got {value!r}."))
+    for value in (0, 1, 1.5, -0.5, 50, "0.5", True, float("nan")):
+        told = "For half of the network, use size=0.5; where no size is asked for, use size=None."
+        message = f"must be a number above 0 and below 1, or None, got {value!r}. {told}"
+        bad.append(("size", value, message))
+    for name in ("size_from", "size_until"):
+        for value in (-0.1, 1.1, "0.5", None, True, float("nan")):
+            bad.append((name, value, f"must be a number from 0 to 1, got {value!r}."))
+    bad.append(("size_until", 0.25, "must be at least schedule.size_from, which is 0.5, got 0.25."))
     for value in (1, None, "yes"):
         bad.append(("through_switcher", value, f"must be True or False, got {value!r}."))
     return bad
@@ -197,6 +207,61 @@ def test_an_unknown_field() -> None:
 def test_allowed_fields_at_their_bounds(fields: dict[str, Any]) -> None:
     plan = Schedule(**fields)
     assert {name: getattr(plan, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"switcher_steps": 0},
+            "schedule.size needs a switcher that chooses the neurons, and schedule.switcher_steps "
+            "is 0. Use switcher_steps=1, or size=None for the dense network.",
+        ),
+        (
+            {"warmup_epochs": 6, "freeze_epochs": 2},
+            "schedule.size needs switcher phases to choose the neurons, and no epoch is left "
+            "between 6 warm-up and 2 frozen epochs of 8. Use more epochs or fewer of these, or "
+            "size=None.",
+        ),
+    ],
+)
+def test_a_size_needs_a_switcher_that_chooses(fields: dict[str, Any], message: str) -> None:
+    Schedule(**fields)
+    Schedule(size=0.5)
+    assert message_of(lambda: Schedule(size=0.5, **fields)) == message
+    assert message_of(lambda: Schedule(**fields).replace(size=0.5)) == message
+
+
+@pytest.mark.parametrize(
+    ("fields", "ramp"),
+    [
+        ({}, (4.5, 6.25)),  # 7 epochs after the warm-up
+        ({"warmup_epochs": 0}, (4.0, 6.0)),
+        ({"freeze_epochs": 3}, (3.0, 4.0)),
+        ({"size_from": 0, "size_until": 1}, (1.0, 8.0)),
+        ({"size_from": 1, "size_until": 1}, (8.0, 8.0)),
+    ],
+)
+def test_the_ramp_to_a_size(fields: dict[str, Any], ramp: tuple[float, float]) -> None:
+    plan = Schedule(size=0.5, **fields)
+    assert plan.ramp == ramp
+    begin, end = ramp
+    done = [plan.ramp_done(at, 4) for at in walk(plan, 4)]
+    for at, share in zip(walk(plan, 4), done, strict=True):
+        here = at.epoch + at.batch / 4
+        if here < end:
+            assert share == pytest.approx(max(here - begin, 0) / (end - begin or 1))
+        else:
+            assert share == 1
+    assert plan.ramp_done(Position(epoch=8 - plan.freeze_epochs), 4) == 1
+
+
+@given(schedules(), st.integers(1, 7), st.integers(0, 6))
+def test_steps_left_until_an_epoch(plan: Schedule, batches: int, epoch: int) -> None:
+    epoch = min(epoch, plan.epochs)
+    steps = sum(at.epoch < epoch for at in walk(plan, batches))
+    left = plan.steps_left(Position(), batches, epoch)
+    assert abs(left - steps) <= plan.task_steps + plan.switcher_steps
 
 
 def test_replace_and_changes() -> None:

@@ -110,7 +110,17 @@ def describe_schedule(plan: Schedule) -> str:
     noun = "epoch" if parts[0].startswith("1 ") else "epochs"
     count, rest = parts[0].split(" ", 1)
     where = "; the switcher uses held-out data" if plan.switcher_data == "holdout" else ""
-    return f"{', then '.join([f'{count} {noun} {rest}', *parts[1:]])}{where}."
+    return f"{', then '.join([f'{count} {noun} {rest}', *parts[1:]])}{where}{_ramp(plan)}."
+
+
+def _ramp(plan: Schedule) -> str:
+    if plan.size is None:
+        return ""
+    begin, end = plan.ramp
+    return (
+        f"; neurons go off from epoch {begin:g} to {end:g}, until {100 * plan.size:g} % of the "
+        f"{plan.size_of} are left (an extension, not in the paper)"
+    )
 
 
 def count_noun(n: int, noun: str) -> str:

@@ -14,6 +14,14 @@ Changes = dict[str, Any]  # {field: new value}
 Pairs = dict[str, tuple[Any, Any]]  # {field: (old, new)}
 
 
+def combine(plan: Schedule, changes: Changes) -> Schedule:
+    """The plan with the changes; without them where the plan has since become one that has none."""
+    try:
+        return plan.replace(**changes)
+    except ValueError:  # such as a size for a plan that now has no switcher steps
+        return plan
+
+
 @dataclass
 class _Edits:
     """What was edited, for undo and redo."""
@@ -49,7 +57,7 @@ class Drafts:
     @property
     def draft(self) -> Schedule:
         """The schedule that is planned, with the edits made here."""
-        return self.planned.replace(**(self._sent if self.moment is None else self._fork))
+        return combine(self.planned, self._sent if self.moment is None else self._fork)
 
     @property
     def fork_changes(self) -> Changes:
@@ -64,7 +72,7 @@ class Drafts:
     def refusal(self, changes: Changes) -> str:
         """Why the draft may not be changed so; "" if it may."""
         done = self.session.status.position.epoch if self.moment is None else self.moment
-        return refusal(self.draft, changes, done, self.has_holdout)
+        return refusal(self.draft, changes, done, self.has_holdout, self.session.trainer.switches)
 
     def edit(self, changes: Changes) -> str:
         """Makes an edit that can be undone; why not, if it is refused."""

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from snnviz.history import History
 from snnviz.lab.page.pieces import box, button, put
 from snnviz.lab.schedule.course import describe_schedule
-from snnviz.lab.schedule.drafts import Changes, Drafts
+from snnviz.lab.schedule.drafts import Changes, Drafts, combine
 from snnviz.lab.schedule.field import Fold
 from snnviz.lab.schedule.files import ScheduleFiles
 from snnviz.lab.schedule.presets import PRESETS
@@ -330,7 +330,7 @@ class ScheduleEditor:
 
     def _describe(self, changes: Changes) -> str:
         planned = self._drafts.planned
-        return describe_changes(planned, planned.replace(**changes))
+        return describe_changes(planned, combine(planned, changes))
 
 
 def _fold(

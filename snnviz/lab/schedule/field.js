@@ -3,6 +3,8 @@
 import { make, put, set } from "../page/dom.js";
 
 const TENTHS = 10; // slider steps to a decade of a rate
+const HUNDREDTHS = 100; // slider steps from 0 to 1 of a share
+const OFF = "off"; // a share of null
 
 function parse(text) {
   const plain = text.trim();
@@ -23,7 +25,7 @@ class Numbers {
       const look = { type: "range", class: "snnviz-slider", "aria-label": label };
       this.slider = make("input", { parent: row, ...look });
       this.slider.addEventListener("input", () => {
-        this.text.value = String(this.slid());
+        this.text.value = this.words(this.slid());
       });
       this.slider.addEventListener("change", () => view.commit(this.slid()));
     }
@@ -37,13 +39,18 @@ class Numbers {
       class: "snnviz-input",
     });
     this.text.addEventListener("input", () => view.type(parse(this.text.value)));
-    this.text.addEventListener("change", () => view.commit(parse(this.text.value)));
+    this.text.addEventListener("change", () => view.commit(this.read()));
     this.text.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  read() {
+    const value = parse(this.text.value);
+    return this.kind === "share" && (value === "" || value === OFF) ? null : value;
   }
 
   key(event) {
     const up = { ArrowUp: 1, ArrowDown: -1 }[event.key];
-    if (event.key === "Enter") this.view.commit(parse(this.text.value));
+    if (event.key === "Enter") this.view.commit(this.read());
     else if (event.key === "Escape") this.view.revert();
     else if (up) this.step(up);
     else return;
@@ -52,32 +59,46 @@ class Numbers {
   }
 
   step(up) {
-    const value = parse(this.text.value);
+    const value = this.read();
     if (typeof value !== "number") return;
     const factor = 10 ** (up / TENTHS);
-    const next = this.kind === "count" ? value + up : twoDigits(value > 0 ? value * factor : value);
+    let next = twoDigits(value > 0 ? value * factor : value);
+    if (this.kind === "count") next = value + up;
+    if (this.kind === "share") next = Math.round(value * HUNDREDTHS + up) / HUNDREDTHS;
     this.text.value = String(next);
     this.view.commit(next);
   }
 
   slid() {
     const at = Number(this.slider.value);
+    if (this.kind === "share") return at >= HUNDREDTHS ? null : at / HUNDREDTHS;
     return this.kind === "rate" ? twoDigits(10 ** (at / TENTHS)) : at;
   }
 
+  words(value) {
+    if (value === null) return this.kind === "share" ? OFF : "";
+    return value === undefined ? "" : String(value);
+  }
+
   show(value, keepText) {
-    if (this.slider && typeof value === "number") this.slide(value);
-    if (keepText || parse(this.text.value) === value) return;
-    this.text.value = value === null || value === undefined ? "" : String(value);
+    const off = this.kind === "share" && value === null;
+    if (this.slider && (off || typeof value === "number")) this.slide(off ? 1 : value);
+    if (keepText || (this.read() === value && this.text.value)) return;
+    this.text.value = this.words(value);
   }
 
   slide(value) {
     const log = (x) => Math.log10(x) * TENTHS;
     let [low, high] = this.view.model.get("span");
-    if (this.kind === "rate") [low, high] = [log(low), log(high)];
-    const at = this.kind === "rate" ? (value > 0 ? log(value) : low) : value;
+    let at = value;
+    if (this.kind === "rate") {
+      [low, high] = [log(low), log(high)];
+      at = value > 0 ? log(value) : low;
+    }
+    if (this.kind === "share") [low, high, at] = [0, HUNDREDTHS, Math.round(value * HUNDREDTHS)];
     const [min, max] = [Math.floor(Math.min(low, at)), Math.ceil(Math.max(high, at))];
-    set(this.slider, { min, max, step: 1, "aria-valuetext": value });
+    const text = this.kind === "share" && at >= HUNDREDTHS ? OFF : value;
+    set(this.slider, { min, max, step: 1, "aria-valuetext": text });
     this.slider.value = String(at);
     const share = (this.slider.value - this.slider.min) / (this.slider.max - this.slider.min || 1);
     this.slider.style.setProperty("--at", `${100 * share}%`);

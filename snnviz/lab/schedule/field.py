@@ -15,7 +15,8 @@ class Field(anywidget.AnyWidget):
     """An input that hands on its content, right or wrong; its owner says which.
 
     `typed` changes with every key, `value` on Enter, when the focus leaves, or with the slider.
-    `kind` is "count", "rate" (its slider is logarithmic), "number", "choice" or "flag".
+    `kind` is "count", "rate" (its slider is logarithmic), "share" (its slider has steps of 0.01,
+    and the right end is off: None), "number", "choice" or "flag".
     """
 
     _esm = join_script(HERE / "field.js")

@@ -69,7 +69,7 @@ PRESETS = (
         "dense",
         "dense only",
         "No switcher steps: the ordinary network, for comparison.",
-        lambda plan: {"switcher_steps": 0},
+        lambda plan: {"switcher_steps": 0, "size": None},
     ),
     Preset(
         "holdout",

@@ -5,8 +5,11 @@ from typing import Any
 
 from snnviz.lab.schedule.field import Field
 from snnviz.lab.session.status import Status
+from snnviz.structure import Switches
+from snnviz.structure.sizes import SIZES
 from snnviz.training import Schedule
 from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
+from snnviz.training.sizing import check_size
 
 _COSINE = "cosine: falls to 0 at the end of the planned epochs."
 
@@ -73,6 +76,23 @@ MAIN: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("switcher_decay", "switcher rate decay", "choice", _COSINE, options=DECAYS),
     ),
+    "size (an extension, not in the paper)": (
+        Setting(
+            "size",
+            "size to end at",
+            "share",
+            "An extension, not in the paper. Share of the network that is left in the end, such as "
+            "0.5; off: only the task loss decides. The switcher chooses which neurons stay.",
+            (0, 1),
+        ),
+        Setting(
+            "size_of",
+            "size is a share of the",
+            "choice",
+            "What the size is a share of: parameters, multiply-accumulates (MACs) or neurons.",
+            options=SIZES,
+        ),
+    ),
 }
 OTHERS: dict[str, tuple[Setting, ...]] = {
     "batches": (
@@ -118,13 +138,29 @@ OTHERS: dict[str, tuple[Setting, ...]] = {
             "Largest norm of the switcher's gradient; larger gradients are scaled down to it.",
         ),
     ),
+    "ramp to the size": (
+        Setting(
+            "size_from",
+            "ramp begins at",
+            "number",
+            "Where neurons begin to go off for good, as a share (0 to 1) of the epochs between "
+            "warm-up and frozen epochs.",
+        ),
+        Setting(
+            "size_until",
+            "ramp ends at",
+            "number",
+            "Where the size is reached, as such a share.",
+        ),
+    ),
 }
 SETTINGS = [each for groups in (MAIN, OTHERS) for group in groups.values() for each in group]
 
 # What the page can still draw and the status still count.
 MOST = {"epochs": 100_000, "warmup_epochs": 100_000, "freeze_epochs": 100_000}
 MOST |= dict.fromkeys(("batch_size", "task_steps", "switcher_steps"), 1_000_000_000)
-_NUMBERS = {each.name for each in SETTINGS if each.kind in ("rate", "number")}
+_NUMBERS = {each.name for each in SETTINGS if each.kind in ("rate", "number", "share")}
+_SHARES = {each.name for each in SETTINGS if each.kind == "share"}
 
 
 def make_field(setting: Setting, value: Any) -> Field:
@@ -142,12 +178,16 @@ def make_field(setting: Setting, value: Any) -> Field:
 
 
 def convert_value(name: str, value: Any) -> Any:
-    """What came from the page, as the schedule has it: 1 for a rate is 1.0."""
+    """What came from the page, as the schedule has it: 1 for a rate is 1.0, a share may be off."""
+    if name in _SHARES and value in ("off", ""):
+        return None
     whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if whole and name in _NUMBERS and abs(value) < 1e300 else value
 
 
-def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: bool) -> str:
+def refusal(
+    plan: Schedule, changes: dict[str, Any], done: int, has_holdout: bool, switches: Switches
+) -> str:
     """Why a schedule may not be changed so; "" if it may.
 
     Args:
@@ -155,9 +195,12 @@ def refusal(plan: Schedule, changes: dict[str, Any], done: int, has_holdout: boo
         changes: new values of its fields.
         done: epochs that the run has finished.
         has_holdout: whether the data has a held-out split.
+        switches: of the network.
     """
     try:
         new = plan.replace(**changes)
+        if changes.keys() & {"size", "size_of"}:
+            check_size(new, switches)
     except (ValueError, TypeError) as error:
         return str(error)
     for name, most in MOST.items():
@@ -181,8 +224,12 @@ def find_hints(status: Status, plan: Schedule, live: bool) -> dict[str, str]:
     found = {}
     if live:
         waiting = status.schedule.changes(plan)
-        found = {name: f"still {old} in this round" for name, (old, _) in waiting.items()}
+        words = {name: "off" if old is None else old for name, (old, _) in waiting.items()}
+        found = {name: f"still {word} in this round" for name, word in words.items()}
     for who in ("task", "switcher"):
         if getattr(plan, f"{who}_optimizer") == "adam":
             found.setdefault(f"{who}_momentum", "not used by Adam")
+    if plan.size is None:
+        for name in ("size_of", "size_from", "size_until"):
+            found.setdefault(name, "not used without a size")
     return found

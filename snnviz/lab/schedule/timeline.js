@@ -66,6 +66,7 @@ class Timeline {
     });
     this.axis = drawn("snnviz-tl-axis");
     this.bands = part("snnviz-tl-bands");
+    this.ramp = drawn("snnviz-tl-ramp");
     this.lines = drawn("snnviz-tl-lines");
     this.events = drawn("snnviz-tl-events");
     this.cursors = drawn("snnviz-tl-cursors");
@@ -225,6 +226,11 @@ class Timeline {
       const value = valueAt([...lines.done, ...lines.planned], place);
       if (value !== null) parts.push(`${phase} rate ${digits(value)}`);
     }
+    const [begin, end, size] = this.model.get("ramp");
+    if (size && place >= begin) {
+      const done = end > begin ? Math.min((place - begin) / (end - begin), 1) : 1;
+      parts.push(`${Math.round(100 * done)} % of the ramp to ${digits(size)} of the network`);
+    }
     const near = (4 / this.width) * this.model.get("total");
     const tick = this.model.get("ticks").find((t) => Math.abs(t.at - place) <= near);
     if (tick) parts.push(tick.words);
@@ -280,6 +286,7 @@ class Timeline {
     this.drawAxis();
     this.drawBands();
     this.drawRates();
+    this.drawRamp();
     this.drawEvents();
     this.drawCursors();
     if (!this.readout.textContent || this.readout.classList.contains("snnviz-tl-idle"))
@@ -354,6 +361,17 @@ class Timeline {
     items.forEach((item, i) => {
       set(made[i], item);
     });
+  }
+
+  // Over the phases: the whole height is the whole network, the rest of it the size asked for.
+  drawRamp() {
+    const [begin, end, size] = this.model.get("ramp");
+    const places = size ? [begin, end, this.model.get("total")] : [];
+    const y = (share) => TOP + BAND * (1 - share);
+    const points = places.map((place, i) => `${this.x(place).toFixed(1)} ${y(i < 1 ? 1 : size)}`);
+    const paths = points.length ? [`M${points.join("L")}`] : [];
+    const made = reuse(this.ramp, [...paths, ...paths], () => svg("path"));
+    for (const path of made) set(path, { d: paths[0] });
   }
 
   drawEvents() {

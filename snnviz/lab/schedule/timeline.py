@@ -38,6 +38,9 @@ class Timeline(anywidget.AnyWidget):
     moment = traitlets.Int(-1, help="epoch that the time machine shows; -1: live").tag(sync=True)
     bands = traitlets.List(help="phases, in order").tag(sync=True)
     rates = traitlets.Dict(help="learning rates of both phases").tag(sync=True)
+    ramp = traitlets.List(help="begin and end of the ramp to a size, and the size; or none").tag(
+        sync=True
+    )
     ticks = traitlets.List(help="events").tag(sync=True)
     picked = traitlets.Int(-1, help="the epoch that was asked for; -1: none").tag(sync=True)
 
@@ -83,6 +86,7 @@ class Timeline(anywidget.AnyWidget):
                 }
                 for phase in ("task", "switcher")
             },
+            "ramp": [] if plan.size is None else [*map(_place, plan.ramp), plan.size],
             "ticks": [
                 {"at": _place(tick.at), "words": tick.words} for tick in self._past.ticks()[-200:]
             ],

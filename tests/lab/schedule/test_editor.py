@@ -114,6 +114,8 @@ def test_every_setting_has_a_field(editing: Editing) -> None:
         ("switcher_decay", "constant", "constant"),
         ("through_switcher", True, True),
         ("batch_size", 25, 25),
+        ("size", 0.25, 0.25),
+        ("size_of", "macs", "macs"),
     ],
 )
 def test_an_edit_is_in_force_from_the_next_round(
@@ -154,6 +156,8 @@ def test_an_edit_within_a_round_waits(editing: Editing) -> None:
         ("task_lr", -1, "schedule.task_lr must be at least 0, got -1."),
         ("task_momentum", 1, "schedule.task_momentum must be at least 0 and below 1, got 1."),
         ("task_decay", "slow", "schedule.task_decay must be one of 'cosine', 'constant', got "),
+        ("size", 1, "schedule.size must be a number above 0 and below 1, or None, got 1.0."),
+        ("size", 0.001, "schedule.size must be at least "),
         ("epochs", 100_001, "schedule.epochs must be at most 100,000 in the lab, got 100,001."),
         (
             "switcher_data",
@@ -225,7 +229,40 @@ def test_fields_follow_the_schedule(editing: Editing) -> None:
     assert "1 epoch warm-up, then 6 alternating in rounds of 500" in editing.editor._title.value
 
 
+def test_a_size_that_is_off(editing: Editing) -> None:
+    hints = [name for name, field in editing.fields.items() if "without a size" in field.hint]
+    assert hints == ["size_of", "size_from", "size_until"]
+    assert editing.fields["size"].value is None
+    editing.put("size", 0.25)
+    assert not any("without a size" in field.hint for field in editing.fields.values())
+    assert editing.editor.timeline.ramp == [*editing.planned.ramp, 0.25]
+    for off in ("off", ""):
+        editing.put("size", 0.5)
+        editing.type("size", off)
+        assert editing.fields["size"].error == ""
+        editing.put("size", off)
+        assert editing.planned.size is None
+    assert editing.editor.timeline.ramp == []
+    editing.put("size", 0.5)
+    editing.put("switcher_steps", 0)
+    assert editing.fields["switcher_steps"].error.startswith("schedule.size needs a switcher")
+    editing.put("switcher_steps", 1)
+    editing.click("preset-dense")  # which has no size either
+    assert (editing.planned.switcher_steps, editing.planned.size) == (0, None)
+
+
+def test_a_fork_with_a_size_of_a_run_that_becomes_dense(editing: Editing) -> None:
+    editing.at(0)
+    editing.put("size", 0.5)
+    assert editing.editor.draft.size == 0.5
+    editing.session.set_schedule(switcher_steps=0)
+    editing.session.settle(10)
+    editing.at(0)
+    assert editing.editor.draft == editing.planned  # without what no longer goes together with it
+
+
 def test_adam_has_no_momentum(editing: Editing) -> None:
+    editing.put("size", 0.5)
     hints = {name: field.hint for name, field in editing.fields.items() if field.hint}
     assert hints == {"switcher_momentum": "not used by Adam"}
     editing.put("switcher_optimizer", "sgd")

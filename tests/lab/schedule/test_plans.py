@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnviz.lab.schedule import plans
+from snnviz.structure.sizes import SIZES
 from snnviz.training import Schedule
 from snnviz.training.schedule import DECAYS, OPTIMIZERS, SWITCHER_DATA
 
@@ -35,12 +36,17 @@ schedules = st.builds(
     switcher_clip=rates,
     switcher_data=st.sampled_from(SWITCHER_DATA),
     through_switcher=st.booleans(),
+    size_of=st.sampled_from(SIZES),
+    size_from=st.floats(0, 0.5),
+    size_until=st.floats(0.5, 1),
 )
 
 
 @given(schedules)
 def test_what_is_written_is_read(schedule: Schedule) -> None:
     assert plans.decode(plans.encode(schedule), "x.json") == schedule
+    sized = Schedule(size=0.3, size_of=schedule.size_of, size_from=schedule.size_from)
+    assert plans.decode(plans.encode(sized), "x.json") == sized
 
 
 def test_the_file_is_plain_json(tmp_path: Path) -> None:

@@ -159,6 +159,12 @@ def test_planned_rates_are_those_of_the_schedule(phase: Phase) -> None:
             "1 epoch alternating in rounds of 4 task and 1 switcher step; "
             "the switcher uses held-out data.",
         ),
+        (
+            {"size": 0.25, "size_of": "macs"},
+            "1 epoch warm-up, then 7 alternating in rounds of 4 task and 1 switcher step; neurons "
+            "go off from epoch 4.5 to 6.25, until 25 % of the macs are left (an extension, not in "
+            "the paper).",
+        ),
     ],
 )
 def test_a_schedule_in_a_sentence(changes: dict, words: str) -> None:
