@@ -187,6 +187,28 @@ def figures(
 
 
 @app.command(sort_key=7)
+def report(
+    run: Run,
+    /,
+    *,
+    html: Annotated[
+        Path | None,
+        Parameter(converter=path, help="The file; by default NAME.html, after the run."),
+    ] = None,
+    weights: Annotated[
+        bool, Parameter(help="Show each neuron's weights, where the run's network can be built.")
+    ] = True,
+    data: Data = None,
+    json: Json = False,
+) -> Answer:
+    """Write a run into one HTML file to hand on: it opens in any browser, without Python.
+
+    It has the neurons with a slider over the epochs, the schedule, the figures and the events.
+    """
+    return reading.report(run, html, weights, data)
+
+
+@app.command(sort_key=8)
 def export_log(
     run: Run,
     /,
@@ -208,7 +230,7 @@ def export_log(
     return log.export(run, to, out, project)
 
 
-@app.command(sort_key=8)
+@app.command(sort_key=9)
 def lab(
     run: Run,
     /,
@@ -221,7 +243,7 @@ def lab(
     return notebook.lab(run, data, browser, port)
 
 
-@app.command(sort_key=9)
+@app.command(sort_key=10)
 def sweep(
     study: Annotated[
         Path, Parameter(converter=path, help="A .toml file, which docs/sweeps.md describes.")

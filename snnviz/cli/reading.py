@@ -1,4 +1,4 @@
-"""`snnviz show`, `compact` and `figures`: what can be made from a run that is saved."""
+"""`snnviz show`, `compact`, `figures` and `report`: what can be made from a run that is saved."""
 
 import json
 from dataclasses import asdict
@@ -146,6 +146,19 @@ def figures(run: Path, out: Path | None, formats: tuple[str, ...], width: str) -
         files += save(axes, name, formats or KINDS, size, folder)
     document = {"folder": str(folder), "files": [str(file) for file in files]}
     return Answer("\n".join(document["files"]), document)
+
+
+def report(run: Path, html: Path | None, weights: bool, data: str | None) -> Answer:
+    """Writes a run into one HTML file."""
+    from snnviz.lab import export_html
+
+    own = sources.of_run(run, data) if data is not None else None
+    images = own.load("auto") if own and weights else None
+    file = export_html(
+        run, html or Path(f"{run.resolve().name}.html"), data=images, weights=weights
+    )
+    document = {"file": str(file), "bytes": file.stat().st_size}
+    return Answer(str(file), document)
 
 
 def _is_number(text: str) -> bool:

@@ -8,7 +8,8 @@ except ImportError as error:
     ) from error
 
 from snnviz.lab.assembly import Lab
+from snnviz.lab.report import export_html
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "export_html"]
 
 del _ipywidgets

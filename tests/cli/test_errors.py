@@ -20,7 +20,7 @@ from tests.cli.example import OWN, SMALL, Done, at
         (
             "trian",
             'Unknown command "trian". Did you mean "train"? Available commands: train, resume, '
-            "fork, show, compact, figures, export-log, lab, ... See: snnviz --help",
+            "fork, show, compact, figures, report, export-log, ... See: snnviz --help",
         ),
         (
             "train --schedule.epochs 2.5",

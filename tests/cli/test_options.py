@@ -75,6 +75,7 @@ def test_the_help_names_exit_codes_and_commands(run: Any) -> None:
         "show",
         "compact",
         "figures",
+        "report",
         "export-log",
         "lab",
         "sweep",

@@ -1,4 +1,4 @@
-"""`snnviz show`, `compact` and `figures`."""
+"""`snnviz show`, `compact`, `figures` and `report`."""
 
 import json
 from pathlib import Path
@@ -129,3 +129,15 @@ def test_figures(run: Any, first: Path) -> None:
     assert run("figures", "runs/first", "--formats", "svg", "--out", "there").out.splitlines() == [
         f"there/{name}.svg" for name in plots.OF_A_RUN
     ]
+
+
+def test_report(run: Any, first: Path) -> None:
+    assert run("report", "runs/first").out == "first.html\n"
+    alone = Path("first.html").read_text(encoding="utf-8")
+    done = run("report", "runs/first", "--html", "out/all.html", *OWN, "--json")
+    assert done.json == {"file": "out/all.html", "bytes": Path("out/all.html").stat().st_size}
+    assert '"fan_in"' in Path("out/all.html").read_text(encoding="utf-8")
+    assert '"fan_in"' not in alone
+    assert run("report", "runs/first", "--html", "a.pdf").err == (
+        "snnviz: path must end in .html, got 'a.pdf'. Use 'a.pdf.html'.\n"
+    )

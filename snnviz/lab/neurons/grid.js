@@ -74,7 +74,7 @@ class NeuronGrid {
       title: "What keys and mouse do here (?)",
     });
     this.keys = make("dl", { class: "snnviz-keys", parent: main, hidden: "" });
-    listKeys(this.keys);
+    listKeys(this.keys, this.model.get("live"));
     this.spoken = make("div", { class: "snnviz-spoken", parent: this.root, "aria-live": "polite" });
   }
 
@@ -176,7 +176,7 @@ class NeuronGrid {
 
   // The legend.
   explain() {
-    drawLegend(this.legend, this.top, this.ratio, this.colours);
+    drawLegend(this.legend, this.top, this.ratio, this.colours, this.model.get("live"));
   }
 
   measureNames() {

@@ -38,6 +38,7 @@ class Grid(anywidget.AnyWidget):
     selected = t.List(t.Int(), help="neurons, in order").tag(sync=True)
     opened = t.Int(-1, help="the neuron whose page is open; -1: none").tag(sync=True)
     page = t.Dict(help="what is known of the opened neuron; {} until it is").tag(sync=True)
+    live = t.Bool(True, help="a kernel answers; not so in an exported file").tag(sync=True)
 
     def __init__(self, groups: Mapping[str, int], **traits: Any) -> None:
         n = sum(groups.values())

@@ -14,7 +14,7 @@ const KEYS = [
   ["N", "try the selected neurons on"],
   ["K", "keep what is tried: the neurons are pinned, and the switcher no longer changes them"],
   ["L", "let go: undo what is tried, and unpin"],
-  ["Esc", "close the page, then clear the selection, then return to the notebook"],
+  ["Esc", "close the page, then clear the selection, then leave the grid"],
   ["?", "show or hide these keys"],
   [
     "mouse",
@@ -24,8 +24,10 @@ const KEYS = [
 ];
 const DEEDS = { o: "off", n: "on", k: "keep", l: "let go" };
 
-export function listKeys(parent) {
+// `live`: a kernel answers, so that neurons can be tried.
+export function listKeys(parent, live) {
   for (const [key, does] of KEYS) {
+    if (!live && key.toLowerCase() in DEEDS) continue;
     make("dt", { text: key, parent });
     make("dd", { text: does, parent });
   }
@@ -122,7 +124,7 @@ export class Hands {
       grid.toggle(grid.cursor);
       grid.move(grid.cursor);
     } else if (key === "?") grid.toggleKeys();
-    else if (key in DEEDS) grid.wish(DEEDS[key]);
+    else if (key in DEEDS && grid.model.get("live")) grid.wish(DEEDS[key]);
     else if (key === "Escape") {
       if (!grid.keys.hidden) grid.toggleKeys();
       else if (grid.model.get("opened") >= 0) grid.close();

@@ -5,8 +5,11 @@ import { count } from "../page/numbers.js";
 import { drawCell, SAMPLES } from "./cells.js";
 import { css, LEVELS, PALETTE } from "./colours.js";
 
-// `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel.
-export function drawLegend(legend, top, ratio, colours) {
+const BY_HAND = ["pinned", "tried off", "tried on"];
+
+// `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel. `live`: a kernel answers, so
+// that neurons can be switched by hand.
+export function drawLegend(legend, top, ratio, colours, live) {
   legend.replaceChildren();
   const scale = make("span", { class: "snnviz-scale", parent: legend });
   make("span", { text: "factor", parent: scale });
@@ -14,6 +17,7 @@ export function drawLegend(legend, top, ratio, colours) {
   drawScale(make("span", { class: "snnviz-scale-bar", parent: scale }));
   make("span", { class: "snnviz-top-of-scale", text: `≥ ${count(top)}`, parent: scale });
   for (const [text, key] of SAMPLES) {
+    if (!live && BY_HAND.includes(text)) continue;
     const item = make("span", { class: "snnviz-sample", parent: legend });
     const size = Math.round(16 * ratio);
     const attributes = { "aria-hidden": "true", width: size, height: size };

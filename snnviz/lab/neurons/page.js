@@ -9,6 +9,7 @@ import { drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
 const PAGE_HINT =
   "Click a neuron, or press Enter on it, to see its factor over time, its weights, the layers " +
   "before and after it, and the images that activate it most.";
+const SHORT_HINT = "Click a neuron, or press Enter on it, to see its factor over time.";
 
 export class Page {
   constructor(grid) {
@@ -34,7 +35,8 @@ export class Page {
     this.shut = button("×", "close the page (Esc)", () => grid.close());
     this.shut.className = "snnviz-close";
     this.content = make("div", { class: "snnviz-page-content", parent: this.root });
-    this.hint = make("p", { class: "snnviz-page-hint", parent: this.root, text: PAGE_HINT });
+    const text = this.model.get("live") ? PAGE_HINT : SHORT_HINT;
+    this.hint = make("p", { class: "snnviz-page-hint", parent: this.root, text });
     const onKey = (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault();
@@ -131,6 +133,7 @@ export class Page {
   }
 
   facts(page) {
+    if (page.fan_in === undefined) return undefined; // a history without its network
     const box = this.part("Connections", "snnviz-facts");
     this.flow(box, page);
     const list = make("dl", { parent: box });

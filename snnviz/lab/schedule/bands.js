@@ -15,8 +15,8 @@ export const NAMES = {
 };
 
 // `origin`: where the first round of this kind began. `axis`: { x, unit, hatch }, with the pixels of an
-// epoch and the id of the pattern for frozen epochs.
-export function drawBand(group, band, origin, axis) {
+// epoch and the id of the pattern for frozen epochs. `live`: there is an editor to go to.
+export function drawBand(group, band, origin, axis, live) {
   const x0 = axis.x(band.start);
   const x1 = axis.x(band.end);
   const w = Math.max(x1 - x0 - 1, 1);
@@ -24,7 +24,7 @@ export function drawBand(group, band, origin, axis) {
     class: `snnviz-tl-band ${band.done ? "snnviz-tl-done" : "snnviz-tl-planned"}`,
     "data-field": band.field,
     "data-kind": band.kind,
-    "aria-label": `${band.words}. Enter: set ${NAMES[band.field]}`,
+    "aria-label": live ? `${band.words}. Enter: set ${NAMES[band.field]}` : band.words,
   });
   const rects = parts(band, x0, w, origin, axis);
   const rounds = rects.length > 1 && rects[1].height === BAND && band.kind === "alternating";

@@ -32,6 +32,8 @@ class Timeline {
   constructor(model, el) {
     this.model = model;
     this.el = el;
+    this.live = model.get("live");
+    this.role = this.live ? "button" : "img"; // of what leads to a field of the editor
     this.chosen = -1; // the epoch that the keyboard is at
     this.build();
     this.listeners = new AbortController();
@@ -100,7 +102,7 @@ class Timeline {
         parent: this.labels,
         class: `snnviz-tl-rate snnviz-tl-${phase}`,
         tabindex: 0,
-        role: "button",
+        role: this.role,
         "data-field": `${phase}_lr`,
       });
       const y = RATES_TOP + 17 + lane * LANE;
@@ -235,9 +237,9 @@ class Timeline {
     const tick = this.model.get("ticks").find((t) => Math.abs(t.at - place) <= near);
     if (tick) parts.push(tick.words);
     const field = target.closest("[data-field]")?.dataset.field;
-    if (field) parts.push(`click to set ${NAMES[field]}`);
+    if (field && this.live) parts.push(`click to set ${NAMES[field]}`);
     else if (target === this.pad && this.endOf(place) <= this.model.get("run"))
-      parts.push(`click to go back to the end of epoch ${this.endOf(place)}`);
+      parts.push(`click to go ${this.live ? "back " : ""}to the end of epoch ${this.endOf(place)}`);
     return parts.join(" · ");
   }
 
@@ -258,6 +260,7 @@ class Timeline {
   }
 
   summary() {
+    if (!this.live) return "Click the learning rates of an epoch to go to its end.";
     return this.model.get("run")
       ? "Click a phase to edit it, or the learning rates of an epoch to go back to its end."
       : "Click a phase to edit it.";
@@ -312,7 +315,7 @@ class Timeline {
 
   drawBands() {
     const bands = this.model.get("bands");
-    const made = reuse(this.bands, bands, () => svg("g", { tabindex: 0, role: "button" }));
+    const made = reuse(this.bands, bands, () => svg("g", { tabindex: 0, role: this.role }));
     const axis = {
       x: (place) => this.x(place),
       unit: this.width / this.model.get("total"),
@@ -323,7 +326,7 @@ class Timeline {
       const before = bands[i - 1];
       const same = before && String(before.round) === String(band.round) && band.round;
       if (!same) origin = band.start; // planned rounds go on where those that ran left off
-      drawBand(made[i], band, origin, axis);
+      drawBand(made[i], band, origin, axis, this.live);
     });
   }
 
@@ -336,7 +339,9 @@ class Timeline {
       const top = Math.max(start, ...[...done, ...planned].flat().map((point) => point[1]));
       this.rateLabels[phase].textContent = `${phase} rate ${digits(start)}`;
       set(this.rateLabels[phase].parentNode, {
-        "aria-label": `${phase} learning rate, ${digits(start)} at the start, drawn to its own scale. Enter: set it`,
+        "aria-label":
+          `${phase} learning rate, ${digits(start)} at the start, drawn to its own scale` +
+          (this.live ? ". Enter: set it" : ""),
       });
       const foot = RATES_TOP + (phase === "task" ? 1 : 2) * LANE - 2;
       const y = (value) => foot - (top > 0 ? value / top : 0) * (LANE - 7);
@@ -389,7 +394,7 @@ class Timeline {
     const now = this.model.get("now");
     if (this.over !== null && this.over !== undefined) items.push([this.over, "", "hover"]);
     if (this.chosen > 0) items.push([this.chosen, `epoch ${this.chosen}`, "chosen"]);
-    items.push([now, "now", "now"]);
+    items.push([now, this.live ? "now" : "end", "now"]);
     if (moment >= 0) items.push([moment, moment ? `epoch ${moment}` : "start", "moment"]);
     const made = reuse(this.cursors, items, () => {
       const group = svg("g");

@@ -43,6 +43,7 @@ class Timeline(anywidget.AnyWidget):
     )
     ticks = traitlets.List(help="events").tag(sync=True)
     picked = traitlets.Int(-1, help="the epoch that was asked for; -1: none").tag(sync=True)
+    live = traitlets.Bool(True, help="a kernel answers; not so in an exported file").tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,33 +70,47 @@ class Timeline(anywidget.AnyWidget):
             fork: the plan begins at that moment, not at the end of what has run.
         """
         self._past.read(history, batches[0])
-        start = self._past.end
-        until = float(moment) if fork and moment is not None else start
-        coming = course.plan_bands(plan, until, batches[1])
-        new: dict[str, Any] = {
-            "total": max(plan.epochs, -int(-start // 1), 1),
+        until = float(moment) if fork and moment is not None else self._past.end
+        new = {
+            **draw_course(self._past, now, plan, batches[1], until),
             "run": history.n_epochs,
-            "now": _place(start),
             "moment": -1 if moment is None else moment,
-            "bands": [_band(b) for b in [*self._past.bands(now, until), *coming]],
-            "rates": {
-                phase: {
-                    "start": getattr(plan, f"{phase}_lr"),
-                    "done": _lines(self._past.rates(phase, until)),
-                    "planned": _lines(course.plan_rates(plan, phase, coming, batches[1])),
-                }
-                for phase in ("task", "switcher")
-            },
-            "ramp": [] if plan.size is None else [*map(_place, plan.ramp), plan.size],
-            "ticks": [
-                {"at": _place(tick.at), "words": tick.words} for tick in self._past.ticks()[-200:]
-            ],
             "picked": -1,
         }
         with self.hold_sync():
             for name, value in new.items():
                 if getattr(self, name) != value:
                     setattr(self, name, value)
+
+
+def draw_course(
+    past: PastCourse, now: Schedule, plan: Schedule, batches: int, until: float
+) -> dict[str, Any]:
+    """The traits that show what has run and what is to come.
+
+    Args:
+        past: what has run.
+        now: the schedule that is used now.
+        plan: what is to come.
+        batches: task steps in an epoch of the plan.
+        until: where the plan begins.
+    """
+    coming = course.plan_bands(plan, until, batches)
+    return {
+        "total": max(plan.epochs, -int(-past.end // 1), 1),
+        "now": _place(past.end),
+        "bands": [_band(b) for b in [*past.bands(now, until), *coming]],
+        "rates": {
+            phase: {
+                "start": getattr(plan, f"{phase}_lr"),
+                "done": _lines(past.rates(phase, until)),
+                "planned": _lines(course.plan_rates(plan, phase, coming, batches)),
+            }
+            for phase in ("task", "switcher")
+        },
+        "ramp": [] if plan.size is None else [*map(_place, plan.ramp), plan.size],
+        "ticks": [{"at": _place(tick.at), "words": tick.words} for tick in past.ticks()[-200:]],
+    }
 
 
 def _band(band: Band) -> dict[str, Any]:

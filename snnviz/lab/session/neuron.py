@@ -32,8 +32,12 @@ class Page:
     facts: dict[str, Any]
 
 
-def make_page(trainer: AlternatingTrainer, group: str, index: int) -> Page:
-    """Looks at a neuron as it is now."""
+def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool = True) -> Page:
+    """Looks at a neuron as it is now.
+
+    Args:
+        answers: also look for the test images that activate it most.
+    """
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
     norms = torch.linalg.vector_norm(incoming, dim=1)  # (neurons,)
@@ -51,7 +55,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int) -> Page:
         "reads": _layers_before(trainer, switch),
         "feeds": list(switch.readers),
         "weights": _pictures(trainer, switch, index),
-        "answers": _top_images(trainer, switch, index),
+        "answers": _top_images(trainer, switch, index) if answers else None,
         "notes": _notes(switch),
     }
     return Page(group, index, facts)
