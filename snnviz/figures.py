@@ -1,5 +1,5 @@
-"""`snnviz.figures`: figures as files for a paper. The code is in `plots/figures.py`."""
+"""`snnviz.figures`: figures as files for a paper, and films. The code is in `plots/figures.py`."""
 
-from snnviz.plots.figures import DPI, MAX_WIDTH, WIDTHS, save
+from snnviz.plots.figures import DPI, MAX_WIDTH, WIDTHS, animate, save
 
-__all__ = ["DPI", "MAX_WIDTH", "WIDTHS", "save"]
+__all__ = ["DPI", "MAX_WIDTH", "WIDTHS", "animate", "save"]

@@ -14,8 +14,11 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from snnviz.plots.films import animate
 from snnviz.plots.paper import DOUBLE, SINGLE
 from snnviz.plots.settings import paper_settings
+
+__all__ = ["DPI", "MAX_WIDTH", "WIDTHS", "animate", "save"]
 
 WIDTHS = {"single": SINGLE, "double": DOUBLE}  # inches
 MAX_WIDTH = 50  # inches; more is probably a mistake in the unit (millimetres, points)

@@ -73,8 +73,9 @@ def _restore() -> None:
 
 
 def _is_no_style(name: str) -> bool:
-    """Whether a setting says where and how windows open, and not how a figure looks."""
-    return name in _NO_STYLE or name.startswith(("keymap.", "docstring.", "macosx.", "tk."))
+    """Whether a setting is about windows, or programs that make films, not how a figure looks."""
+    others = ("animation.", "keymap.", "docstring.", "macosx.", "tk.")
+    return name in _NO_STYLE or name.startswith(others)
 
 
 def figure_for_paper(plot: Callable[_P, Axes]) -> Callable[_P, Axes]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 
@@ -131,6 +132,7 @@ def test_figures(run: Any, first: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_report(run: Any, first: Path) -> None:
     assert run("report", "runs/first").out == "first.html\n"
     alone = Path("first.html").read_text(encoding="utf-8")

@@ -85,6 +85,7 @@ def test_factors_are_those_of_the_history_in_every_bit() -> None:
     )
 
 
+@pytest.mark.slow
 def test_names_are_only_text(tmp_path: Path) -> None:
     file = export_html(hostile_run(), tmp_path / "evil.html", name=EVIL[1])
     page = Tags(file.read_text(encoding="utf-8"))
@@ -194,6 +195,7 @@ def test_a_run_of_the_quick_start_fits_in_three_megabytes(tmp_path: Path) -> Non
     assert size + 4 / 3 * weights + facts < 3e6
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     one, other = (export_html(pretended_run(2), tmp_path / f"{i}.html") for i in range(2))
     assert one.read_bytes() == other.read_bytes()
