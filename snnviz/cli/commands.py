@@ -196,7 +196,7 @@ def report(
         Parameter(converter=path, help="The file; by default NAME.html, after the run."),
     ] = None,
     weights: Annotated[
-        bool, Parameter(help="Show each neuron's weights, where the run's network can be built.")
+        bool, Parameter(help="Show weights and classes, where the run's network can be built.")
     ] = True,
     data: Data = None,
     json: Json = False,

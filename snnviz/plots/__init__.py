@@ -1,6 +1,7 @@
-"""One function per figure; imports only `checks`, `history` and `evidence`.
+"""One function per figure; imports only `checks`, `files`, `history`, `training`, `evidence`.
 
-Each function takes a `History`, or the rows of a study, and returns matplotlib `Axes`.
+Each function takes a `History`, the rows of a study, or predictions of a network, and returns
+matplotlib `Axes`.
 
 With `ax=None` a function makes its own figure at the width of a paper's column, so it looks on
 screen as it does in print. The figure is independent of pyplot: it can be made in any thread, and
@@ -10,6 +11,7 @@ Names and scales are drawn to the right of the Axes. If you pass your own Axes, 
 with `layout="constrained"`, which makes room for them.
 """
 
+from snnviz.plots.classes import class_accuracy, confusion
 from snnviz.plots.curves import compare_curves, learning_curves
 from snnviz.plots.distributions import factor_distribution
 from snnviz.plots.forest import differences
@@ -53,8 +55,10 @@ __all__ = [
     "PaperAxes",
     "PaperFigure",
     "accuracy_vs_size",
+    "class_accuracy",
     "compare_curves",
     "compression_trend",
+    "confusion",
     "differences",
     "factor_distribution",
     "learning_curves",

@@ -2,6 +2,7 @@
 
 from snnviz.training.config import TrainingConfig
 from snnviz.training.learners import Learners
+from snnviz.training.predictions import Predictions, predict
 from snnviz.training.records import Evaluation, StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule
 from snnviz.training.trainer import AlternatingTrainer
@@ -12,8 +13,10 @@ __all__ = [
     "Learners",
     "Phase",
     "Position",
+    "Predictions",
     "Schedule",
     "StepRecord",
     "TrainingConfig",
     "TrainingStopped",
+    "predict",
 ]

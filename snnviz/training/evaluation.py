@@ -1,4 +1,4 @@
-"""Loss and accuracy on a split of the data."""
+"""Loss, accuracy and class scores on a split of the data."""
 
 from collections.abc import Callable
 
@@ -31,10 +31,7 @@ def evaluate(
         own: this process's number, if several evaluate together.
         processes: number of processes; each evaluates some images, and all get the full result.
     """
-    there = [name for name in ("train", "test", "holdout") if getattr(data, name) is not None]
-    advice = "" if "holdout" in there else _HOLD_OUT
-    checks.one_of("split", split, there, advice if split == "holdout" else "")
-    sums, n = [], len(getattr(data, split))
+    sums, n = [], count_images(data, split)
     for index in torch.arange(n)[own::processes].split(_BATCH):
         images, labels = data.batch(split, index)
         scores = logits(images)
@@ -45,3 +42,23 @@ def evaluate(
         total = distributed.total(total)
     loss, accuracy = (total / n).tolist()
     return Evaluation(loss, accuracy)
+
+
+@torch.no_grad()
+def score_images(logits: Callable[[Tensor], Tensor], data: ImageData, split: SplitName) -> Tensor:
+    """Class scores (images, classes) of a whole split, as float32 on the CPU."""
+    order = torch.arange(count_images(data, split))
+    parts = [logits(data.batch(split, index)[0]).float().cpu() for index in order.split(_BATCH)]
+    return torch.cat(parts)
+
+
+def count_images(data: ImageData, split: SplitName) -> int:
+    """The number of images of a split.
+
+    Raises:
+        ValueError: the data has no such split.
+    """
+    there = [name for name in ("train", "test", "holdout") if getattr(data, name) is not None]
+    advice = "" if "holdout" in there else _HOLD_OUT
+    checks.one_of("split", split, there, advice if split == "holdout" else "")
+    return len(getattr(data, split))

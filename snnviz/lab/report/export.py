@@ -15,7 +15,7 @@ from snnviz.lab.report.pictures import draw_pictures
 from snnviz.lab.report.subject import Subject, find_subject
 from snnviz.lab.schedule.course import count_noun
 from snnviz.lab.views.events import events_html
-from snnviz.training import AlternatingTrainer
+from snnviz.training import AlternatingTrainer, predict
 
 ENDINGS = (".html", ".htm")
 
@@ -35,8 +35,9 @@ def export_html(
     run's names or numbers. It shows the factors of every epoch, exactly as they are in the history.
     It holds no images of the data.
 
-    With the networks at hand it also shows the incoming weights of each neuron at the end. Weights
-    are stored in 255 steps from the smallest to the largest of a neuron.
+    With the networks at hand it also shows the incoming weights of each neuron at the end (stored
+    in 254 steps between the largest of a neuron and its negative), and which classes are taken for
+    which. That takes the run's network and data.
 
     Args:
         run: a trainer, a lab, a history, or the folder of a run or of a history.
@@ -44,7 +45,7 @@ def export_html(
         name: what the run is called; None: its folder's name.
         network, data: for the folder of a run with a network or data of your own. Without them the
             file has no weights.
-        weights: False leaves the weights out.
+        weights: False leaves out all that needs the networks.
 
     Raises:
         TypeError: `run` is nothing of this kind.
@@ -61,7 +62,8 @@ def export_html(
             "run must have at least one finished epoch to be shown, and none is finished yet. "
             "Train it first."
         )
-    pictures = list(draw_pictures(subject.name, history))
+    predictions = predict(subject.trainer) if subject.trainer else None
+    pictures = list(draw_pictures(subject.name, history, predictions))
     axes = [{"name": picture.name, "axis": picture.axis} for picture in pictures]
     text = make_document(
         subject.name,

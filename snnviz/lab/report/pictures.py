@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from snnviz import plots
 from snnviz.history import History
 from snnviz.lab.views.cards import describe_figure
 from snnviz.lab.views.dark import darken
-from snnviz.lab.views.kinds import KINDS, Kind
+from snnviz.lab.views.kinds import KINDS
 from snnviz.lab.views.shown import Scene, in_colours
 from snnviz.plots.settings import paper_settings
+from snnviz.training import Predictions
 
 WIDTH, HEIGHT = 5.6, 3.0  # inches; a higher figure stays as high as it is
 DPI = 200  # of what is an image inside a figure, such as the switch map
 PIXELS = 96  # of a page, an inch
 MORE = {"learning_curves": {"metric": "loss"}}  # a second figure of a kind, with this choice
+CLASSES = (
+    (plots.confusion, "Which classes are taken for which, at the end"),
+    (plots.class_accuracy, "Accuracy by class, at the end"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,24 +48,31 @@ class Picture:
     axis: tuple[float, ...] | None
 
 
-def draw_pictures(name: str, history: History) -> Iterator[Picture]:
-    """Every figure that the lab has of a run."""
+def draw_pictures(
+    name: str, history: History, predictions: Predictions | None = None
+) -> Iterator[Picture]:
+    """Every figure that the lab has of a run, and those of predictions."""
     for kind in KINDS:
         if kind.draw is None:
             continue
         for choices in ({}, *([MORE[kind.name]] if kind.name in MORE else [])):
             scene = Scene(in_colours({name: history}), None, choices)
             title = ", ".join([kind.title, *choices.values()])
-            yield _draw(kind, scene, "_".join([kind.name, *choices.values()]), title)
+            axes, dark = kind.draw(scene), kind.draw(scene)
+            alt = describe_figure(kind, scene, axes)
+            yield _finish("_".join([kind.name, *choices.values()]), title, alt, axes, dark)
+    if predictions is None:
+        return
+    right = f"{100 * predictions.accuracy:.1f} % of {len(predictions.labels):,} test images right"
+    for plot, title in CLASSES:
+        axes, dark = plot(predictions), plot(predictions)
+        yield _finish(plot.__name__, title, f"{title} of {name}: {right}.", axes, dark)
 
 
-def _draw(kind: Kind, scene: Scene, name: str, title: str) -> Picture:
-    assert kind.draw is not None
-    axes, dark_axes = kind.draw(scene), kind.draw(scene)
+def _finish(name: str, title: str, alt: str, axes: Axes, dark_axes: Axes) -> Picture:
     darken(_figure(dark_axes))
     light, dark = _render(axes), _render(dark_axes)
     width, height = (round(PIXELS * inches) for inches in _figure(axes).get_size_inches())
-    alt = describe_figure(kind, scene, axes)
     return Picture(name, title, alt, light, dark, width, height, _place_epochs(axes))
 
 

@@ -1,0 +1,64 @@
+"""What a network predicts for each image of a split, and how often it is right, class by class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnviz.data import SplitName
+from snnviz.training.evaluation import score_images
+from snnviz.training.trainer import AlternatingTrainer
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The class scores of all images of a split.
+
+    Attributes:
+        classes: their names.
+        labels: (images,) int64: the true classes.
+        scores: (images, classes) float32: the highest one is the prediction.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(images,) int64: the class with the highest score."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images classified correctly (0 to 1)."""
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes) int64: images by true class (rows) and predicted class (columns)."""
+        n = len(self.classes)
+        pairs = self.labels * n + self.predicted
+        return np.bincount(pairs, minlength=n * n).reshape(n, n)
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """(classes,) share of each class classified correctly; NaN for a class without images."""
+        counts = self.confusion
+        images = counts.sum(axis=1)
+        return np.divide(
+            counts.diagonal(), images, out=np.full(len(images), np.nan), where=images > 0
+        )
+
+
+def predict(trainer: AlternatingTrainer, split: SplitName = "test") -> Predictions:
+    """Class scores of every image of a split, with the current factors.
+
+    Raises:
+        ValueError: the data has no such split.
+
+    >>> predict(trainer).confusion  # doctest: +SKIP
+    """
+    data = trainer.data
+    scores = score_images(trainer.logits, data, split)
+    labels = getattr(data, split).labels.cpu().numpy()
+    return Predictions(tuple(data.classes), labels.astype(np.int64), scores.numpy())
