@@ -12,6 +12,7 @@ from snnviz.lab.report.subject import Subject
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.schedule.timeline import draw_course
 from snnviz.lab.session.neuron import factor_history, make_page
+from snnviz.training import AlternatingTrainer
 
 MOST_WEIGHTS = 1_500_000  # of all neurons together, one byte each
 LEFT_OUT = "Its weights are left out here, to keep the file small."
@@ -65,7 +66,7 @@ def collect_contents(subject: Subject, figures: Sequence[Mapping[str, Any]]) -> 
         "moments": [describe_moment(history, epoch) for epoch in range(history.n_epochs + 1)],
         "stages": stages,
         "course": course,
-        "neurons": _describe_neurons(subject) if subject.trainer else [],
+        "neurons": _describe_neurons(subject.trainer) if subject.trainer else [],
         "figures": list(figures),
     }
     return {**store.replace_in(contents), "bytes": store.written()}
@@ -83,11 +84,11 @@ def describe_moment(history: History, epoch: int) -> str:
     )
 
 
-def _describe_neurons(subject: Subject) -> list[dict[str, Any]]:
+def _describe_neurons(trainer: AlternatingTrainer) -> list[dict[str, Any]]:
     """For each group what its neurons share, and for each of them the rest."""
     found, room = [], MOST_WEIGHTS
-    for group, n in subject.history.groups.items():
-        pages = [make_page(subject.trainer, group, i, answers=False).facts for i in range(n)]
+    for group, n in trainer.history.groups.items():
+        pages = [make_page(trainer, group, i, answers=False).facts for i in range(n)]
         needed = sum(len(page["weights"]["data"]) // 4 for page in pages)
         fits = needed <= room
         room -= needed if fits else 0

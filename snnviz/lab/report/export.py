@@ -50,7 +50,8 @@ def export_html(
     Raises:
         TypeError: `run` is nothing of this kind.
         FileNotFoundError: the folder holds no history.
-        ValueError: the path does not end in .html, no epoch is finished, or a file is damaged.
+        ValueError: the path does not end in .html, no epoch is finished, a file is damaged, or the
+            lab is training.
     """
     file = files.home_path("path", path)
     if file.suffix.lower() not in ENDINGS:

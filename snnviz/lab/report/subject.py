@@ -46,7 +46,10 @@ def find_subject(run: Any, name: str | None, network: Any, data: Any, weights: b
         network, data: for a run with a network or data of your own.
         weights: load the networks, if they can be.
     """
-    run = getattr(run, "trainer", run)  # of a lab
+    session = getattr(run, "session", None)  # of a lab
+    if session is not None:
+        _check_paused(session.status.running)
+        run = session.trainer
     if isinstance(run, History):
         return _of_history(run, name or "a run", "")
     if isinstance(run, AlternatingTrainer):
@@ -54,7 +57,7 @@ def find_subject(run: Any, name: str | None, network: Any, data: Any, weights: b
         name = name or (folder.resolve().name if folder else "a run")
         about = _describe(RunConfig.of(run, 1, None))
         return _of_trainer(run, name, about) if weights else _of_history(run.history, name, about)
-    checks.kind_of("run", run, str | Path, "a run", ADVICE)
+    checks.kind_of("run", run, (str, Path), "a run", ADVICE)
     folder = Path(run)
     name = name or folder.resolve().name
     if not (folder / CONFIG).exists():
@@ -66,6 +69,14 @@ def find_subject(run: Any, name: str | None, network: Any, data: Any, weights: b
     if weights and network_known and data_known:
         return _of_trainer(Trainer.at(folder, network=network, data=data), name, about)
     return _of_history(found.history, name, about)
+
+
+def _check_paused(running: bool) -> None:
+    if running:  # which would see the network in another mode
+        raise ValueError(
+            "run must be a lab that is paused, got one that trains. Call lab.pause(), and "
+            "lab.wait() until the step is done."
+        )
 
 
 def _of_trainer(trainer: AlternatingTrainer, name: str, about: str) -> Subject:

@@ -1,6 +1,7 @@
 """What is known of a run that is handed on: from its trainer, its folder or its history alone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from snnviz.history import History
 from snnviz.lab.report.subject import find_subject, read_schedule
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.training import Schedule
+from tests.helpers import message_of
 from tests.lab.conftest import make_trainer
 
 
@@ -63,3 +65,15 @@ def test_a_folder_without_its_data_has_the_history_alone(tmp_path: Path) -> None
     for found in (alone, whole):
         assert found.history.n_epochs == 1
         assert found.batches == trainer.batches_per_epoch
+
+
+def test_a_lab_is_exported_when_it_is_paused() -> None:
+    trainer = make_trainer(epochs=1)
+    status = SimpleNamespace(running=False)
+    lab = SimpleNamespace(session=SimpleNamespace(trainer=trainer, status=status))
+    assert find_subject(lab, None, None, None, True).trainer is trainer
+    status.running = True
+    assert message_of(lambda: find_subject(lab, None, None, None, True)) == (
+        "run must be a lab that is paused, got one that trains. Call lab.pause(), and lab.wait() "
+        "until the step is done."
+    )
