@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import nn
 
 from snnviz.export.vocabulary import layers
 
@@ -52,16 +53,9 @@ def pad_same(
     for dim in (1, 0):  # F.pad begins with the last dimension
         size, reach = x.shape[dim - 2], (kernel_size[dim] - 1) * dilation[dim] + 1
         short = (-(-size // stride[dim]) - 1) * stride[dim] + reach - size
-        total = maximum(short, 0)
+        total = torch.sym_max(short, 0)  # `max` cannot be traced
         padding += [total // 2, total - total // 2]
     return F.pad(x, padding, value=value)
-
-
-def maximum(value: Any, least: int) -> Any:
-    """`max`, which a trace does not see by itself."""
-    if isinstance(value, fx.Proxy):
-        return value.tracer.create_proxy("call_function", max, (value, least), {})
-    return max(value, least)
 
 
 @cache

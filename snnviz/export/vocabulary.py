@@ -47,7 +47,7 @@ _FUNCTIONS = {
         rand_like randn_like bernoulli meshgrid
         conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d batch_norm
         layer_norm group_norm instance_norm rms_norm dropout channel_shuffle pixel_shuffle
-        pixel_unshuffle cosine_similarity _assert
+        pixel_unshuffle cosine_similarity sym_max sym_min _assert
     """,
     F: """
         relu relu6 leaky_relu prelu rrelu elu celu selu gelu glu silu mish sigmoid tanh softplus
@@ -65,7 +65,7 @@ _FUNCTIONS = {
         xor invert iadd isub imul itruediv
     """,
     math: "ceil floor sqrt",
-    builtins: "getattr max min",
+    builtins: "getattr",
 }
 _METHODS = """
     size dim numel view reshape reshape_as flatten unflatten permute transpose swapaxes swapdims
