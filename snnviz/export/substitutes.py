@@ -25,8 +25,16 @@ class Substitute(NamedTuple):
     fixed: Mapping[str, Any] = {}  # {argument of torch's layer: value}
 
 
-def _norm_and_activation(layer: Any, call: Callable, x: Any) -> Any:
-    return layer.act(layer.drop(call(x)))
+def _alone(layer: nn.Module, call: Callable, x: Any) -> Any:
+    return call(x)
+
+
+def _channels_last(layer: nn.Module, call: Callable, x: Any) -> Any:
+    return call(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _activated(norm: Callable) -> Callable:
+    return lambda layer, call, x: layer.act(layer.drop(norm(layer, call, x)))
 
 
 def _padded(value: float) -> Callable:
@@ -36,10 +44,6 @@ def _padded(value: float) -> Callable:
         return call(pad_same(x, kernel, stride, dilation, value))
 
     return forward
-
-
-def _alone(layer: nn.Module, call: Callable, x: Any) -> Any:
-    return call(x)
 
 
 def pad_same(
@@ -62,7 +66,16 @@ def pad_same(
 def _table() -> dict[str, Substitute]:
     same = Substitute(nn.Conv2d, _padded(0), fixed={"padding": (0, 0)})
     return {
-        "timm.layers.norm_act.BatchNormAct2d": Substitute(nn.BatchNorm2d, _norm_and_activation),
+        "timm.layers.linear.Linear": Substitute(nn.Linear, _alone),
+        "timm.layers.norm.LayerNorm": Substitute(nn.LayerNorm, _alone),
+        "timm.layers.norm.LayerNorm2d": Substitute(nn.LayerNorm, _channels_last),
+        "timm.layers.norm.GroupNorm": Substitute(nn.GroupNorm, _alone),
+        "timm.layers.norm.GroupNorm1": Substitute(nn.GroupNorm, _alone),
+        "timm.layers.norm_act.BatchNormAct2d": Substitute(nn.BatchNorm2d, _activated(_alone)),
+        "timm.layers.norm_act.GroupNormAct": Substitute(nn.GroupNorm, _activated(_alone)),
+        "timm.layers.norm_act.GroupNorm1Act": Substitute(nn.GroupNorm, _activated(_alone)),
+        "timm.layers.norm_act.LayerNormAct": Substitute(nn.LayerNorm, _activated(_alone)),
+        "timm.layers.norm_act.LayerNormAct2d": Substitute(nn.LayerNorm, _activated(_channels_last)),
         "timm.layers.conv2d_same.Conv2dSame": same,
         "timm.layers.pool2d_same.MaxPool2dSame": Substitute(nn.MaxPool2d, _padded(-float("inf"))),
         "timm.layers.pool2d_same.AvgPool2dSame": Substitute(nn.AvgPool2d, _padded(0)),
@@ -75,9 +88,8 @@ def _table() -> dict[str, Substitute]:
 def substitute_of(module: nn.Module) -> Substitute | None:
     cls = type(module)
     found = _table().get(f"{cls.__module__}.{cls.__qualname__}") if "timm" in sys.modules else None
-    if found and not getattr(module, "scale_by_keep", True):
-        return None  # torch's layer always scales
-    return found
+    own = not getattr(module, "scale_by_keep", True) or getattr(module, "_fast_norm", False)
+    return None if own else found  # torch's layer always scales, and has no way to be fast
 
 
 def layer_class(module: nn.Module) -> type[nn.Module] | None:

@@ -13,6 +13,7 @@ from tests.export.nets import assert_same, compacted
 
 timm: Any = pytest.importorskip("timm")
 
+TORCH = {"torch", "torchvision"}
 # Each of another kind: norms with activations, padding for any size, random paths, attention.
 NETWORKS = {
     "tf_mobilenetv3_small_minimal_100": {"drop_path_rate": 0.2},
@@ -30,8 +31,7 @@ def test_a_network_is_compacted_and_saved(name: str, tmp_path: Path) -> None:
     assert sum(map(torch.numel, small.parameters())) < sum(map(torch.numel, network.parameters()))
     save_compact(small, tmp_path / "net", example)
     loaded = assert_same(small, tmp_path / "net", example)
-    kinds = {type(module).__module__.partition(".")[0] for module in loaded.modules()}
-    assert kinds <= {"torch", "torchvision"}
+    assert {type(module).__module__.partition(".")[0] for module in loaded.modules()} <= TORCH
     save_compact(loaded, tmp_path / "again", example)
     assert_same(loaded, tmp_path / "again", example)
 
@@ -47,22 +47,27 @@ class Layers(nn.Module):
         self.pool = nn.Sequential(pools.MaxPool2dSame(3, 2), pools.AvgPool2dSame(2, 2))
         self.scaled = layers.ScaledStdConv2dSame(8, 8, 3, stride=2)
         self.path = layers.DropPath(0.5)
-        self.head = nn.Linear(8, 4)
+        norms = layers.LayerNorm2d, layers.LayerNormAct2d, layers.GroupNorm1, layers.GroupNorm1Act
+        self.norms = nn.Sequential(*(norm(8) for norm in norms))
+        self.others = nn.Sequential(layers.GroupNorm(8, 4), layers.GroupNormAct(8, 4))
+        self.rows = nn.Sequential(layers.LayerNorm(8), layers.LayerNormAct(8))
+        self.head = layers.Linear(8, 4)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.pool(self.norm(self.conv(images)))
-        return self.head(self.path(self.scaled(x)).mean((2, 3)))
+        x = self.others(self.norms(self.path(self.scaled(x))))
+        return self.head(self.rows(x.mean((2, 3))))
 
 
 def test_layers_hold_for_images_of_any_size(tmp_path: Path) -> None:
     network = Layers()
     save_compact(network, tmp_path / "net", torch.randn(2, 3, 32, 32))
     loaded = assert_same(network, tmp_path / "net", torch.randn(4, 3, 33, 35))
-    assert [type(loaded.get_submodule(name)) for name in ("conv", "norm", "norm.act")] == [
-        nn.Conv2d,
-        nn.BatchNorm2d,
-        nn.PReLU,
-    ]
+    assert {type(module).__module__.partition(".")[0] for module in loaded.modules()} <= TORCH
+    kinds = {name: type(loaded.get_submodule(name)) for name in ("conv", "norm", "norm.act")}
+    assert kinds == {"conv": nn.Conv2d, "norm": nn.BatchNorm2d, "norm.act": nn.PReLU}
+    called = {node.target for node in loaded.graph.nodes if node.op == "call_module"}
+    assert {"head", "rows.0", "rows.1.act", "norms.0", "others.1", "path", "conv"} <= called
     for size in (17, 20, 31):
         images = torch.randn(2, 3, size, size + 1)
         assert torch.equal(network.eval()(images), loaded.eval()(images))
@@ -71,6 +76,13 @@ def test_layers_hold_for_images_of_any_size(tmp_path: Path) -> None:
 def test_a_path_that_is_not_scaled_is_refused(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Linear(4, 4), timm.layers.DropPath(0.5, scale_by_keep=False))
     with pytest.raises(ValueError, match=r"layer 1 calls \.new_empty\(\), which is not"):
+        save_compact(network, tmp_path / "net")
+
+
+def test_a_norm_that_is_fast_is_not_taken_for_torchs(tmp_path: Path) -> None:
+    network = nn.Sequential(timm.layers.LayerNorm(4), nn.Linear(4, 4))
+    network[0]._fast_norm = True
+    with pytest.raises(ValueError, match=r"cannot be traced in layer 0 \(LayerNorm\)"):
         save_compact(network, tmp_path / "net")
 
 
