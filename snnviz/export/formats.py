@@ -15,6 +15,7 @@ TOLERANCE = 1e-4  # of the largest output, between an exported file and its netw
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # codes for terminals
+_LACKING = re.compile(r"^No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -67,7 +68,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             outputs = [run(file, example), run(file, example[:1])]
         except Exception as error:  # the exporters raise many classes of errors
             raise ValueError(
-                f"network cannot be exported to {path.name} ({_reason(error)}). "
+                f"network cannot be exported to {path.name} ({_reason(error, network, example)}). "
                 "save_compact(network, path) may still write it."
             ) from error
         difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
@@ -81,11 +82,25 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     return difference
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, network: nn.Module, example: Tensor) -> str:
     """The first line of the original cause, without the advice that the exporters wrap it in."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return _COLOUR.sub("", first_line(error))
+    line = _COLOUR.sub("", first_line(error))
+    if found := _LACKING.search(line):
+        return f"ONNX lacks {found[1]}, which {_callers(network, example, found[1])} calls"
+    return line
+
+
+def _callers(network: nn.Module, example: Tensor, operator: str) -> str:
+    """The layers whose forward pass calls an operator, in words."""
+    layers: dict[str, None] = {}
+    for node in torch.export.export(network, (example,)).graph.nodes:
+        if str(node.target).startswith(f"{operator}."):
+            path = [path for path, _ in node.meta.get("nn_module_stack", {}).values()][-1:]
+            layers.update(dict.fromkeys(path))
+    names = [f"layer {path}" if path else "the network itself" for path in layers]
+    return names[0] if names else "the network"
 
 
 @torch.no_grad()
