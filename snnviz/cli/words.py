@@ -1,6 +1,7 @@
 """Messages of errors, in which calls of `Trainer` become commands."""
 
 import shlex
+from pathlib import Path
 
 from snnviz.runs.advice import Advised, Call
 
@@ -12,6 +13,13 @@ def message_of(error: BaseException) -> str:
 
 def write_command(call: Call) -> str:
     """The command that does the same as a call of `Trainer`."""
-    words = ["snnviz", call.method, str(call.folder)]
+    words = ["snnviz", call.method, shown(call.folder)]
     words += ["--epoch", str(call.epoch)] if isinstance(call.epoch, int) else []
     return shlex.join(words)
+
+
+def shown(folder: Path | None) -> str:
+    """A folder as it is written in the working folder: shorter where it is inside."""
+    if folder is not None and folder.is_relative_to(here := Path.cwd()):
+        return str(folder.relative_to(here))
+    return str(folder)

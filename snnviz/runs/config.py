@@ -12,6 +12,7 @@ from torch import nn
 from snnviz import checks, files
 from snnviz.data import NAMES, ImageData, Source, load_data
 from snnviz.data.checks import AUGMENTS
+from snnviz.devices import check_seed
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.runs.fields import one_of, patterns, plain_name, table, text, texts, whole
 from snnviz.runs.fingerprints import (
@@ -217,7 +218,7 @@ def _check_fields(content: dict[str, Any]) -> dict[str, Any]:
     return {
         "schedule": Schedule().replace(**table(content, "schedule")),
         "switcher": _switcher(table(content, "switcher")),
-        "seed": whole(content["seed"], 0),
+        "seed": check_seed("seed", content["seed"]),
         "precision": one_of("precision", content["precision"], ("float32", "bfloat16")),
         "exclude": patterns(content, "exclude"),
         # Older runs do not have this field.
@@ -264,7 +265,7 @@ def _switcher(values: dict[str, Any]) -> SwitcherConfig:
 def _recipe(values: dict[str, Any]) -> Recipe:
     name = one_of("network.name", values["name"], NETWORKS)
     check_width(name, values["width"])
-    return Recipe(name, whole(values["seed"], 0), float(values["width"]))
+    return Recipe(name, check_seed("network.seed", values["seed"]), float(values["width"]))
 
 
 def _source(values: dict[str, Any]) -> Source:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snnviz.devices import standard_settings
 from snnviz.shrink.branches import remove_branches
 from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
@@ -27,6 +28,7 @@ TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
 
 
+@standard_settings()
 def compact(
     source: AlternatingTrainer | nn.Module,
     factors: Mapping[str, Tensor] | None = None,
