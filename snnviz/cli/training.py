@@ -238,7 +238,7 @@ def _answer(trainer: Trainer, command: str | None, code: int) -> Answer:
         "last_epoch": last,
         "resume": command,
     }
-    lines = [f"{folder}: {state} after {at.epoch} of {trainer.schedule.epochs} epochs"]
+    lines = [f"{shown(folder)}: {state} after {at.epoch} of {trainer.schedule.epochs} epochs"]
     lines += [_describe_epoch(trainer)] if last else []
     lines += [f"To go on: {command}"] if command else []
     return Answer("\n".join(lines), document, code)

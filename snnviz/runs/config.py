@@ -40,6 +40,9 @@ _BITS = {
 }
 
 
+_WITHOUT = "Its history and figures need neither data nor network: History.load(folder)."
+
+
 @dataclass(frozen=True)
 class Parent:
     """The run that another was forked from, and after how many epochs."""
@@ -154,7 +157,7 @@ class RunConfig:
         how = "Pass the run's own data: data=ImageData.from_tensors(...)."
         if given is None:
             if self.data is None:
-                raise ValueError(f"this run was made with data of your own. {how}")
+                raise ValueError(f"this run was made with data of your own. {how} {_WITHOUT}")
             try:
                 given = load_data(
                     self.data.name,
@@ -179,7 +182,7 @@ class RunConfig:
         how = "Pass a network with the run's architecture: network=..."
         if given is None:
             if self.network is None:
-                raise ValueError(f"this run was made with a network of your own. {how}")
+                raise ValueError(f"this run was made with a network of your own. {how} {_WITHOUT}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
         checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in differing(self.tensors, tensors_of(given)).items():

@@ -31,7 +31,7 @@ def check_network_and_data(network: Any, data: Any) -> None:
 def _check_parameters(network: nn.Module) -> None:
     """Checks that they are float32 numbers that can be trained."""
     for name, parameter in network.named_parameters():
-        advice = None
+        got = advice = ""
         if parameter.is_inference():
             got, advice = "was made in inference mode", "outside torch.inference_mode()"
         elif parameter.is_meta:

@@ -1090,7 +1090,7 @@ def test_batches_of_one_image_that_a_norm_cannot_take(images: int) -> None:
     """Batch norm of a linear layer needs two values; the error comes before training starts."""
     data = tiny_data()
     few = (data.train.images[:images], data.train.labels[:images])
-    data = ImageData.from_tensors(few, few, classes="abc", device="cpu")
+    data = ImageData.from_tensors(few, few, classes=["a", "b", "c"], device="cpu")
     plan = QUICK.replace(batch_size=1 if images > 1 else 16)
     got = "1" if images > 1 else "16, of which the data has only 1 (train)"
     said = message_of(lambda: Trainer(reference.own(), data, plan, device="cpu"))
