@@ -1,5 +1,7 @@
 """Messages of errors, in which calls of `Trainer` become commands."""
 
+import os
+import re
 import shlex
 from pathlib import Path
 
@@ -8,7 +10,9 @@ from snnviz.runs.advice import Advised, Call
 
 def message_of(error: BaseException) -> str:
     """The error's message as the command line gives it."""
-    return error.write_calls(write_command) if isinstance(error, Advised) else str(error)
+    text = error.write_calls(write_command) if isinstance(error, Advised) else str(error)
+    # Paths that a message begins or quotes, as `shown` writes them; not those after "folder:".
+    return re.sub(rf"(?<![^\s'\"(]){re.escape(str(Path.cwd()))}{re.escape(os.sep)}", "", text)
 
 
 def write_command(call: Call) -> str:

@@ -259,7 +259,7 @@ def test_a_tilde_works_in_every_option_and_in_files(
     (place / "home" / "a.toml").write_text('folder = "~/runs"\ndata = "folder:~/img"\n')
     words = [word for word in SMALL if word not in ("--data", "folder:img")]
     done = run("train", "--config=~/a.toml", *words, "--name", "a", "--json")
-    assert (done.code, done.json["folder"]) == (0, str(place / "home" / "runs" / "a"))
+    assert (done.code, done.json["folder"]) == (0, "home/runs/a")
     assert run("show", "~/runs/a", "--json").json["state"] == "finished"
     own = "--data=folder:~/img"
     assert run("resume", "~/runs/a", own).code == 0
