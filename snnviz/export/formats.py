@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.probe import copied, first_line
+from snnviz.devices import standard_settings
+from snnviz.files import check_new_names, first_line, home_path, writing
+from snnviz.structure.probe import copied
 
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
 
@@ -19,6 +21,7 @@ _LACKING = re.compile(r"^No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
+@standard_settings()
 def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None = None) -> float:
     """Writes a network for other programs, and checks the file by running it.
 
@@ -40,13 +43,14 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             outputs differ from the network's.
         ImportError: the extra `onnx` is not installed.
     """
-    path = Path(path)
+    path = home_path("path", path)
     ways = {".pt2": (_write_pt2, _run_pt2), ".onnx": (_write_onnx, _run_onnx)}
     if path.suffix not in ways:
         raise ValueError(
             f"path must end in .pt2 (for torch.export) or .onnx, got {str(path)!r}. "
             "To load the network again with snnviz, use save_compact(network, path)."
         )
+    check_new_names("path", path)
     if not isinstance(example, Tensor) or example.ndim < 2 or len(example) == 0:
         got = tuple(example.shape) if isinstance(example, Tensor) else example
         raise ValueError(
@@ -59,7 +63,8 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     network = copied(network).cpu().eval()
     example = example.detach().cpu()
     expected = _scores(network, example)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("path", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
         file = Path(beside) / path.name
         try:

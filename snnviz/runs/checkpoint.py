@@ -108,7 +108,7 @@ def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, A
     except (files.Damaged, files.Newer):
         raise
     except Exception as error:  # a forged file can cause any error in the reader
-        why = f"{error} is missing" if isinstance(error, KeyError) else _first_line(error)
+        why = f"{error} is missing" if isinstance(error, KeyError) else files.first_line(error)
         raise files.Damaged(at.file, why) from error
     where, events = state["position"], rest["events"]
     if (where.step, where.epoch, events) != (at.step, at.epoch, at.events):
@@ -229,6 +229,8 @@ def _like(pattern: Any, value: Any, path: str, tensors: dict[str, Tensor]) -> An
         return _float(value, path)
     if type(value) is not type(pattern):
         raise ValueError(f"{path} is {str(value)[:40]!r}")
+    if value == pattern:  # a seed may be larger than any count
+        return value
     return _number(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -309,7 +311,3 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from tensors_in(part)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,5 @@
 """Loads a trainer from a run folder at an epoch. Only reads, even while another process writes."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import nn
 from snnviz import files
 from snnviz.data import ImageData
 from snnviz.history import tables
+from snnviz.notes import tell
 from snnviz.runs import checkpoint
 from snnviz.runs.advice import Call, DamagedLater, NoSuchEpoch
 from snnviz.runs.checkpoint import Checkpoint, Lost
@@ -42,10 +42,9 @@ class Loaded(Generic[T]):
     def warn(self) -> None:
         """Warns if numbers may come out differently here."""
         if other := self.past.config.other_bits(self.trainer.device):
-            warnings.warn(
+            tell(
                 f"The run continues in a different environment from the one it started in: "
-                f"{other}. From now on its numbers may differ in their last bits.",
-                stacklevel=3,
+                f"{other}. From now on its numbers may differ in their last bits."
             )
 
 
@@ -195,9 +194,7 @@ def _state(
             raise files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
         return checkpoint.read(at, trainer, folder)
     except (OSError, ValueError) as error:
-        warnings.warn(
-            f"{error} The run continues without it, but {way} will not work.", stacklevel=2
-        )
+        tell(f"{error} The run continues without it, but {way} will not work.")
         return Lost(f"{way} cannot return to {what}: {error}")
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from snnviz.files import first_line
+
 WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
 # Norms that treat each channel by itself: a factor after them folds into their scale and shift.
 NORMS = (
@@ -122,7 +124,9 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
     except UnfitNetwork:
         raise
     except Exception as error:
-        own = next(network.parameters(), example)
+        floating = (p for p in network.parameters() if p.is_floating_point())
+        odd = (p for p in floating if (p.device, p.dtype) != (example.device, example.dtype))
+        own = next(odd, example)
         advice = "Check that its first layer takes images of this shape."
         if own.device != example.device:
             advice = (
@@ -143,10 +147,6 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
             f"network does not run{mode} on images of shape {tuple(example.shape)}: "
             f"{first_line(error)}. {advice}"
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ run with random parameters: an off neuron must not reach any reader (`leaks.py`)
 without it must give the same scores (`trial.py`). Where this fails, the neurons are left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz.devices import standard_settings
 from snnviz.structure.costs import add_costs
 from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
 
 _PROBE_IMAGES = 2
+_LISTED = 60  # names of layers in an error
 
 
+@standard_settings()
 def find_switches(
     network: nn.Module,
     example: Tensor,
@@ -60,8 +63,9 @@ def find_switches(
     Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
     """
     check_arguments(network, example)
-    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
-        return _find(network, _take_two(example), exclude, weighted)
+    exclude = _check_patterns("exclude", exclude, network)
+    weighted = _check_patterns("weighted", weighted, network)
+    return _find(network, _take_two(example), exclude, weighted)
 
 
 def _take_two(example: Tensor) -> Tensor:
@@ -148,6 +152,26 @@ def describe(
     if show:
         print(table.to_string(index=False, max_colwidth=40))
     return table
+
+
+def _check_patterns(argument: str, patterns: Sequence[str], network: nn.Module) -> tuple[str, ...]:
+    """The patterns; ValueError for one that no layer fits, which is probably a slip."""
+    listed = isinstance(patterns, Collection) and not isinstance(patterns, str)
+    if not listed or not all(isinstance(pattern, str) for pattern in patterns):
+        example = patterns if isinstance(patterns, str) else "layer1.*"
+        raise ValueError(
+            f"{argument} must be a list of patterns of layer names, got {patterns!r}. "
+            f"Use for example {argument}=[{example!r}]."
+        )
+    layers = [name for name, module in network.named_modules() if isinstance(module, WRITERS)]
+    for pattern in patterns:
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            listed = ", ".join(layers[:_LISTED]) + (", …" if len(layers) > _LISTED else "")
+            raise ValueError(
+                f"{argument} must have only patterns that fit a linear or convolution layer, got "
+                f"{pattern!r}, and the layers are {listed or 'none'}. Correct it, or leave it out."
+            )
+    return tuple(patterns)
 
 
 def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:

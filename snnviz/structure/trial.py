@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz.files import first_line
 from snnviz.structure.costs import add_costs
 from snnviz.structure.differing import first_difference, layer_outputs
 from snnviz.structure.drawing import draw_all
 from snnviz.structure.groups import Switches, SwitchGroup
 from snnviz.structure.modes import in_mode
 from snnviz.structure.narrow import keep_one, remove
-from snnviz.structure.probe import copied, first_line
+from snnviz.structure.probe import copied
 from snnviz.structure.scaling import scaled_parameters
 
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off

@@ -406,11 +406,12 @@ def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
             Trainer.resume(tmp_path / "a", **options)
         return str(caught.value)
 
+    without = "Its history and figures need neither data nor network: History.load(folder)."
     own = "Pass the run's own data: data=ImageData.from_tensors(...)."
-    assert said(network=tiny_net()) == f"this run was made with data of your own. {own}"
+    assert said(network=tiny_net()) == (f"this run was made with data of your own. {own} {without}")
     assert said(data=DATA) == (
         "this run was made with a network of your own. "
-        "Pass a network with the run's architecture: network=..."
+        f"Pass a network with the run's architecture: network=... {without}"
     )
     assert said(data=DATA, network=tiny_net("group")) == (
         "network differs from the run's network: its tensor '1.running_mean' is missing, "
