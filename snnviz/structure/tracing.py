@@ -163,15 +163,24 @@ def _check_patterns(argument: str, patterns: Sequence[str], network: nn.Module) 
             f"{argument} must be a list of patterns of layer names, got {patterns!r}. "
             f"Use for example {argument}=[{example!r}]."
         )
-    layers = [name for name, module in network.named_modules() if isinstance(module, WRITERS)]
+    layers = _switchable_layers(network)
     for pattern in patterns:
-        if not any(fnmatchcase(layer, pattern) for layer in layers):
+        if not fits_a_layer(pattern, network):
             listed = ", ".join(layers[:_LISTED]) + (", …" if len(layers) > _LISTED else "")
             raise ValueError(
                 f"{argument} must have only patterns that fit a linear or convolution layer, got "
                 f"{pattern!r}, and the layers are {listed or 'none'}. Correct it, or leave it out."
             )
     return tuple(patterns)
+
+
+def fits_a_layer(pattern: str, network: nn.Module) -> bool:
+    """Whether the pattern fits the name of a layer that can be excluded."""
+    return any(fnmatchcase(layer, pattern) for layer in _switchable_layers(network))
+
+
+def _switchable_layers(network: nn.Module) -> list[str]:
+    return [name for name, module in network.named_modules() if isinstance(module, WRITERS)]
 
 
 def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:

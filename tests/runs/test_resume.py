@@ -398,6 +398,13 @@ def test_a_run_of_before_weighted_could_be_asked_for(tmp_path: Path) -> None:
     assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).weighted == ()
 
 
+def test_a_run_of_before_patterns_had_to_fit(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    file = tmp_path / "a" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"exclude": ["no_such_layer"]}))
+    assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).exclude == ()
+
+
 def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
     make(tmp_path / "a").close()
 
