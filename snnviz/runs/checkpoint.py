@@ -167,10 +167,13 @@ def _decode(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer)
     schedule = _schedule(state["schedule"])
     optimizers = trainer.learners.make_optimizers(schedule)  # as in the state
     pattern = trainer.state_dict()
+    state.setdefault("unregistered", {})  # runs of before have none
     if state.keys() != pattern.keys():
         raise ValueError(f"it contains {', '.join(state)} instead of {', '.join(pattern)}")
-    known = {"schedule", "position", "running", "factors", "task_optimizer", "switcher_optimizer"}
+    known = {"schedule", "position", "running", "factors", "unregistered"}
+    known |= {"task_optimizer", "switcher_optimizer"}
     read: dict[str, Any] = {"schedule": schedule}
+    read["unregistered"] = _unregistered(state["unregistered"], tensors)
     for key in pattern.keys() - known:
         read[key] = _like(pattern[key], state[key], key, tensors)
     for key in ("position", "running"):
@@ -217,6 +220,12 @@ def _like(pattern: Any, value: Any, path: str, tensors: dict[str, Tensor]) -> An
     if type(value) is not type(pattern):
         raise ValueError(f"{path} is {str(value)[:40]!r}")
     return _number(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _unregistered(values: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """They need not be those of the trainer's network, which says so when it gets them."""
+    paths = [(name, f"unregistered/{name}") for name in values]
+    return {name: _tensor(tensors[path], values[name], path, tensors) for name, path in paths}
 
 
 def _tensor(pattern: Tensor, value: Any, path: str, tensors: dict[str, Tensor]) -> Tensor:

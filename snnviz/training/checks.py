@@ -9,6 +9,7 @@ from snnviz import checks, distributed
 from snnviz.data import ImageData
 from snnviz.structure.probe import check_network
 from snnviz.training.schedule import Schedule
+from snnviz.training.unregistered import find_unregistered
 
 
 def check_network_and_data(network: Any, data: Any) -> None:
@@ -81,7 +82,7 @@ def check_processes(
     train = data.train
     distributed.check_alike(
         {
-            "network": network.state_dict().values(),
+            "network": (*network.state_dict().values(), *find_unregistered(network).values()),
             "switcher": switcher.state_dict().values(),
             "data": (torch.tensor(train.images.shape), train.labels),
             "schedule": repr(schedule),
