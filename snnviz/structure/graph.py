@@ -16,6 +16,8 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch_pruning import ops
 
+from snnviz.structure.splitting import Noting, Split, read_split
+
 Places = np.ndarray  # (k, 2): channels of a layer, and those of the group's root that they go with
 Mapping = Callable[[Places], Places]
 _MAPPED = (
@@ -52,9 +54,12 @@ class Graph(tp.DependencyGraph):
         self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
         self.passing: set[Any] = set()  # operations that keep every channel in its place
         self.unclear: set[Any] = set()  # operations that move channels in an unknown way
+        self.splits: dict[Any, Split] = {}  # operations that take channels apart
+        self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
-            self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
+            with self._noting.noting():
+                self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
 
     def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
         """For each layer of these kinds, all that is tied to its outputs; the layer first."""
@@ -80,14 +85,29 @@ class Graph(tp.DependencyGraph):
                 for mapping in dep.index_mapping:
                     new = mapping(new) if mapping else new
                 known = found.get(to, np.zeros((0, 2), dtype=int))
-                new = new[~np.isin(_codes(new, n), _codes(known, n))]
+                new = new[~np.isin(_codes(new), _codes(known))]
                 if len(new):
                     found[to] = np.concatenate([known, new])
                     waiting.append((to, new))
+            if not waiting:
+                waiting = self._others_of_splits(found)
         return [
             Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
             for (node, way), places in found.items()
         ]
+
+    def _others_of_splits(self, found: dict[Any, Places]) -> list[tuple[Any, Places]]:
+        """Channels that are in the group because parts of a split must keep equal sizes."""
+        for to, known in found.items():
+            split = self.splits.get(to[0].module)
+            if split and split.equal:
+                others = np.setdiff1d(np.arange(split.channels), known[:, 0])
+                if len(others):
+                    first = 1 + max(int(places[:, 1].max()) for places in found.values())
+                    new = np.stack([others, first + np.arange(len(others))], 1)
+                    found[to] = np.concatenate([known, new])
+                    return [(to, new)]
+        return []
 
     def _build_dependency(self, module2node: dict[Any, Any]) -> None:
         super()._build_dependency(module2node)
@@ -102,6 +122,8 @@ class Graph(tp.DependencyGraph):
                 self._reshape(node)
             elif kind == ops.OPTYPE.EXPAND:
                 self._expand(node)
+            elif kind in (ops.OPTYPE.SPLIT, ops.OPTYPE.SLICE):
+                self._split(node)
         for node in module2node.values():  # last, because it changes the lists of dependencies
             if node.type == ops.OPTYPE.ELEMENTWISE:
                 self._cut_broadcasts(node)
@@ -124,6 +146,27 @@ class Graph(tp.DependencyGraph):
         before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
         if before and before[:2] == after[:2]:
             self.passing.add(node.module)
+
+    def _split(self, node: Any) -> None:
+        function, before = node.grad_fn, _given(node.grad_fn.next_functions[0])
+        name = self._noting.owners.get(function)
+        owner = None if name is None else self._network.get_submodule(name)
+        split = read_split(function, before, owner, name or "")
+        if split is None or len(node.inputs) != 1:
+            return
+        edges = []
+        for consumer in dict.fromkeys(node.outputs):
+            taken = [nr for f, nr in consumer.grad_fn.next_functions if f is function]
+            out = [d for d in node.dependencies[1:] if d.target is consumer]
+            back = [d for d in consumer.dependencies[: len(consumer.inputs)] if d.target is node]
+            if not len(taken) == len(out) == len(back):
+                return
+            edges += zip(taken, out, back, strict=True)
+        for number, out, back in edges:
+            start, end = split.parts[number]
+            out.index_mapping[0] = _take(start, end)
+            back.index_mapping[1] = _shift_by(start)
+        self.splits[node.module] = split
 
     def _join(self, node: Any) -> None:
         shapes = [_given(f) for f in node.grad_fn.next_functions]
@@ -165,9 +208,9 @@ class Graph(tp.DependencyGraph):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
 
 
-def _codes(places: Places, n: int) -> np.ndarray:
-    """(k,): a number for each pair of a channel and one of the root's n channels."""
-    return places[:, 0] * n + places[:, 1]
+def _codes(places: Places) -> np.ndarray:
+    """(k,): a number for each pair of a channel and one of the root's."""
+    return places[:, 0] * 2**31 + places[:, 1]
 
 
 def _shape(grad_fn: Any, output: int = 0) -> tuple[int, ...]:

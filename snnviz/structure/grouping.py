@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
-from snnviz.structure.groups import Member, SwitchGroup
+from snnviz.structure.groups import Member, Number, SwitchGroup
 from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights, own_parameters
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
+    from snnviz.structure.splitting import Split
 
 _PASSED = ("ElementWiseOp", "ReshapeOp", "ConcatOp")  # operations that a factor goes through
 
@@ -25,15 +26,23 @@ def build_switch_group(
     taken: Container[str],
 ) -> SwitchGroup | str:
     """The switch group, or why its neurons cannot be switched."""
-    ties = _Ties(len(items[0].module.weight))
+    ties = _Ties(1 + max(int(item.roots.max()) for item in items))
     mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, MIXING)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
+    splits: list[tuple[Item, Split]] = []
     for item in items:
         module, reading = item.module, item.reading
         kind = _kind(module)
         if module in graph.unclear and not mixed_by:
             return f"{kind} moves channels in a way that could not be followed"
         if kind in _PASSED or module in graph.passing:
+            continue
+        if split := graph.splits.get(module):
+            if split.equal:
+                if len(np.unique(item.channels)) != split.channels:
+                    return f"{kind} takes parts of equal size, and mixes them with other channels"
+                ties.tie(item, split.equal)
+            splits.append((item, split))
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
@@ -78,6 +87,10 @@ def build_switch_group(
         channels, first = np.unique(item.channels, return_index=True)
         return Member(names[module], channels, neuron_of[item.roots[first]])
 
+    def neurons_at(item: "Item", first: int, end: int) -> np.ndarray:
+        channels, places = np.unique(item.channels, return_index=True)
+        return neuron_of[item.roots[places[(first <= channels) & (channels < end)]]]
+
     def members(part: str) -> list[Member]:
         found = [member(module, item) for module, item in parts[part].items()]
         return sorted(found, key=lambda m: order[m.layer])
@@ -107,6 +120,12 @@ def build_switch_group(
         read_as=tuple(readers),
         scaled_as=tuple(sorted(scaled, key=lambda m: order[m.layer])),
         carried_as=(*norms, *members("others")),
+        numbers=tuple(
+            Number(*name, f"{item.module}", counted)
+            for item, split in splits
+            for name, (first, end) in split.numbers.items()
+            if len(counted := neurons_at(item, first, end))
+        ),
         mixed_by=mixed_by,
     )
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from snnviz.structure.groups import Switches
+from snnviz.structure.splitting import count_down
 
 
 def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
@@ -45,6 +46,14 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
             # The parts of a grouped convolution lose the same places; a depthwise one loses whole
             # parts.
             _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
+    gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
+    for group in switches.groups.values():
+        for number in group.numbers:
+            calls = gone.setdefault((number.module, number.attribute), {})
+            more = int(off[group.name][number.neurons].sum())
+            calls[number.call] = calls.get(number.call, 0) + more
+    for (module, attribute), calls in gone.items():
+        count_down(network, module, attribute, next(iter(calls.values())))
 
 
 def find_kept(
