@@ -37,6 +37,10 @@ KINDS = (
     "gated",
     "twice",
     "pool",
+    "halves",
+    "partial",
+    "scaled",
+    "paths",
 )
 
 
@@ -142,6 +146,39 @@ class Shared(nn.Module):
         return self.step(self.step(x))
 
 
+class Apart(nn.Module):
+    """Channels that are taken apart, or multiplied by a scale for each of them."""
+
+    def __init__(self, channels: int, b: Block) -> None:
+        super().__init__()
+        self.kind, self.first = b.kind, max(channels // 3, 1)
+        self.sizes = (self.first, channels - self.first)
+        self.width = {
+            "halves": b.width + channels // 2,
+            "partial": channels,
+            "scaled": channels,
+            "paths": b.width,
+        }[b.kind]
+        read = {"halves": channels // 2, "partial": self.first}.get(b.kind, channels)
+        writes = {"halves": b.width, "partial": self.first, "paths": 2 * b.width}
+        self.inner = Step(read, writes.get(b.kind, channels), b)
+        if b.kind == "scaled":
+            self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "halves":
+            a, b = x.chunk(2, 1)
+            return torch.cat([a, self.inner(b)], 1)
+        if self.kind == "partial":
+            a, b = x.split(self.sizes, 1)
+            return torch.cat([self.inner(a), b], 1)
+        if self.kind == "scaled":
+            return x + self.inner(x) * self.scale
+        x = self.inner(x)
+        n, channels, *places = x.shape
+        return x.view(n, 2, channels // 2, *places).sum(1)
+
+
 class Twice(nn.Module):
     """Joins what comes to itself."""
 
@@ -164,6 +201,11 @@ def built(plan: Plan) -> nn.Module:
         elif b.kind == "twice":
             layers.append(Twice())
             channels *= 2
+        elif b.kind in ("halves", "partial", "scaled", "paths"):
+            if channels > 1 and (b.kind != "halves" or channels % 2 == 0):
+                apart = Apart(channels, b)
+                layers.append(apart)
+                channels = apart.width
         elif b.kind == "pool":
             if size > 2:
                 layers.append(nn.MaxPool2d(2) if b.bias else nn.AvgPool2d(2))
@@ -201,7 +243,7 @@ def drawn(network: nn.Module, seed: int = 0) -> nn.Module:
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             about_1 = "Norm" in type(module).__name__ and name == "weight"
-            if about_1 or name == "layer_scale":
+            if about_1 or name in ("layer_scale", "scale"):
                 draw(parameter, 0.5, 1.5)
             elif parameter.ndim < 2:
                 draw(parameter, -0.3, 0.3)

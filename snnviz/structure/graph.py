@@ -98,6 +98,8 @@ class Graph(tp.DependencyGraph):
 
     def _others_of_splits(self, found: dict[Any, Places]) -> list[tuple[Any, Places]]:
         """Channels that are in the group because parts of a split must keep equal sizes."""
+        if any(node.module in self.unclear for node, _ in found):
+            return []  # there will be no group
         for to, known in found.items():
             split = self.splits.get(to[0].module)
             if split and split.equal:
@@ -132,11 +134,11 @@ class Graph(tp.DependencyGraph):
         """One channel that acts on all others, as a mask of places does, is not tied to any."""
         given = [f for f in node.grad_fn.next_functions if f[0] is not None and not _is_leaf(f[0])]
         after = _shape(node.grad_fn)
-        if len(given) != len(node.inputs):
+        if len(given) != len(node.inputs) or len(given) < 2:
             return
         for function, source in zip(given, list(node.inputs), strict=True):
             before = _given(function)
-            if before and len(before) == len(after) > 1 and before[1] == 1 < after[1]:
+            if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
                 self.broadcast.add(source.module)
                 source.dependencies = [d for d in source.dependencies if d.target is not node]
                 node.dependencies = [d for d in node.dependencies if d.target is not source]
@@ -154,19 +156,23 @@ class Graph(tp.DependencyGraph):
         split = read_split(function, before, owner, name or "")
         if split is None or len(node.inputs) != 1:
             return
+        pairs = [(_take(start, end), _shift_by(start)) for start, end in split.parts]
+        if self._map_outputs(node, pairs):
+            self.splits[node.module] = split
+
+    def _map_outputs(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> bool:
+        """Sets how channels go to those that take each output, and back; False if unknown."""
         edges = []
         for consumer in dict.fromkeys(node.outputs):
-            taken = [nr for f, nr in consumer.grad_fn.next_functions if f is function]
-            out = [d for d in node.dependencies[1:] if d.target is consumer]
+            taken = [nr for f, nr in consumer.grad_fn.next_functions if f is node.grad_fn]
+            out = [d for d in node.dependencies[len(node.inputs) :] if d.target is consumer]
             back = [d for d in consumer.dependencies[: len(consumer.inputs)] if d.target is node]
             if not len(taken) == len(out) == len(back):
-                return
+                return False
             edges += zip(taken, out, back, strict=True)
-        for number, out, back in edges:
-            start, end = split.parts[number]
-            out.index_mapping[0] = _take(start, end)
-            back.index_mapping[1] = _shift_by(start)
-        self.splits[node.module] = split
+        for output, out, back in edges:
+            out.index_mapping[0], back.index_mapping[1] = mappings[output]
+        return True
 
     def _join(self, node: Any) -> None:
         shapes = [_given(f) for f in node.grad_fn.next_functions]
@@ -190,11 +196,33 @@ class Graph(tp.DependencyGraph):
         if not node.inputs:
             return  # the reshape of a parameter
         before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
-        places = _places_per_channel(before, after) if before else None
+        if before and _is_leaf(node.grad_fn.next_functions[0][0]):
+            kept = [n for n in before if n > 1] == [n for n in after if n > 1]
+            places = 1 if kept else None  # of a parameter
+        elif before and _parts_before(node.grad_fn.next_functions[0][0]):
+            places = None
+        else:
+            places = _places_per_channel(before, after) if before else None
         if places is None:
-            self.unclear.add(node.module)
+            if not (before and self._fold(node, before, after)):
+                self.unclear.add(node.module)
         elif places > 1:
             self._map(node, [(_spread_by(places), _gather_by(places))])
+
+    def _fold(self, node: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+        """Channels (n, p * c, h, w) to p equal parts (n, p, c, h, w), or back."""
+        folding = _equal_parts(before, after)
+        found = folding or _equal_parts(after, before)
+        if not found:
+            return False
+        if not folding and found != _parts_before(node.grad_fn.next_functions[0][0]):
+            return False
+        parts, size = found
+        mappings = _modulo(size), _repeat(size, parts)
+        if not self._map_outputs(node, [mappings if folding else mappings[::-1]]):
+            return False
+        self.splits[node.module] = Split((), size * parts if folding else size, size, {})
+        return True
 
     def _map(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> None:
         """Sets how channels go into and out of an operation, one pair of mappings per input."""
@@ -253,6 +281,44 @@ def _shift_by(by: int) -> Mapping:
 
 def _take(start: int, end: int) -> Mapping:
     return lambda places: places[(start <= places[:, 0]) & (places[:, 0] < end)] - (start, 0)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of one image, as far as they matter."""
+    return tuple(size for size in shape[1:] if size > 1)
+
+
+def _equal_parts(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int] | None:
+    """Into how many parts a reshape folds the channels, and their size."""
+    few, many = _without_ones(before), _without_ones(after)
+    if before[0] != after[0] or len(before) > len(after) or len(many) != len(few) + 1 or not few:
+        return None
+    fits = few[0] == many[0] * many[1] == before[1] and few[1:] == many[2:]
+    return many[:2] if fits else None  # (parts, size)
+
+
+def _parts_before(function: Any) -> tuple[int, int] | None:
+    """The equal parts in which channels come out of an earlier reshape."""
+    while function is not None and not _is_leaf(function):
+        given = function.next_functions
+        before = _given(given[0]) if given else None
+        if "View" in function.name() or "Reshape" in function.name():
+            return _equal_parts(before, _shape(function)) if before else None
+        if len(given) != 1 or "Sum" in function.name():
+            return None
+        function = given[0][0]
+    return None
+
+
+def _modulo(size: int) -> Mapping:
+    return lambda places: np.unique(np.stack([places[:, 0] % size, places[:, 1]], 1), axis=0)
+
+
+def _repeat(size: int, times: int) -> Mapping:
+    def repeat(places: Places) -> Places:
+        return np.concatenate([np.add(places, (i * size, 0)) for i in range(times)])
+
+    return repeat
 
 
 def _spread_by(by: int) -> Mapping:

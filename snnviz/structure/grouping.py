@@ -8,7 +8,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, Number, SwitchGroup
-from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights, own_parameters
+from snnviz.structure.probe import (
+    MIXING,
+    NORMS,
+    WRITERS,
+    computes_weights,
+    is_vector,
+    own_parameters,
+)
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
@@ -71,6 +78,11 @@ def build_switch_group(
             parts["others"].setdefault(module, item)
         elif kind == "OutputOp":
             return "these are the network's outputs"
+        elif isinstance(module, nn.Parameter) and not mixed_by and is_vector(module):
+            if max(item.channels) >= module.numel() or module in shared:
+                return f"{names.get(module, kind)} has another size, or several owners"
+            parts["others"].setdefault(module, item)
+            continue
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
             continue  # the factors act in the norms after it, and nothing is removed
         else:

@@ -45,6 +45,10 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
                 continue
             # The parts of a grouped convolution lose the same places; a depthwise one loses whole
             # parts.
+            owner, _, own = layer.name.rpartition(".")
+            if own in network.get_submodule(owner)._parameters:
+                _narrow_vector(network.get_submodule(owner), own, out)
+                continue
             _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
     gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
     for group in switches.groups.values():
@@ -73,6 +77,15 @@ def find_kept(
             whole = np.ones(layer.inputs * layer.reads_in, dtype=bool)
             columns.setdefault(member.layer, whole)[member.channels] = stays[member.neurons]
     return rows, columns
+
+
+def _narrow_vector(owner: nn.Module, name: str, kept: np.ndarray) -> None:
+    """Keeps these channels of a parameter that has one number for each."""
+    parameter: Any = owner._parameters[name]
+    dim = max(range(parameter.ndim), key=lambda d: parameter.shape[d])
+    index = torch.from_numpy(np.flatnonzero(kept)).to(parameter.device)
+    values = parameter.detach().index_select(dim, index)
+    owner._parameters[name] = nn.Parameter(values, parameter.requires_grad)
 
 
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:

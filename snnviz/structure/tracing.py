@@ -79,7 +79,8 @@ def _find(
     positions = _run(probe, example)
     _check_training(probe, example)
     traced, graph = _trace(probe, example)
-    names = {module: name for name, module in probe.named_modules()}
+    names: dict[Any, str] = {module: name for name, module in probe.named_modules()}
+    names |= {parameter: name for name, parameter in probe.named_parameters()}
     order = {name: i for i, name in enumerate(names.values())}
     shared = shared_parameters(probe)
     left_alone: dict[str, str] = {}

@@ -575,7 +575,7 @@ def own_constant() -> nn.Module:
             id="low rank adapter",
         ),
         pytest.param(turned(), {"conv": reach("hidden")}, id="turned"),
-        pytest.param(own_parameter(), {"conv": "Parameter mixes or ties its neurons"}, id="own"),
+        pytest.param(own_parameter(), {"conv": reach("hidden")}, id="own"),
         pytest.param(
             own_constant(), {"conv": f"ConcatOp moves channels {FOLLOWED}"}, id="constant"
         ),

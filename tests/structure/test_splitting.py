@@ -64,6 +64,56 @@ class Bottles(nn.Module):
         return torch.cat(parts, 1)
 
 
+class Selected(nn.Module):
+    """Two paths, weighted by a softmax of their own (selective kernels)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(conv(8, 6) for _ in range(2))
+        self.weigh = nn.Conv2d(6, 12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        paths = torch.stack([path(x) for path in self.paths], 1)
+        scores = self.weigh(paths.sum(1).mean((2, 3), keepdim=True))
+        n, channels = scores.shape[:2]
+        return (paths * scores.view(n, 2, channels // 2, 1, 1).softmax(1)).sum(1)
+
+
+class Attended(nn.Module):
+    """Parts of one convolution, weighted likewise, by way of a flat vector (ResNeSt)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.weigh = conv(8, 12), nn.Conv2d(6, 12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.conv(x)
+        n, channels, *places = parts.shape
+        parts = parts.reshape(n, 2, channels // 2, *places)
+        scores = self.weigh(parts.sum(1).mean((2, 3), keepdim=True))
+        scores = scores.view(n, 1, 2, -1).transpose(1, 2).softmax(1).reshape(n, -1)
+        return (parts * scores.reshape(n, 2, channels // 2, 1, 1)).sum(1)
+
+
+class Shuffled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, *places = x.shape
+        return x.view(n, 2, channels // 2, *places).transpose(1, 2).reshape(x.shape)
+
+
+class Scaled(nn.Module):
+    """A scale for each channel of a branch (LayerScale, L2Norm)."""
+
+    def __init__(self, shape: tuple[int, ...], view: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.branch, self.gamma = conv(8, 8), nn.Parameter(torch.full(shape, 1e-6))
+        self.view = view
+
+    def forward(self, x: Tensor) -> Tensor:
+        gamma = self.gamma.reshape(self.view) if self.view else self.gamma
+        return x + self.branch(x) * gamma
+
+
 def gated(net: Any, images: Tensor) -> Tensor:
     value, gate = net.first(images).chunk(2, 1)
     return value * gate.relu()
@@ -86,6 +136,10 @@ def wide(middle: nn.Module, channels: int, width: int) -> nn.Module:
         pytest.param(wide(Partial("slice"), 8, 8), {"first.0": 8, "middle.conv": 2}, id="slices"),
         pytest.param(wide(Scales(), 12, 12), {"first.0": 4}, id="scales"),
         pytest.param(wide(Bottles(), 8, 12), {"first.0": 4}, id="bottles"),
+        pytest.param(wide(Selected(), 8, 6), {"middle.paths.0.0": 6}, id="selective kernels"),
+        pytest.param(wide(Attended(), 8, 6), {"middle.conv.0": 6}, id="split attention"),
+        pytest.param(wide(Scaled((8, 1, 1)), 8, 8), {"first.0": 8}, id="scaled"),
+        pytest.param(wide(Scaled((8,), (1, -1, 1, 1)), 8, 8), {"first.0": 8}, id="reshaped scale"),
         pytest.param(Net(gated, 144, first=nn.Conv2d(3, 8, 3)), {"first": 4}, id="gated"),
     ],
 )
@@ -119,3 +173,8 @@ def test_fixed_sizes_are_left_alone() -> None:
 
     left = find_switches(Net(way, 288, first=nn.Conv2d(3, 8, 3)), example((3, 8, 8))).left_alone
     assert left["first"].startswith("without some of them, the network itself does not run (")
+
+
+def test_shuffled_channels_are_left_alone() -> None:
+    left = find_switches(wide(Shuffled(), 8, 8), example((3, 8, 8))).left_alone
+    assert left["first.0"] == "ReshapeOp moves channels in a way that could not be followed"
