@@ -52,7 +52,7 @@ class Block:
     width: int = 4  # channels, of an even number
     kernel: int = 3
     bias: bool = True
-    norm: str = "after"  # or "before", "none"
+    norm: str = "after"  # or "before", "grouped", "none"
     activation: str = "relu"
     groups: int = 1
 
@@ -72,7 +72,7 @@ blocks = st.builds(
     width=st.sampled_from([2, 4, 6, 8]),
     kernel=st.sampled_from([1, 3]),
     bias=st.booleans(),
-    norm=st.sampled_from(["after", "before", "none"]),
+    norm=st.sampled_from(["after", "after", "before", "before", "grouped", "none", "none"]),
     activation=st.sampled_from(["relu", *ACTIVATIONS]),
     groups=st.sampled_from([1, 1, 2]),
 )
@@ -96,6 +96,8 @@ class Step(nn.Module):
         )
         self.before = nn.BatchNorm2d(channels) if b.norm == "before" else nn.Identity()
         self.after = nn.BatchNorm2d(width) if b.norm == "after" else nn.Identity()
+        if b.norm == "grouped" and width % 2 == 0:
+            self.after = nn.GroupNorm(width // 2, width)
         self.activation = ACTIVATIONS[b.activation](channels if b.norm == "before" else width)
         self.first = b.norm == "before"
 

@@ -31,10 +31,15 @@ def build_switch_group(
     shared: set[Tensor],
     order: dict[str, int],
     taken: Container[str],
+    whole: bool = False,
 ) -> SwitchGroup | str:
-    """The switch group, or why its neurons cannot be switched."""
+    """The switch group, or why its neurons cannot be switched.
+
+    With `whole`, all channels that a GroupNorm takes together are one neuron.
+    """
+    mixing = (nn.LayerNorm,) if whole else MIXING
     ties = _Ties(1 + max(int(item.roots.max()) for item in items))
-    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, MIXING)), "")
+    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, mixing)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
     splits: list[tuple[Item, Split]] = []
     for item in items:
@@ -48,7 +53,7 @@ def build_switch_group(
             if split.equal:
                 if len(np.unique(item.channels)) != split.channels:
                     return f"{kind} takes parts of equal size, and mixes them with other channels"
-                ties.tie(item, split.equal)
+                ties.tie(item.channels % split.equal, item.roots)
             splits.append((item, split))
             continue
         if module is graph.images:
@@ -65,13 +70,17 @@ def build_switch_group(
                 return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
                 return f"{kind} is grouped, and its parts mix them with other channels"
-            ties.tie(item, channels // _parts(module))
+            ties.tie(item.channels % (channels // _parts(module)), item.roots)
         elif isinstance(module, (*NORMS, *MIXING)):
             if module.weight is None or module.weight.ndim > 1:
                 return f"{kind} has no scale and shift to fold a factor into"
             if max(item.channels) >= len(module.weight):
                 return f"the number of channels changes before {names[module]}"
             parts["norms"].setdefault(module, item)
+            if whole and isinstance(module, nn.GroupNorm):
+                if len(np.unique(item.channels)) != module.num_channels:
+                    return f"{kind} mixes its neurons with other channels"
+                ties.tie(item.channels * module.num_groups // module.num_channels, item.roots)
         elif kind == "PReLU":
             if module.num_parameters == 1:
                 continue
@@ -158,16 +167,15 @@ def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:
 class _Ties:
     """Channels of the root layer that are one neuron.
 
-    These are channels that meet in one channel of another layer, and channels at the same place in
-    all parts of a grouped convolution, because its parts must keep equal sizes.
+    These are channels that meet in one channel of another layer, channels at the same place in all
+    parts of a grouped convolution, because its parts must keep equal sizes, and so on.
     """
 
     def __init__(self, channels: int) -> None:
         self._parent = np.arange(channels)
 
-    def tie(self, item: "Item", part: int) -> None:
-        """Ties the channels at the same place in parts of this size."""
-        places, roots = item.channels % part, item.roots
+    def tie(self, places: np.ndarray, roots: np.ndarray) -> None:
+        """Ties the channels of the root that have the same place."""
         alone, counts = np.unique(places, return_counts=True)
         for place in alone[counts > 1]:
             first, *rest = np.unique(self._parent[roots[places == place]])

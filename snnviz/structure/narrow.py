@@ -106,6 +106,9 @@ def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
         module.in_features, module.out_features = len(into), n
     elif isinstance(module, nn.PReLU):
         module.num_parameters = n
+    elif isinstance(module, nn.GroupNorm):
+        module.num_groups = n * module.num_groups // module.num_channels
+        module.num_channels = n
     elif not hasattr(module, "groups"):
         module.num_features = n
     else:

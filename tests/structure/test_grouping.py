@@ -477,7 +477,7 @@ def own_constant() -> nn.Module:
     ("network", "left_alone"),
     [
         pytest.param(
-            hidden(nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU()),
+            hidden(nn.Conv2d(3, 6, 3), nn.GroupNorm(1, 6), nn.ReLU()),
             {"0": f"weighted only: GroupNorm {MIXES}"},
             id="group norm",
         ),

@@ -114,6 +114,10 @@ class Scaled(nn.Module):
         return x + self.branch(x) * gamma
 
 
+def group_normed(groups: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(8, 8, 1), nn.GroupNorm(groups, 8), nn.ReLU())
+
+
 def gated(net: Any, images: Tensor) -> Tensor:
     value, gate = net.first(images).chunk(2, 1)
     return value * gate.relu()
@@ -140,6 +144,8 @@ def wide(middle: nn.Module, channels: int, width: int) -> nn.Module:
         pytest.param(wide(Attended(), 8, 6), {"middle.conv.0": 6}, id="split attention"),
         pytest.param(wide(Scaled((8, 1, 1)), 8, 8), {"first.0": 8}, id="scaled"),
         pytest.param(wide(Scaled((8,), (1, -1, 1, 1)), 8, 8), {"first.0": 8}, id="reshaped scale"),
+        pytest.param(wide(group_normed(4), 8, 8), {"middle.0": 4}, id="whole groups of a norm"),
+        pytest.param(wide(group_normed(8), 8, 8), {"middle.0": 8}, id="a group for each channel"),
         pytest.param(Net(gated, 144, first=nn.Conv2d(3, 8, 3)), {"first": 4}, id="gated"),
     ],
 )
