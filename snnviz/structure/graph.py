@@ -218,8 +218,8 @@ class Graph(tp.DependencyGraph):
         if not folding and found != _parts_before(node.grad_fn.next_functions[0][0]):
             return False
         parts, size = found
-        mappings = _modulo(size), _repeat(size, parts)
-        if not self._map_outputs(node, [mappings if folding else mappings[::-1]]):
+        fold, unfold = _modulo(size), _repeat(size, parts)
+        if not self._map_outputs(node, [(fold, unfold) if folding else (unfold, fold)]):
             return False
         self.splits[node.module] = Split((), size * parts if folding else size, size, {})
         return True
@@ -294,7 +294,7 @@ def _equal_parts(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, 
     if before[0] != after[0] or len(before) > len(after) or len(many) != len(few) + 1 or not few:
         return None
     fits = few[0] == many[0] * many[1] == before[1] and few[1:] == many[2:]
-    return many[:2] if fits else None  # (parts, size)
+    return (many[0], many[1]) if fits else None  # (parts, size)
 
 
 def _parts_before(function: Any) -> tuple[int, int] | None:

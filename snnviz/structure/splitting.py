@@ -92,7 +92,7 @@ def read_split(
     if dim not in ((1,) if len(before) == 2 else (1, 3) if len(before) == 4 else (2,)):
         return Split(((0, whole),), whole, 0, {})  # places or tokens
     if dim == 3:  # channels may be last, or these are the columns of images
-        whole = before[3]
+        whole = before[-1]
     sizes = [tuple(part.shape)[dim] for part in function._input_metadata]
     first, parts = 0, []
     if function.name().startswith("Slice"):
