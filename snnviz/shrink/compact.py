@@ -116,8 +116,9 @@ def compact(
 
 def _check_switches(switches: Switches, network: nn.Module) -> None:
     modules: dict[str, Any] = dict(network.named_modules())
+    vectors = {name: parameter.flatten() for name, parameter in network.named_parameters()}
     for layer in switches.layers:
-        weight = getattr(modules.get(layer.name), "weight", None)
+        weight = getattr(modules.get(layer.name), "weight", vectors.get(layer.name))
         if weight is None or len(weight) != layer.units:
             raise ValueError(
                 "switches must be those of this network, got those of a network with a layer "

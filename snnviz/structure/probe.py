@@ -92,6 +92,11 @@ def computes_weights(module: nn.Module) -> bool:
     return any(hasattr(module, n) and n not in module._parameters for n in ("weight", "bias"))
 
 
+def is_vector(tensor: Tensor) -> bool:
+    """Whether it has one number for each channel, in whatever dimension they are."""
+    return tensor.numel() == max(tensor.shape, default=0) > 1
+
+
 def own_parameters(module: nn.Module) -> list[str]:
     """Its parameters besides weight and bias, also those of modules in it."""
     return [name for name, _ in module.named_parameters() if name not in ("weight", "bias")]

@@ -83,7 +83,8 @@ def _find(
     positions = _run(probe, example)
     _check_training(probe, example)
     traced, graph = _trace(probe, example)
-    names = {module: name for name, module in probe.named_modules()}
+    names: dict[Any, str] = {module: name for name, module in probe.named_modules()}
+    names |= {parameter: name for name, parameter in probe.named_parameters()}
     order = {name: i for i, name in enumerate(names.values())}
     shared = shared_parameters(probe)
     left_alone: dict[str, str] = {}
@@ -95,7 +96,11 @@ def _find(
         elif _matches(found, exclude):
             left_alone |= dict.fromkeys(found.writers, "excluded by the user")
         elif found.mixed_by and not _matches(found, weighted):
-            left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            whole = build_switch_group(items, graph, names, shared, order, groups, whole=True)
+            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
+                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            else:
+                groups[whole.name] = whole
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))

@@ -11,6 +11,7 @@ from snnviz.files import first_line
 from snnviz.structure.modes import in_mode
 from snnviz.structure.probe import check_network, copied
 from snnviz.training.schedule import Schedule
+from snnviz.training.unregistered import find_unregistered
 
 
 def check_network_and_data(network: Any, data: Any) -> None:
@@ -135,7 +136,7 @@ def check_processes(
     train = data.train
     distributed.check_alike(
         {
-            "network": network.state_dict().values(),
+            "network": (*network.state_dict().values(), *find_unregistered(network).values()),
             "switcher": switcher.state_dict().values(),
             "data": (torch.tensor(train.images.shape), train.labels),
             "schedule": repr(schedule),

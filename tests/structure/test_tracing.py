@@ -48,7 +48,7 @@ def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) ->
     ("norm", "activation", "why"),
     [
         pytest.param(
-            nn.GroupNorm(2, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
+            nn.GroupNorm(1, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
         ),
         pytest.param(None, torch.sigmoid, reach("second"), id="sigmoid"),
     ],
