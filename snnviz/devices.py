@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 MOST_SEED = 2**64 - 1  # of torch's generators
+
+C = TypeVar("C", bound=type)
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -74,6 +77,25 @@ def standard_settings() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def in_standard_settings(kind: C) -> C:
+    """A class whose constructor, public methods and properties have `standard_settings`.
+
+    Not so those that yield: the user's code runs in between, with the user's settings.
+    """
+    for name, member in list(vars(kind).items()):
+        if name.startswith("_") and name != "__init__":
+            continue
+        if isinstance(member, classmethod):
+            setattr(kind, name, classmethod(standard_settings()(member.__func__)))
+        elif isinstance(member, property):
+            get, put = member.fget, member.fset
+            get, put = get and standard_settings()(get), put and standard_settings()(put)
+            setattr(kind, name, property(get, put))
+        elif inspect.isfunction(member) and not inspect.isgeneratorfunction(member):
+            setattr(kind, name, standard_settings()(member))
+    return kind
 
 
 def check_seed(argument: str, value: Any) -> int:

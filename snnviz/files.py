@@ -214,8 +214,8 @@ def _no_constant(name: str) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type if it has no text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of an error's text without its full stop, or its type if it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 # --- paths and names --------------------------------------------------------------------------
@@ -247,7 +247,35 @@ def home_path(argument: str, value: str | os.PathLike[str]) -> Path:
         ) from error
 
 
-def check_name(argument: str, value: Any) -> str:
+def fixed_path(argument: str, value: str | os.PathLike[str]) -> Path:
+    """Like `home_path`, but absolute: what the working folder is later does not matter."""
+    return home_path(argument, value).absolute()
+
+
+def check_new_names(argument: str, path: Path) -> None:
+    """Raises ValueError for a folder to be made whose name some systems cannot have."""
+    for part in (path, *path.parents):
+        if not part.name or part.name == ".." or part.exists():
+            return
+        check_name(argument, part.name.lstrip(".") or part.name)  # hidden folders are fine
+
+
+@contextmanager
+def writing(argument: str, path: Path) -> Iterator[None]:
+    """Turns a system's error in writing to a path into one that names the argument."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it is in words already
+            raise
+        why = error.strerror or first_line(error)
+        raise type(error)(
+            f"{argument} must be a place where files can be written, got {str(path)!r} ({why}). "
+            "Choose another one."
+        ) from error
+
+
+def check_name(argument: str, value: Any, advice: str = "") -> str:
     """The name, if every system can have a file or folder that is called so.
 
     Raises:
@@ -255,10 +283,11 @@ def check_name(argument: str, value: Any) -> str:
     """
     why = _why_unsuited(value) if isinstance(value, str) else "is not a str"
     if why:
-        raise ValueError(
+        message = (
             f"{argument} must be a name that a file can have on every system, got {value!r}, which "
-            f"{why}. Use letters, digits, - and _, for example {argument}='first'."
+            f"{why}. Use letters, digits, - and _, for example {argument}='first'. {advice}"
         )
+        raise ValueError(message.rstrip())
     return value
 
 

@@ -37,6 +37,10 @@ KINDS = (
     "gated",
     "twice",
     "pool",
+    "halves",
+    "partial",
+    "scaled",
+    "paths",
 )
 
 
@@ -48,7 +52,7 @@ class Block:
     width: int = 4  # channels, of an even number
     kernel: int = 3
     bias: bool = True
-    norm: str = "after"  # or "before", "none"
+    norm: str = "after"  # or "before", "grouped", "none"
     activation: str = "relu"
     groups: int = 1
 
@@ -68,7 +72,7 @@ blocks = st.builds(
     width=st.sampled_from([2, 4, 6, 8]),
     kernel=st.sampled_from([1, 3]),
     bias=st.booleans(),
-    norm=st.sampled_from(["after", "before", "none"]),
+    norm=st.sampled_from(["after", "after", "before", "before", "grouped", "none", "none"]),
     activation=st.sampled_from(["relu", *ACTIVATIONS]),
     groups=st.sampled_from([1, 1, 2]),
 )
@@ -92,6 +96,8 @@ class Step(nn.Module):
         )
         self.before = nn.BatchNorm2d(channels) if b.norm == "before" else nn.Identity()
         self.after = nn.BatchNorm2d(width) if b.norm == "after" else nn.Identity()
+        if b.norm == "grouped" and width % 2 == 0:
+            self.after = nn.GroupNorm(width // 2, width)
         self.activation = ACTIVATIONS[b.activation](channels if b.norm == "before" else width)
         self.first = b.norm == "before"
 
@@ -142,6 +148,39 @@ class Shared(nn.Module):
         return self.step(self.step(x))
 
 
+class Apart(nn.Module):
+    """Channels that are taken apart, or multiplied by a scale for each of them."""
+
+    def __init__(self, channels: int, b: Block) -> None:
+        super().__init__()
+        self.kind, self.first = b.kind, max(channels // 3, 1)
+        self.sizes = (self.first, channels - self.first)
+        self.width = {
+            "halves": b.width + channels // 2,
+            "partial": channels,
+            "scaled": channels,
+            "paths": b.width,
+        }[b.kind]
+        read = {"halves": channels // 2, "partial": self.first}.get(b.kind, channels)
+        writes = {"halves": b.width, "partial": self.first, "paths": 2 * b.width}
+        self.inner = Step(read, writes.get(b.kind, channels), b)
+        if b.kind == "scaled":
+            self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "halves":
+            a, b = x.chunk(2, 1)
+            return torch.cat([a, self.inner(b)], 1)
+        if self.kind == "partial":
+            a, b = x.split(self.sizes, 1)
+            return torch.cat([self.inner(a), b], 1)
+        if self.kind == "scaled":
+            return x + self.inner(x) * self.scale
+        x = self.inner(x)
+        n, channels, *places = x.shape
+        return x.view(n, 2, channels // 2, *places).sum(1)
+
+
 class Twice(nn.Module):
     """Joins what comes to itself."""
 
@@ -164,6 +203,11 @@ def built(plan: Plan) -> nn.Module:
         elif b.kind == "twice":
             layers.append(Twice())
             channels *= 2
+        elif b.kind in ("halves", "partial", "scaled", "paths"):
+            if channels > 1 and (b.kind != "halves" or channels % 2 == 0):
+                apart = Apart(channels, b)
+                layers.append(apart)
+                channels = apart.width
         elif b.kind == "pool":
             if size > 2:
                 layers.append(nn.MaxPool2d(2) if b.bias else nn.AvgPool2d(2))
@@ -201,7 +245,7 @@ def drawn(network: nn.Module, seed: int = 0) -> nn.Module:
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             about_1 = "Norm" in type(module).__name__ and name == "weight"
-            if about_1 or name == "layer_scale":
+            if about_1 or name in ("layer_scale", "scale"):
                 draw(parameter, 0.5, 1.5)
             elif parameter.ndim < 2:
                 draw(parameter, -0.3, 0.3)

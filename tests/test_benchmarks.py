@@ -157,15 +157,30 @@ def test_the_table_of_sizes(
 @pytest.mark.usefixtures("small")
 def test_the_networks_page(script: Import) -> None:
     module = script("networks")
-    row = module.row("mlp", data())
-    assert row["round_runs"] is True
+    row = {"network": "mlp"}
+    for part in module.measure("mlp", data(), quick=True):
+        row |= part
     assert row["parameters_after"] < row["parameters"]
-    rows = [row | {"network": name} for name in ("mlp", "resnet18", "vgg16")]
-    page = module.page(rows)
-    committed = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
-    section = "## What the switcher reads"
-    assert page[page.index(section) :] == committed[committed.index(section) :]
-    assert [line for line in page.splitlines() if line.startswith("| vgg16 | 2 | 400 | ")]
+    assert float(row["difference"]) < module.LARGEST
+    assert float(row["difference_training"]) < module.LARGEST
+    assert row["saved"] == module.holds(lambda: module.one_round("mlp", data())) == "yes"
+    assert module.holds(lambda: 1 / 0) == "no: division by zero"
+    module.write_rows({"mlp": row | {"pt2": "no: it lacks something"}})
+    page = module.page(module.read_rows()).splitlines()
+    assert [line for line in page if line.startswith("| mlp | 1x16x16 | ")]
+    assert "- mlp, pt2: it lacks something" in page
+
+
+def test_the_networks_page_is_made_from_its_rows(
+    script: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("networks")
+    monkeypatch.setattr(module, "RESULTS", BENCHMARKS / "results" / "networks.csv")
+    rows = module.read_rows()
+    assert set(rows) <= set(module.all_names())
+    page, committed = module.page(rows), (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    first = "\n| network | "  # what is before it names the machine
+    assert page[page.index(first) :] == committed[committed.index(first) :]
 
 
 @pytest.mark.usefixtures("small")

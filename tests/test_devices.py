@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from torch import Tensor
 from snnviz.data import BatchOrder, ImageData, choosing, harder, load_data
 from snnviz.devices import check_seed, pick_device, random_state, standard_settings
 from snnviz.networks import network
+from snnviz.runs import Trainer
+from snnviz.shrink import compact
+from snnviz.switcher import Switcher
+from snnviz.training import Schedule
+from tests import reference
 from tests.data.examples import small
 from tests.helpers import message_of
 
@@ -126,6 +132,50 @@ def test_torchs_settings_change_nothing(setting: Any) -> None:
         assert not tensor.is_inference(), name
         assert (tensor.dtype, tensor.device.type) == (wanted[name].dtype, "cpu"), name
         assert torch.equal(tensor, wanted[name]), name
+
+
+DATA = reference.tiny_data()
+
+
+def trained(folder: Path) -> list[Any]:
+    """What a trainer computes, through most of its methods."""
+    data, net = DATA, network("mlp", DATA, seed=3, width=0.05)
+    plan = Schedule(epochs=2, batch_size=16, task_steps=2, switcher_steps=1)
+    with Trainer(net, data, plan, device="cpu", folder=folder, seed=2**64 - 1) as trainer:
+        found: list[Any] = [trainer.evaluate().loss]
+        for _, _record in zip(range(3), trainer, strict=False):
+            found.append(torch.is_grad_enabled())  # the user's own setting
+        trainer.pin(next(iter(trainer.factors)), 1, on=False)
+        trainer.schedule = trainer.schedule.replace(batch_size=8)
+        trainer.run(progress=False)
+        found.append(trainer.logits(data.batch("test", torch.arange(4, device="cpu"))[0]))
+        found.append(compact(trainer, latency=False)[1].after)
+    kept = Switcher.load(trainer.switcher.save(folder / "switcher.safetensors"))
+    other = Trainer.at(folder, 1, data=data)
+    other.run(progress=False)
+    found.append(other.history.last_epoch["test_loss"])
+    other = Trainer(net, data, plan, switcher=kept, device="cpu")
+    other.run(epochs=1, progress=False)
+    return [*found, other.evaluate().loss]
+
+
+@pytest.fixture(scope="module")
+def trained_plainly(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    return trained(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
+def test_torchs_settings_change_no_training(
+    setting: Any, trained_plainly: list[Any], tmp_path: Path
+) -> None:
+    with setting():
+        grad = torch.is_grad_enabled()
+        found = trained(tmp_path / "run")
+    assert found[1:4] == 3 * [grad]
+    for got, wanted in zip(
+        found[:1] + found[4:], trained_plainly[:1] + trained_plainly[4:], strict=True
+    ):
+        assert torch.equal(got, wanted) if isinstance(got, Tensor) else got == wanted
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())

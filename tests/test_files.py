@@ -96,3 +96,32 @@ def test_names_that_a_system_cannot_hold(name: str, why: str) -> None:
 
 def test_a_name_is_a_str() -> None:
     assert "got 5, which is not a str." in message_of(lambda: files.check_name("name", 5))
+
+
+def test_a_new_folder_has_names_for_every_system(tmp_path: Path) -> None:
+    (tmp_path / "is: there").mkdir()
+    for good in ("is: there", ".hidden/a", "is: there/b", "../c"):
+        files.check_new_names("folder", tmp_path / good)
+    for bad in ("a:b/c", "a/con.txt", "d."):
+        assert "on every system" in message_of(
+            lambda bad=bad: files.check_new_names("f", tmp_path / bad)
+        )
+
+
+def test_a_fixed_path_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert files.fixed_path("folder", "a/b") == tmp_path / "a" / "b"
+
+
+def test_what_the_system_says_names_the_argument(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "x"
+
+    def make() -> None:
+        with files.writing("folder", inside):
+            inside.mkdir()
+
+    assert message_of(make, NotADirectoryError) == (
+        f"folder must be a place where files can be written, got {str(inside)!r} "
+        "(Not a directory). Choose another one."
+    )

@@ -27,6 +27,7 @@ ORDER = (
     "files",
     "distributed",
     "devices",
+    "notes",
     "data",
     "networks",
     "structure",

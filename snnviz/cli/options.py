@@ -13,13 +13,13 @@ from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from snnviz import checks
+from snnviz import checks, files
 from snnviz.cli import convert
 from snnviz.cli.sources import FOLDER, is_folder
 from snnviz.data import NAMES
 from snnviz.data.checks import AUGMENTS
+from snnviz.devices import check_seed
 from snnviz.networks import NETWORKS
-from snnviz.runs.fields import plain_name
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
 
@@ -97,10 +97,10 @@ class RunOptions:
                 raise ValueError(f"{option} must be text, got {value!r}.")
         checks.number("width", self.width)
         checks.number("holdout", self.holdout, 0)
-        checks.whole("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         checks.whole("keep_every", self.keep_every, 1)
         if self.network_seed is not None:
-            checks.whole("network_seed", self.network_seed, 0)
+            check_seed("network_seed", self.network_seed)
         for option in ("exclude", "weighted"):
             patterns = getattr(self, option)
             listed = isinstance(patterns, list | tuple)
@@ -128,7 +128,7 @@ def check_name(name: Any) -> str:
         WrongUsage: it is something else.
     """
     try:
-        return plain_name("name", name)
+        return files.check_name("name", name)
     except ValueError as error:
         raise WrongUsage(str(error)) from error
 

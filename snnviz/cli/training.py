@@ -18,7 +18,7 @@ from snnviz.cli.convert import expand_home
 from snnviz.cli.interruptions import Interruptions
 from snnviz.cli.options import RunOptions, WrongUsage, check_name, fill
 from snnviz.cli.sources import OwnImages
-from snnviz.cli.words import message_of
+from snnviz.cli.words import message_of, shown
 from snnviz.networks import network
 from snnviz.runs import NotSaved, Trainer
 from snnviz.runs.config import NAME as CONFIG
@@ -137,7 +137,9 @@ def _check_new(folder: Path) -> None:
 
 def _train_to_end(trainer: Trainer, own: OwnImages | None) -> Answer | int:
     """Trains to the schedule's end, or until it is interrupted."""
-    _say(f"{trainer.folder}: epoch {trainer.position.epoch} of {trainer.schedule.epochs} done")
+    _say(
+        f"{shown(trainer.folder)}: epoch {trainer.position.epoch} of {trainer.schedule.epochs} done"
+    )
     with trainer, Interruptions(lambda: _command("resume", trainer, own)) as interruptions:
         try:
             _train(trainer, own, interruptions)
@@ -195,7 +197,7 @@ def _save_somewhere(trainer: Trainer, own: OwnImages | None, action: Callable[[]
 
 def _not_saved(trainer: Trainer, own: OwnImages | None, why: str) -> NotSaved:
     return NotSaved(
-        f"the run could not be saved in {str(trainer.folder)!r} ({why}). Everything saved "
+        f"the run could not be saved in {shown(trainer.folder)!r} ({why}). Everything saved "
         f"before is safe. Make room, then: {_command('resume', trainer, own)}"
     )
 
@@ -218,7 +220,7 @@ def _advise_fork(
 def _command(name: str, trainer: Trainer, own: OwnImages | None, *more: str) -> str:
     """A command for the trainer's run, to be run from the same working folder."""
     data = ["--data", own.option()] if own else []
-    return shlex.join(["snnviz", name, str(trainer.folder), *more, *data])
+    return shlex.join(["snnviz", name, shown(trainer.folder), *more, *data])
 
 
 def _answer(trainer: Trainer, command: str | None, code: int) -> Answer:
@@ -228,7 +230,7 @@ def _answer(trainer: Trainer, command: str | None, code: int) -> Answer:
     state = "finished" if command is None else "interrupted"
     document = {
         "run": folder.name,
-        "folder": str(folder),
+        "folder": shown(folder),
         "state": state,
         "epochs": at.epoch,
         "planned": trainer.schedule.epochs,
@@ -236,7 +238,7 @@ def _answer(trainer: Trainer, command: str | None, code: int) -> Answer:
         "last_epoch": last,
         "resume": command,
     }
-    lines = [f"{folder}: {state} after {at.epoch} of {trainer.schedule.epochs} epochs"]
+    lines = [f"{shown(folder)}: {state} after {at.epoch} of {trainer.schedule.epochs} epochs"]
     lines += [_describe_epoch(trainer)] if last else []
     lines += [f"To go on: {command}"] if command else []
     return Answer("\n".join(lines), document, code)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from snnviz.data.arrays import dtype_name, to_tensor
-from snnviz.data.notes import tell
+from snnviz.notes import tell
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 INTEGERS += (torch.uint16, torch.uint32, torch.uint64)

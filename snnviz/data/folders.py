@@ -15,8 +15,8 @@ from torch import Tensor
 
 from snnviz.data.classes import normalise_name
 from snnviz.data.datasets import stack_items
-from snnviz.data.notes import tell
 from snnviz.data.pictures import convert_picture, one_line, to_pixels
+from snnviz.notes import tell
 
 # Pillow recognises these formats, but cannot read them without other programs.
 _UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}

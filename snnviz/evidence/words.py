@@ -46,7 +46,8 @@ def _having(table: DataFrame, column: str, value: str) -> DataFrame:
 
 
 def method(name: str) -> str:
-    return METHODS.get(name, name)
+    """A method's name as written in sentences and figures."""
+    return METHODS.get(name, name.replace("_", " "))
 
 
 def listed(names: Iterable[str]) -> str:

@@ -3,13 +3,14 @@
 import inspect
 import math
 import numbers
-import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from snnviz.export.substitutes import layer_class, substitute_of
+from snnviz.export.tracer import Tracer
 from snnviz.export.vocabulary import (
     ATTRIBUTES,
     CONTAINERS,
@@ -17,8 +18,9 @@ from snnviz.export.vocabulary import (
     FLAG,
     METHODS,
     PATH,
+    WITH_PARTS,
     functions,
-    is_layer,
+    layer_tensors,
     tensors_of,
 )
 from snnviz.structure.probe import copied
@@ -48,13 +50,13 @@ def describe_as_values(network: nn.Module) -> tuple[dict[str, Any], dict[str, Te
 
 
 def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """All modules down to the layers; the parts of a layer are left out."""
+    """All modules; the parts of a layer are left out."""
     whole: set[str] = set()
     for path, module in network.named_modules(remove_duplicate=False):
         if path.rpartition(".")[0] in whole:
             whole.add(path)
             continue
-        if path and is_layer(module):
+        if path and isinstance(module, WITH_PARTS):
             whole.add(path)
         yield path, module
 
@@ -66,32 +68,35 @@ def _module(
         raise CannotDescribe(
             f"the layer name {path!r} contains characters other than letters, digits, _ and -"
         )
-    whole = bool(path) and is_layer(module)
-    if whole and id(module) in names:
+    layer = layer_class(module) if path else None
+    if layer and id(module) in names:
         return {"path": path, "same": names[id(module)]}
     names.setdefault(id(module), path)
-    for inner in module.modules() if whole else [module]:
+    for inner in module.modules() if isinstance(module, WITH_PARTS) else [module]:
         if inner._forward_hooks or inner._forward_pre_hooks or inner._backward_hooks:
             raise CannotDescribe(f"{_name_of(path)} has hooks, which are code")
     held = {}
-    for name, tensor in tensors_of(module, recurse=whole):
+    for name, tensor in layer_tensors(module):
         own = f"{path}.{name}".lstrip(".")
         held[name] = names.setdefault(id(tensor), own)
         tensors.setdefault(held[name], tensor)
-    kind = type(module).__name__
-    if not whole and (not path or CONTAINERS.get(kind) is not type(module)):
+    kind = (layer or type(module)).__name__
+    if not layer and (not path or CONTAINERS.get(kind) is not type(module)):
         kind = "Module"
-    arguments = _arguments(path, module) if whole else {}
+    arguments = _arguments(path, module, layer) if layer else {}
     return {"path": path, "class": kind, "args": arguments, "training": training, "tensors": held}
 
 
-def _arguments(path: str, layer: nn.Module) -> dict[str, Any]:
+def _arguments(path: str, layer: nn.Module, cls: type[nn.Module]) -> dict[str, Any]:
     """The constructor's arguments, read from the attributes of the same names."""
+    substitute = substitute_of(layer)
+    fixed, attributes = (substitute.fixed, substitute.attributes) if substitute else ({}, {})
     arguments = {}
-    for name in inspect.signature(type(layer)).parameters:
-        if name in ("device", "dtype") or not hasattr(layer, name):
+    for name in inspect.signature(cls).parameters:
+        attribute = attributes.get(name, name)
+        if name in ("device", "dtype") or (name not in fixed and not hasattr(layer, attribute)):
             continue
-        value = getattr(layer, name)
+        value = fixed[name] if name in fixed else getattr(layer, attribute)
         if name == "bias" and not isinstance(value, bool):
             value = value is not None
         arguments[name] = _value(value, {}, f"{name} of {_name_of(path)}")
@@ -125,32 +130,6 @@ def _channels_last(tensor: Tensor) -> bool:
     return tensor.stride() == last.stride() != usual.stride()
 
 
-class _Proxy(fx.Proxy):
-    """A value in a trace. Unlike its base class, it records in-place operations as in-place."""
-
-    def __iadd__(self, other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    def __isub__(self, other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
-
-    def __imul__(self, other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
-
-    def __itruediv__(self, other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
-
-
-class _Tracer(fx.Tracer):
-    proxy_buffer_attributes = True  # read buffers at each call instead of freezing them
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return is_layer(m)
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
-
-
 def _nodes(
     network: nn.Module, original: nn.Module
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
@@ -164,11 +143,13 @@ def _nodes(
     network.train()
     training, scopes, made_training = _trace(network)
     network.eval()
-    evaluation, _, made_evaluation = _trace(network)
+    evaluation, scopes_evaluation, made_evaluation = _trace(network)
+    nodes: list[dict[str, Any]] = []
     try:
+        for both in zip(training, evaluation, scopes, strict=False):
+            nodes.append(_either(*both))
         if len(training) != len(evaluation):
             raise _Different
-        nodes = [_either(*both) for both in zip(training, evaluation, scopes, strict=True)]
         same = made.keys() == made_training.keys() == made_evaluation.keys()
         if not same or _in_mode(nodes, own) != now:
             raise _Different
@@ -178,8 +159,12 @@ def _nodes(
             if not torch.equal(value, made_evaluation[name]):
                 raise _Different
     except _Different:
+        where = ""
+        if len(nodes) < max(len(training), len(evaluation)):
+            longer = scopes if len(training) >= len(evaluation) else scopes_evaluation
+            where = f", first in {_name_and_class(network, longer[len(nodes)])}"
         raise CannotDescribe(
-            "its forward pass differs from call to call or from training to evaluation"
+            f"its forward pass differs from call to call or from training to evaluation{where}"
         ) from None
     return nodes, made
 
@@ -215,12 +200,13 @@ def _in_mode(value: Any, modes: Mapping[str, bool]) -> Any:
 
 
 def _trace(network: nn.Module) -> tuple[list[dict[str, Any]], list[str], dict[str, Tensor]]:
-    tracer = _Tracer()
+    tracer = Tracer()
     try:
         graph = tracer.trace(network)
     except Exception as error:  # the user's code may do anything with a symbolic value
         why = str(error).splitlines() or [type(error).__name__]
-        raise CannotDescribe(f"its forward pass cannot be traced ({why[0]})") from error
+        where = f" in {_name_and_class(network, tracer.failed)}" if tracer.failed else ""
+        raise CannotDescribe(f"its forward pass cannot be traced{where} ({why[0]})") from error
     made = {name: v for name, v in vars(network).items() if name.startswith("_tensor_constant")}
     for name in made:
         delattr(network, name)
@@ -287,3 +273,7 @@ def _value(value: Any, number: Mapping[fx.Node, int], where: str) -> Any:
 
 def _name_of(path: str) -> str:
     return f"layer {path}" if path else "the network itself"
+
+
+def _name_and_class(network: nn.Module, path: str) -> str:
+    return f"{_name_of(path)} ({type(network.get_submodule(path)).__name__})"

@@ -9,15 +9,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.probe import copied, first_line
+from snnviz.devices import standard_settings
+from snnviz.files import check_new_names, first_line, home_path, writing
+from snnviz.structure.probe import copied
 
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # codes for terminals
+_LACKING = re.compile(r"^No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
+@standard_settings()
 def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None = None) -> float:
     """Writes a network for other programs, and checks the file by running it.
 
@@ -39,13 +43,14 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             outputs differ from the network's.
         ImportError: the extra `onnx` is not installed.
     """
-    path = Path(path)
+    path = home_path("path", path)
     ways = {".pt2": (_write_pt2, _run_pt2), ".onnx": (_write_onnx, _run_onnx)}
     if path.suffix not in ways:
         raise ValueError(
             f"path must end in .pt2 (for torch.export) or .onnx, got {str(path)!r}. "
             "To load the network again with snnviz, use save_compact(network, path)."
         )
+    check_new_names("path", path)
     if not isinstance(example, Tensor) or example.ndim < 2 or len(example) == 0:
         got = tuple(example.shape) if isinstance(example, Tensor) else example
         raise ValueError(
@@ -58,7 +63,8 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     network = copied(network).cpu().eval()
     example = example.detach().cpu()
     expected = _scores(network, example)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("path", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
         file = Path(beside) / path.name
         try:
@@ -67,7 +73,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             outputs = [run(file, example), run(file, example[:1])]
         except Exception as error:  # the exporters raise many classes of errors
             raise ValueError(
-                f"network cannot be exported to {path.name} ({_reason(error)}). "
+                f"network cannot be exported to {path.name} ({_reason(error, network, example)}). "
                 "save_compact(network, path) may still write it."
             ) from error
         difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
@@ -81,11 +87,25 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     return difference
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, network: nn.Module, example: Tensor) -> str:
     """The first line of the original cause, without the advice that the exporters wrap it in."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return _COLOUR.sub("", first_line(error))
+    line = _COLOUR.sub("", first_line(error))
+    if found := _LACKING.search(line):
+        return f"ONNX lacks {found[1]}, which {_callers(network, example, found[1])} calls"
+    return line
+
+
+def _callers(network: nn.Module, example: Tensor, operator: str) -> str:
+    """The layers whose forward pass calls an operator, in words."""
+    layers: dict[str, None] = {}
+    for node in torch.export.export(network, (example,)).graph.nodes:
+        if str(node.target).startswith(f"{operator}."):
+            path = [path for path, _ in node.meta.get("nn_module_stack", {}).values()][-1:]
+            layers.update(dict.fromkeys(path))
+    names = [f"layer {path}" if path else "the network itself" for path in layers]
+    return names[0] if names else "the network"
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from snnviz.export.limits import check_call, check_numbers
 from snnviz.export.vocabulary import (
     ATTRIBUTES,
     CONTAINERS,
@@ -15,10 +16,13 @@ from snnviz.export.vocabulary import (
     METHODS,
     PATH,
     functions,
-    is_layer,
     layers,
     tensors_of,
 )
+
+_SIZES = {"kernel_size", "stride", "padding", "output_padding", "dilation", "output_size", "size"}
+_SIZES |= {"scale_factor", "upscale_factor", "downscale_factor"}  # what no tensor's shape tells
+_PLAIN_PYTHON = {name for name in functions() if name.startswith(("builtins.", "math."))}
 
 
 def build_network(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
@@ -44,11 +48,16 @@ def build_network(description: Mapping[str, Any], tensors: Mapping[str, Tensor])
     _take_all(network, root)
     for path, training in modes.items():
         module = network.get_submodule(path)
-        if type(module) in layers().values():
+        if _is_built(module):
             module.train(training)
         else:
             module.training = training
     return network
+
+
+def _is_built(module: nn.Module) -> bool:
+    """Whether it was built from the table of layers, and not as a container."""
+    return type(module) in layers().values()
 
 
 def _tensor(tensor: Tensor, kind: Mapping[str, bool]) -> Tensor:
@@ -71,7 +80,9 @@ def _add(
         raise ValueError(f"{path!r} cannot be the name of a layer")
     if "same" in entry:
         module = made[entry["same"]]
-        if not is_layer(module):  # else a module could contain itself, or grow at every level
+        if (
+            type(module) not in layers().values()
+        ):  # else a module could contain itself, or grow at every level
             raise ValueError(f"{path} is the same as a module that is not a layer")
     elif entry["class"] in CONTAINERS:
         module = CONTAINERS[entry["class"]]()
@@ -115,6 +126,8 @@ def _layer(path: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
             raise ValueError(f"{path}.{name} is a parameter in only one of the two")
         owner, _, own = name.rpartition(".")
         setattr(module.get_submodule(owner), own, tensor)
+    for name in _SIZES & set(arguments):
+        check_numbers(f"{name} of layer {path}", arguments[name])
     return module
 
 
@@ -127,7 +140,7 @@ def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> 
         known = {
             "call_function": name in functions(),
             "call_method": name in METHODS,
-            "call_module": name in made and is_layer(made[name]),
+            "call_module": name in made and _is_built(made[name]),
             "get_attr": name in tensors,
             "placeholder": _is_word(name),
             "output": name == "output",
@@ -136,9 +149,13 @@ def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> 
             raise ValueError(f"{op} of {name!r} is not an allowed call")
         if name == "builtins.getattr" and (len(args) != 2 or args[1] not in ATTRIBUTES or kwargs):
             raise ValueError(f"the attribute {args[1:]} may not be read")
+        if name in _PLAIN_PYTHON and kwargs:  # such as the function that is the key of a maximum
+            raise ValueError(f"{name} may not have the arguments {', '.join(kwargs)}")
         target = functions()[name] if op == "call_function" else name
         args = tuple(_plain(value, graph, done, made) for value in args)
         kwargs = {key: _plain(value, graph, done, made) for key, value in kwargs.items()}
+        if op in ("call_function", "call_method"):
+            check_call(name, args, kwargs)
         done.append(graph.create_node(op, target, args, kwargs))
     if not done or done[-1].op != "output" or [node.op for node in done].count("output") != 1:
         raise ValueError("its last call must be its output")

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snnviz.devices import standard_settings
 from snnviz.export.description import CannotDescribe, describe_as_values
 from snnviz.export.rebuild import build_network
 from snnviz.export.vocabulary import prepare_tensors
-from snnviz.files import exchanged
+from snnviz.files import check_new_names, exchanged, home_path, writing
 from snnviz.structure.memory_format import make_safe
 from snnviz.structure.probe import copied
 
@@ -27,6 +28,7 @@ FORMAT = 1
 _DESCRIPTION, _WEIGHTS = "network.json", "weights.safetensors"
 
 
+@standard_settings()
 def save_compact(
     network: nn.Module, path: str | os.PathLike, example: Tensor | None = None
 ) -> Path:
@@ -49,12 +51,13 @@ def save_compact(
     """
     from safetensors.torch import save_file
 
-    folder = Path(path)
+    folder = home_path("path", path)
+    check_new_names("path", folder)
     try:
         description, tensors = describe_as_values(network)
     except CannotDescribe as error:
         raise _cannot_save(str(error)) from error
-    with exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
+    with writing("path", folder), exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
         save_file(prepare_tensors(tensors.items()), new / _WEIGHTS)
         content = {"format": FORMAT, "weights": _sha256(new / _WEIGHTS), **description}
         (new / _DESCRIPTION).write_text(_json(content), encoding="utf-8")
@@ -67,6 +70,7 @@ def save_compact(
     return folder
 
 
+@standard_settings()
 def load_compact(path: str | os.PathLike) -> nn.Module:
     """Rebuilds a network that `save_compact` wrote, on the CPU. No code in the files is run.
 
@@ -83,7 +87,7 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
     """
     from safetensors.torch import load
 
-    folder = Path(path)
+    folder = home_path("path", path)
     for name in (_DESCRIPTION, _WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(

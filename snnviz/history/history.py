@@ -247,13 +247,17 @@ class History:
         Raises:
             FileExistsError: the folder holds other files, or is part of a recorded run.
         """
-        folder = Path(folder)
+        folder = files.home_path("folder", folder)
+        files.check_new_names("folder", folder)
         if (folder.parent / "config.json").exists() and folder.name == "history":
             raise FileExistsError(
                 f"folder {str(folder)!r} is the history of a recorded run; "
                 "give the name of a new or empty folder."
             )
-        with files.exchanged(folder, _is_history_file) as new:
+        with (
+            files.writing("folder", folder),
+            files.exchanged(folder, _is_history_file) as new,
+        ):
             copy = self.frozen()
             copy.write_tables(new, 1, copy.n_epochs)
             files.write(new / POINTER, copy.pointer().encoded())
@@ -270,7 +274,7 @@ class History:
             FileNotFoundError: the folder, or a file in it, is missing.
             ValueError: a file is damaged, or was written by a newer version.
         """
-        folder = Path(folder)
+        folder = files.home_path("folder", folder)
         if not (folder / POINTER).is_file() and (folder / "history" / POINTER).is_file():
             files.check_inside(folder / "history", folder)
             folder = folder / "history"

@@ -4,10 +4,10 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from snnviz import checks, runs
+from snnviz.files import home_path
 from snnviz.history import History
 from snnviz.lab.page import hear_as_asked
 from snnviz.lab.parts import Parts
@@ -102,7 +102,7 @@ class Lab:
             trainer = runs.Trainer.resume(folder, **given)
         except runs.InUse:
             trainer = runs.Trainer.at(folder, **given)
-            name = f"{Path(folder).resolve().name}, a copy"
+            name = f"{home_path('folder', folder).resolve().name}, a copy"
             news = (
                 f"{folder} is open in another trainer. This is a copy of what was saved last, and "
                 "what you train here stays in memory. To continue the run itself, close that "
@@ -243,7 +243,9 @@ class Lab:
         """
         history = run if isinstance(run, History) else History.load(run)
         if name is None:
-            name = "another run" if isinstance(run, History) else Path(run).resolve().name
+            name = (
+                "another run" if isinstance(run, History) else home_path("run", run).resolve().name
+            )
         if name in self.runs:
             raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
         self._runs.show_beside(name, history)

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from snnviz.checks import number, one_of
+from snnviz.checks import kind_of, number, one_of
 from snnviz.data import ImageData
 from snnviz.devices import check_seed, standard_settings
 from snnviz.networks.known import (
@@ -99,6 +99,7 @@ def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn
     """
     advice = "For a network of your own, pass any torch.nn.Module to Trainer."
     one_of("name", name, NETWORKS, advice)
+    kind_of("data", data, ImageData, "a snnviz.ImageData", "The order is network(name, data).")
     build, smallest = NETWORKS[name]
     if min(data.shape[1:]) < smallest:
         raise ValueError(

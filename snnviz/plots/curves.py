@@ -243,7 +243,8 @@ def _draw_batches(ax: Axes, rows: DataFrame, **line: Any) -> None:
     some = slice(None, None, mark_step(len(batches), MAX_DOTS))
     dots: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.1, "mew": 0, "alpha": 0.35}
     ax.plot(x[some], batches[some], color=line["color"], label="_batches", **dots)
-    ax.plot(x, rows["running_mean"], lw=1.1, **line)
+    alone: dict[str, Any] = {"marker": "o", "ms": 2.5} if len(batches) == 1 else {}
+    ax.plot(x, rows["running_mean"], lw=1.1, **line, **alone)  # one point alone makes no line
 
 
 def _last_finite(values: np.ndarray) -> float:

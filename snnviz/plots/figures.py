@@ -14,6 +14,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from snnviz import files
 from snnviz.plots.films import animate
 from snnviz.plots.paper import DOUBLE, SINGLE
 from snnviz.plots.settings import paper_settings
@@ -62,11 +63,13 @@ def save(
     """
     figure = _whole_figure(figure)
     name, formats, inches = _check_name(name), _check_formats(formats), _check_width(width)
+    folder = files.home_path("folder", folder)
+    files.check_new_names("folder", folder)
     with _RENDERING, _size(figure, inches), paper_settings():
         contents = {kind: _render(figure, kind) for kind in formats}
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{name}.{kind}", content) for kind, content in contents.items()]
+    with files.writing("folder", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_write(folder / f"{name}.{kind}", content) for kind, content in contents.items()]
 
 
 def _render(figure: Figure, kind: str) -> bytes:
@@ -125,12 +128,7 @@ def _whole_figure(figure: Any) -> Figure:
 
 
 def _check_name(name: str) -> str:
-    plain = isinstance(name, str) and name.strip() == name and name.isprintable() and name != ""
-    if not plain or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
-        raise ValueError(
-            f"name must be a plain file name such as 'switch_map', got {name!r}. "
-            "To save in another place, give folder=."
-        )
+    files.check_name("name", name, "To save in another place, give folder=.")
     stem, dot, ending = name.rpartition(".")
     if dot and ending.lower() in _METADATA:
         raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
+
+from snnviz.notes import tell
 
 FONT = ("DejaVu Sans", "sans-serif")  # matplotlib includes the first, so sizes agree everywhere
 LAST_RESORT = "Last Resort High-Efficiency"  # comes with matplotlib; has a box for every letter
@@ -39,11 +40,10 @@ def family_for(letters: frozenset[str]) -> tuple[str, ...]:
         return FONT
     names, still = _fallbacks(missing)
     if still:
-        warnings.warn(
+        tell(
             f"No installed font has the letters {''.join(sorted(still))!r}, so boxes are drawn in "
             "their place. Install a font that has them, for example Noto Sans CJK for Chinese, "
-            "Japanese and Korean, and restart Python.",
-            stacklevel=4,
+            "Japanese and Korean, and restart Python."
         )
         names = (*names, LAST_RESORT)
     return (FONT[0], *names, *FONT[1:])

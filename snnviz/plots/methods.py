@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from snnviz.evidence.words import method as in_words
 from snnviz.plots.paper import DENSE, MARKERS, RIVALS, SWITCHER
 
 # In the order of every figure. Colours repeat but markers do not, so grey print is clear too.
@@ -27,19 +28,6 @@ LOOKS: dict[str, tuple[str, str]] = {
 }
 FILLS = ("full", "none", "left", "top", "right", "bottom")  # for variants of one kind
 
-METHODS = {
-    "dense_longer": "dense, longer",
-    "free": "free factors",
-    "shuffled": "shuffled weights",
-    "random_features": "random features",
-    "slimming": "network slimming",
-    "magnitude": "L1 magnitude",
-    "taylor": "Taylor",
-    "fpgm": "FPGM",
-    "group_sparse": "group sparse",
-    "l0": "L0",
-    "se": "SE",
-}
 SETTINGS = {
     "width": "width ×{:g}",
     "classes": "{} classes",
@@ -65,11 +53,6 @@ def method_looks(methods: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]
         look = {"color": colour, "marker": marker, "fillstyle": fill, "ms": 4, "mew": 0.8}
         looks[method] = look | {"markerfacecoloralt": "white"}
     return looks
-
-
-def in_words(method: str) -> str:
-    """A method's name as written in figures."""
-    return METHODS.get(method, method.replace("_", " "))
 
 
 def setting_in_words(setting: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from torch import nn
 
 from snnviz import checks
 from snnviz.data import ImageData
+from snnviz.devices import standard_settings
 from snnviz.rivals.dense import dense, dense_longer
 from snnviz.rivals.fpgm import fpgm
 from snnviz.rivals.group_sparse import group_sparse
@@ -78,6 +79,7 @@ METHODS: dict[str, Method] = {
 }
 
 
+@standard_settings()
 def train(
     method: str,
     network: nn.Module,

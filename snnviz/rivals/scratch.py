@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from snnviz.data import ImageData
+from snnviz.devices import MOST_SEED
 from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
 from snnviz.shrink import compact
@@ -64,7 +65,7 @@ def redraw(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
         return network(made.name, data, made.seed + OTHER, made.width)
     copy = copied(source).cpu()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + OTHER)
+        torch.manual_seed((seed + OTHER) % (MOST_SEED + 1))
         for module in copy.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()

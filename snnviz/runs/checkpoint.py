@@ -25,7 +25,8 @@ _NAME = re.compile(
     r"epoch-([0-9]{6,15})-step-([0-9]{8,15})-event-([0-9]{4,15})-[0-9a-f]{16}\.safetensors"
 )
 _MOST_HEADER = 2**24
-_BEFORE_SIZES = {"kept": None}  # files of format 2: all neurons stay, and no size is asked for
+# Files of format 2: all neurons stay, for no size is asked for, and only registered tensors.
+_BEFORE: dict[str, Any] = {"kept": None, "unregistered": {}}
 _SIZE = {"size", "size_of", "size_from", "size_until"}  # fields that their schedules lack
 _MOMENTS = {  # what an optimizer stores for each parameter
     "SGD": ({"momentum_buffer"},),
@@ -108,7 +109,7 @@ def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, A
     except (files.Damaged, files.Newer):
         raise
     except Exception as error:  # a forged file can cause any error in the reader
-        why = f"{error} is missing" if isinstance(error, KeyError) else _first_line(error)
+        why = f"{error} is missing" if isinstance(error, KeyError) else files.first_line(error)
         raise files.Damaged(at.file, why) from error
     where, events = state["position"], rest["events"]
     if (where.step, where.epoch, events) != (at.step, at.epoch, at.events):
@@ -169,12 +170,14 @@ def _decode(state: Any, tensors: dict[str, Tensor], trainer: AlternatingTrainer)
     schedule = _schedule(state["schedule"])
     optimizers = trainer.learners.make_optimizers(schedule)  # as in the state
     pattern = trainer.state_dict()
-    if pattern.keys() - state.keys() == _BEFORE_SIZES.keys():
-        state = state | _BEFORE_SIZES
+    for key, value in _BEFORE.items():
+        state.setdefault(key, value)
     if state.keys() != pattern.keys():
         raise ValueError(f"it contains {', '.join(state)} instead of {', '.join(pattern)}")
-    known = {"schedule", "position", "running", "factors", "kept", *map(_optimizer_key, optimizers)}
+    known = {"schedule", "position", "running", "factors", "kept", "unregistered"}
+    known |= set(map(_optimizer_key, optimizers))
     read: dict[str, Any] = {"schedule": schedule}
+    read["unregistered"] = _unregistered(state["unregistered"], tensors)
     for key in pattern.keys() - known:
         read[key] = _like(pattern[key], state[key], key, tensors)
     for key in ("position", "running"):
@@ -229,7 +232,15 @@ def _like(pattern: Any, value: Any, path: str, tensors: dict[str, Tensor]) -> An
         return _float(value, path)
     if type(value) is not type(pattern):
         raise ValueError(f"{path} is {str(value)[:40]!r}")
+    if value == pattern:  # a seed may be larger than any count
+        return value
     return _number(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _unregistered(values: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """They need not be those of the trainer's network, which says so when it gets them."""
+    paths = [(name, f"unregistered/{name}") for name in values]
+    return {name: _tensor(tensors[path], values[name], path, tensors) for name, path in paths}
 
 
 def _tensor(pattern: Tensor, value: Any, path: str, tensors: dict[str, Tensor]) -> Tensor:
@@ -309,7 +320,3 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from tensors_in(part)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -53,7 +53,7 @@ def compare(folders: Iterable[Folder]) -> "DataFrame":
 
     if isinstance(folders, str | os.PathLike):
         raise TypeError(f"folders must be a list of run folders, got {folders!r}. Use [folder].")
-    runs = [past(Path(folder)) for folder in folders]
+    runs = [past(files.home_path("folders", folder)) for folder in folders]
     names = [run.folder.resolve().name for run in runs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"the runs must have different names, got {twice[0]!r} twice.")
@@ -82,7 +82,7 @@ def table(folder: Folder = "runs") -> "DataFrame":
     """
     import pandas as pd
 
-    runs = Path(folder)
+    runs = files.home_path("folder", folder)
     if not runs.is_dir():
         raise FileNotFoundError(f"folder {str(runs)!r} is missing. Give a folder of runs.")
     rows = [_row(run) for run in sorted(runs.iterdir()) if (run / CONFIG).is_file()]

@@ -12,6 +12,7 @@ from torch import nn
 from snnviz import checks, files
 from snnviz.data import NAMES, ImageData, Source, load_data
 from snnviz.data.checks import AUGMENTS
+from snnviz.devices import check_seed
 from snnviz.networks import NETWORKS, Recipe, check_width, network, recipe
 from snnviz.runs.fields import one_of, patterns, plain_name, table, text, texts, whole
 from snnviz.runs.fingerprints import (
@@ -37,6 +38,9 @@ _BITS = {
     "torch": "torch version",
     "threads": "number of threads",
 }
+
+
+_WITHOUT = "Its history and figures need neither data nor network: History.load(folder)."
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ class RunConfig:
         how = "Pass the run's own data: data=ImageData.from_tensors(...)."
         if given is None:
             if self.data is None:
-                raise ValueError(f"this run was made with data of your own. {how}")
+                raise ValueError(f"this run was made with data of your own. {how} {_WITHOUT}")
             try:
                 given = load_data(
                     self.data.name,
@@ -178,7 +182,7 @@ class RunConfig:
         how = "Pass a network with the run's architecture: network=..."
         if given is None:
             if self.network is None:
-                raise ValueError(f"this run was made with a network of your own. {how}")
+                raise ValueError(f"this run was made with a network of your own. {how} {_WITHOUT}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
         checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in differing(self.tensors, tensors_of(given)).items():
@@ -217,7 +221,7 @@ def _check_fields(content: dict[str, Any]) -> dict[str, Any]:
     return {
         "schedule": Schedule().replace(**table(content, "schedule")),
         "switcher": _switcher(table(content, "switcher")),
-        "seed": whole(content["seed"], 0),
+        "seed": check_seed("seed", content["seed"]),
         "precision": one_of("precision", content["precision"], ("float32", "bfloat16")),
         "exclude": patterns(content, "exclude"),
         # Older runs do not have this field.
@@ -264,7 +268,7 @@ def _switcher(values: dict[str, Any]) -> SwitcherConfig:
 def _recipe(values: dict[str, Any]) -> Recipe:
     name = one_of("network.name", values["name"], NETWORKS)
     check_width(name, values["width"])
-    return Recipe(name, whole(values["seed"], 0), float(values["width"]))
+    return Recipe(name, check_seed("network.seed", values["seed"]), float(values["width"]))
 
 
 def _source(values: dict[str, Any]) -> Source:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from snnviz import checks
+from snnviz import checks, files
 from snnviz.history import EPOCH_COLUMNS, STEP_COLUMNS, History
 from snnviz.runs.past import Past, past
 
@@ -72,10 +72,13 @@ def export_log(
     checks.one_of("to", to, TOOLS)
     if out is not None and to != "tensorboard":
         raise ValueError(f"out is only for TensorBoard, got {str(out)!r} with to={to!r}. Omit it.")
-    found = past(Path(run))
-    name = Path(run).resolve().name
+    folder = files.home_path("run", run)
+    found, name = past(folder), folder.resolve().name
     if to == "tensorboard":
-        return _export_to_folder(found.history, Path("logs") / name if out is None else Path(out))
+        out = files.home_path("out", Path("logs") / name if out is None else out)
+        files.check_new_names("out", out)
+        with files.writing("out", out):
+            return _export_to_folder(found.history, out)
     _write_all(found.history, _Hosted(_import(to, to), project, name, _settings(found)))
     return None
 

@@ -1,7 +1,6 @@
 """Loads a trainer from a run folder at an epoch. Only reads, even while another process writes."""
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,10 +11,12 @@ from torch import nn
 from snnviz import files
 from snnviz.data import ImageData
 from snnviz.history import tables
+from snnviz.notes import tell
 from snnviz.runs import checkpoint
 from snnviz.runs.advice import Call, DamagedLater, NoSuchEpoch
 from snnviz.runs.checkpoint import Checkpoint, Lost
 from snnviz.runs.past import Past, at_ends, past
+from snnviz.structure import fits_a_layer
 from snnviz.training.trainer import AlternatingTrainer
 
 _PATIENCE = 5  # how often to read a folder again because it changed meanwhile
@@ -42,10 +43,9 @@ class Loaded(Generic[T]):
     def warn(self) -> None:
         """Warns if numbers may come out differently here."""
         if other := self.past.config.other_bits(self.trainer.device):
-            warnings.warn(
+            tell(
                 f"The run continues in a different environment from the one it started in: "
-                f"{other}. From now on its numbers may differ in their last bits.",
-                stacklevel=3,
+                f"{other}. From now on its numbers may differ in their last bits."
             )
 
 
@@ -71,16 +71,17 @@ def load(
     config = found.config
     device = config.device(device)
     data = config.load_data(data, device)
+    network = config.build_network(network, data)
     trainer = make(
-        config.build_network(network, data),
+        network,
         data,
         schedule=config.schedule,
         switcher=config.switcher,
         seed=config.seed,
         device=device,
         precision=config.precision,
-        exclude=config.exclude,
-        weighted=config.weighted,
+        exclude=_keep_fitting(config.exclude, network),
+        weighted=_keep_fitting(config.weighted, network),
     )
     if trainer.history.groups != found.history.groups:
         raise ValueError(
@@ -100,6 +101,11 @@ def load(
                 raise _suggest_earlier(error, found, at) from error
             found = newer
     raise AssertionError("never reached")
+
+
+def _keep_fitting(patterns: Sequence[str], network: nn.Module) -> list[str]:
+    """Those that fit a layer: earlier versions also took, and saved, patterns that fit none."""
+    return [pattern for pattern in patterns if fits_a_layer(pattern, network)]
 
 
 def _past(folder: Path, epoch: int | None) -> Past:
@@ -195,9 +201,7 @@ def _state(
             raise files.Damaged(folder / "checkpoints", f"the checkpoint of {what} is missing")
         return checkpoint.read(at, trainer, folder)
     except (OSError, ValueError) as error:
-        warnings.warn(
-            f"{error} The run continues without it, but {way} will not work.", stacklevel=2
-        )
+        tell(f"{error} The run continues without it, but {way} will not work.")
         return Lost(f"{way} cannot return to {what}: {error}")
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from snnviz import checks, distributed
+from snnviz import checks, distributed, files
 from snnviz.data import ImageData
+from snnviz.devices import in_standard_settings
 from snnviz.runs import reading
 from snnviz.runs.config import Parent, RunConfig
-from snnviz.runs.fields import plain_name
 from snnviz.runs.fingerprints import now, surroundings
 from snnviz.runs.folder import check_new, free_name
+from snnviz.runs.layout import NotSaved
 from snnviz.runs.lock import Lock
 from snnviz.runs.past import at_ends, pointer_of
 from snnviz.runs.recorder import FolderRecorder
@@ -26,6 +27,7 @@ from snnviz.training.trainer import AlternatingTrainer
 Folder = str | os.PathLike[str]
 
 
+@in_standard_settings
 class Trainer(AlternatingTrainer):
     """Trains a task network and its switcher, and saves the run in a folder if one is given.
 
@@ -75,9 +77,7 @@ class Trainer(AlternatingTrainer):
         keep_every: int = 1,
     ) -> None:
         checks.whole("keep_every", keep_every, 1)
-        path = Path(folder) if folder is not None and distributed.first() else None
-        if path:
-            check_new(path)
+        path = _new_folder(folder) if folder is not None and distributed.first() else None
         config = TrainingConfig(
             Schedule() if schedule is None else schedule,
             SwitcherConfig() if switcher is None else switcher,
@@ -90,7 +90,13 @@ class Trainer(AlternatingTrainer):
         self._folder_recorder = FolderRecorder(keep_every)
         super().__init__(network, data, config, self._folder_recorder)
         if path:
-            self._folder_recorder.begin(self, path)
+            try:
+                self._folder_recorder.begin(self, path)
+            except NotSaved as error:
+                raise NotSaved(
+                    f"folder must be a place where a run can be saved, got {str(path)!r} "
+                    f"({error.__cause__}). Make room, or choose another folder."
+                ) from error.__cause__
 
     # Saving -----------------------------------------------------------------------------------
 
@@ -124,7 +130,7 @@ class Trainer(AlternatingTrainer):
             NotSaved: the folder cannot be written.
             TrainingStopped: the state is unsound; call `rollback()` first.
         """
-        self._folder_recorder.save_to(self, Path(folder))
+        self._folder_recorder.save_to(self, _new_folder(folder))
 
     def close(self) -> None:
         """Releases the folder. To keep steps since the last epoch's end, call `save()` first."""
@@ -165,7 +171,7 @@ class Trainer(AlternatingTrainer):
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
             InUse: another trainer is writing to the folder.
         """
-        path = Path(folder)
+        path = files.fixed_path("folder", folder)
         _wait_for_the_first()
         if not distributed.first():
             return cls.at(path, epoch, network=network, data=data, device=device)
@@ -204,7 +210,7 @@ class Trainer(AlternatingTrainer):
             ValueError: a file is damaged or from a newer version, the epoch's checkpoint was not
                 kept, or an argument does not fit.
         """
-        loaded = reading.load(cls, Path(folder), epoch, network, data, device)
+        loaded = reading.load(cls, files.fixed_path("folder", folder), epoch, network, data, device)
         loaded.trainer._folder_recorder.follow(loaded)
         return loaded.trainer
 
@@ -240,10 +246,10 @@ class Trainer(AlternatingTrainer):
                 kept, or an argument does not fit.
             NotSaved: the new folder cannot be written.
         """
-        parent = Path(folder)
+        parent = files.fixed_path("folder", folder)
         _wait_for_the_first()
         if name is not None and distributed.first():
-            check_new(parent.parent / plain_name("name", name))
+            check_new(parent.parent / files.check_name("name", name))
         RunConfig.read(parent)
         if epoch is None:
             epoch = pointer_of(parent).epochs
@@ -266,6 +272,14 @@ class Trainer(AlternatingTrainer):
         trainer._folder_recorder.begin(trainer, target, config, "forked", copies)
         loaded.warn()
         return trainer
+
+
+def _new_folder(folder: Folder) -> Path:
+    """The path of a run to be saved, which does not change with the working folder."""
+    path = files.fixed_path("folder", folder)
+    files.check_new_names("folder", path)
+    check_new(path)
+    return path
 
 
 def _wait_for_the_first() -> None:

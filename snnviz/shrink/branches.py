@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from snnviz.export.description import CannotDescribe, describe_as_values
 from snnviz.export.rebuild import build_network
-from snnviz.export.vocabulary import is_layer
+from snnviz.export.substitutes import layer_class
 from snnviz.structure import Switches, SwitchGroup
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
@@ -332,7 +332,7 @@ def _blocks(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """All modules that are neither layers nor parts of a layer."""
     layers: list[str] = []
     for path, module in network.named_modules():
-        if is_layer(module):
+        if layer_class(module):
             layers.append(f"{path}.")
         elif not path.startswith(tuple(layers)):
             yield path, module

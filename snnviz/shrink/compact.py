@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snnviz.checks import number
+from snnviz.devices import standard_settings
 from snnviz.shrink.branches import remove_branches
 from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
@@ -27,6 +29,7 @@ TOLERANCE = 1e-4  # of the largest class score
 _CHECKED_IMAGES = 256
 
 
+@standard_settings()
 def compact(
     source: AlternatingTrainer | nn.Module,
     factors: Mapping[str, Tensor] | None = None,
@@ -78,6 +81,7 @@ def compact(
             "With a trainer, compact(trainer) is enough."
         )
     check_arguments(network, example)
+    number("tolerance", tolerance, 0)
     switches = find_switches(network, example) if switches is None else switches
     _check_switches(switches, network)
     factors = _check_factors(factors, switches, example)
@@ -112,8 +116,9 @@ def compact(
 
 def _check_switches(switches: Switches, network: nn.Module) -> None:
     modules: dict[str, Any] = dict(network.named_modules())
+    vectors = {name: parameter.flatten() for name, parameter in network.named_parameters()}
     for layer in switches.layers:
-        weight = getattr(modules.get(layer.name), "weight", None)
+        weight = getattr(modules.get(layer.name), "weight", vectors.get(layer.name))
         if weight is None or len(weight) != layer.units:
             raise ValueError(
                 "switches must be those of this network, got those of a network with a layer "

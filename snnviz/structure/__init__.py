@@ -5,7 +5,7 @@
 
 from snnviz.structure.groups import Factors, LayerCost, Member, Size, Switches, SwitchGroup
 from snnviz.structure.scaling import scaled_parameters
-from snnviz.structure.tracing import describe, find_switches
+from snnviz.structure.tracing import describe, find_switches, fits_a_layer
 from snnviz.structure.weights import NeuronWeights, neuron_weights, outgoing_lengths
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Switches",
     "describe",
     "find_switches",
+    "fits_a_layer",
     "neuron_weights",
     "outgoing_lengths",
     "scaled_parameters",

@@ -44,4 +44,8 @@ def add_costs(
         elif name in written:
             own = list(module.parameters(recurse=False))
             layers.append(LayerCost(name, len(own[0]), 0, 1, 0, len(own), 0, places[0], ()))
+    for name, parameter in probe.named_parameters():  # such as the scales of a whole layer
+        if name in written:
+            places = tuple(written[name])
+            layers.append(LayerCost(name, parameter.numel(), 0, 1, 0, 1, 0, places, ()))
     return Switches(groups, left_alone, tuple(layers), sum(p.numel() for p in probe.parameters()))

@@ -16,6 +16,8 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch_pruning import ops
 
+from snnviz.structure.splitting import Noting, Split, read_split
+
 Places = np.ndarray  # (k, 2): channels of a layer, and those of the group's root that they go with
 Mapping = Callable[[Places], Places]
 _MAPPED = (
@@ -52,9 +54,12 @@ class Graph(tp.DependencyGraph):
         self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
         self.passing: set[Any] = set()  # operations that keep every channel in its place
         self.unclear: set[Any] = set()  # operations that move channels in an unknown way
+        self.splits: dict[Any, Split] = {}  # operations that take channels apart
+        self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
-            self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
+            with self._noting.noting():
+                self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
 
     def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
         """For each layer of these kinds, all that is tied to its outputs; the layer first."""
@@ -80,14 +85,31 @@ class Graph(tp.DependencyGraph):
                 for mapping in dep.index_mapping:
                     new = mapping(new) if mapping else new
                 known = found.get(to, np.zeros((0, 2), dtype=int))
-                new = new[~np.isin(_codes(new, n), _codes(known, n))]
+                new = new[~np.isin(_codes(new), _codes(known))]
                 if len(new):
                     found[to] = np.concatenate([known, new])
                     waiting.append((to, new))
+            if not waiting:
+                waiting = self._others_of_splits(found)
         return [
             Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
             for (node, way), places in found.items()
         ]
+
+    def _others_of_splits(self, found: dict[Any, Places]) -> list[tuple[Any, Places]]:
+        """Channels that are in the group because parts of a split must keep equal sizes."""
+        if any(node.module in self.unclear for node, _ in found):
+            return []  # there will be no group
+        for to, known in found.items():
+            split = self.splits.get(to[0].module)
+            if split and split.equal:
+                others = np.setdiff1d(np.arange(split.channels), known[:, 0])
+                if len(others):
+                    first = 1 + max(int(places[:, 1].max()) for places in found.values())
+                    new = np.stack([others, first + np.arange(len(others))], 1)
+                    found[to] = np.concatenate([known, new])
+                    return [(to, new)]
+        return []
 
     def _build_dependency(self, module2node: dict[Any, Any]) -> None:
         super()._build_dependency(module2node)
@@ -102,6 +124,8 @@ class Graph(tp.DependencyGraph):
                 self._reshape(node)
             elif kind == ops.OPTYPE.EXPAND:
                 self._expand(node)
+            elif kind in (ops.OPTYPE.SPLIT, ops.OPTYPE.SLICE):
+                self._split(node)
         for node in module2node.values():  # last, because it changes the lists of dependencies
             if node.type == ops.OPTYPE.ELEMENTWISE:
                 self._cut_broadcasts(node)
@@ -110,11 +134,11 @@ class Graph(tp.DependencyGraph):
         """One channel that acts on all others, as a mask of places does, is not tied to any."""
         given = [f for f in node.grad_fn.next_functions if f[0] is not None and not _is_leaf(f[0])]
         after = _shape(node.grad_fn)
-        if len(given) != len(node.inputs):
+        if len(given) != len(node.inputs) or len(given) < 2:
             return
         for function, source in zip(given, list(node.inputs), strict=True):
             before = _given(function)
-            if before and len(before) == len(after) > 1 and before[1] == 1 < after[1]:
+            if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
                 self.broadcast.add(source.module)
                 source.dependencies = [d for d in source.dependencies if d.target is not node]
                 node.dependencies = [d for d in node.dependencies if d.target is not source]
@@ -124,6 +148,31 @@ class Graph(tp.DependencyGraph):
         before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
         if before and before[:2] == after[:2]:
             self.passing.add(node.module)
+
+    def _split(self, node: Any) -> None:
+        function, before = node.grad_fn, _given(node.grad_fn.next_functions[0])
+        name = self._noting.owners.get(function)
+        owner = None if name is None else self._network.get_submodule(name)
+        split = read_split(function, before, owner, name or "")
+        if split is None or len(node.inputs) != 1:
+            return
+        pairs = [(_take(start, end), _shift_by(start)) for start, end in split.parts]
+        if self._map_outputs(node, pairs):
+            self.splits[node.module] = split
+
+    def _map_outputs(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> bool:
+        """Sets how channels go to those that take each output, and back; False if unknown."""
+        edges = []
+        for consumer in dict.fromkeys(node.outputs):
+            taken = [nr for f, nr in consumer.grad_fn.next_functions if f is node.grad_fn]
+            out = [d for d in node.dependencies[len(node.inputs) :] if d.target is consumer]
+            back = [d for d in consumer.dependencies[: len(consumer.inputs)] if d.target is node]
+            if not len(taken) == len(out) == len(back):
+                return False
+            edges += zip(taken, out, back, strict=True)
+        for output, out, back in edges:
+            out.index_mapping[0], back.index_mapping[1] = mappings[output]
+        return True
 
     def _join(self, node: Any) -> None:
         shapes = [_given(f) for f in node.grad_fn.next_functions]
@@ -147,11 +196,33 @@ class Graph(tp.DependencyGraph):
         if not node.inputs:
             return  # the reshape of a parameter
         before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
-        places = _places_per_channel(before, after) if before else None
+        if before and _is_leaf(node.grad_fn.next_functions[0][0]):
+            kept = [n for n in before if n > 1] == [n for n in after if n > 1]
+            places = 1 if kept else None  # of a parameter
+        elif before and _parts_before(node.grad_fn.next_functions[0][0]):
+            places = None
+        else:
+            places = _places_per_channel(before, after) if before else None
         if places is None:
-            self.unclear.add(node.module)
+            if not (before and self._fold(node, before, after)):
+                self.unclear.add(node.module)
         elif places > 1:
             self._map(node, [(_spread_by(places), _gather_by(places))])
+
+    def _fold(self, node: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+        """Channels (n, p * c, h, w) to p equal parts (n, p, c, h, w), or back."""
+        folding = _equal_parts(before, after)
+        found = folding or _equal_parts(after, before)
+        if not found:
+            return False
+        if not folding and found != _parts_before(node.grad_fn.next_functions[0][0]):
+            return False
+        parts, size = found
+        fold, unfold = _modulo(size), _repeat(size, parts)
+        if not self._map_outputs(node, [(fold, unfold) if folding else (unfold, fold)]):
+            return False
+        self.splits[node.module] = Split((), size * parts if folding else size, size, {})
+        return True
 
     def _map(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> None:
         """Sets how channels go into and out of an operation, one pair of mappings per input."""
@@ -165,9 +236,9 @@ class Graph(tp.DependencyGraph):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
 
 
-def _codes(places: Places, n: int) -> np.ndarray:
-    """(k,): a number for each pair of a channel and one of the root's n channels."""
-    return places[:, 0] * n + places[:, 1]
+def _codes(places: Places) -> np.ndarray:
+    """(k,): a number for each pair of a channel and one of the root's."""
+    return places[:, 0] * 2**31 + places[:, 1]
 
 
 def _shape(grad_fn: Any, output: int = 0) -> tuple[int, ...]:
@@ -210,6 +281,44 @@ def _shift_by(by: int) -> Mapping:
 
 def _take(start: int, end: int) -> Mapping:
     return lambda places: places[(start <= places[:, 0]) & (places[:, 0] < end)] - (start, 0)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of one image, as far as they matter."""
+    return tuple(size for size in shape[1:] if size > 1)
+
+
+def _equal_parts(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int] | None:
+    """Into how many parts a reshape folds the channels, and their size."""
+    few, many = _without_ones(before), _without_ones(after)
+    if before[0] != after[0] or len(before) > len(after) or len(many) != len(few) + 1 or not few:
+        return None
+    fits = few[0] == many[0] * many[1] == before[1] and few[1:] == many[2:]
+    return (many[0], many[1]) if fits else None  # (parts, size)
+
+
+def _parts_before(function: Any) -> tuple[int, int] | None:
+    """The equal parts in which channels come out of an earlier reshape."""
+    while function is not None and not _is_leaf(function):
+        given = function.next_functions
+        before = _given(given[0]) if given else None
+        if "View" in function.name() or "Reshape" in function.name():
+            return _equal_parts(before, _shape(function)) if before else None
+        if len(given) != 1 or "Sum" in function.name():
+            return None
+        function = given[0][0]
+    return None
+
+
+def _modulo(size: int) -> Mapping:
+    return lambda places: np.unique(np.stack([places[:, 0] % size, places[:, 1]], 1), axis=0)
+
+
+def _repeat(size: int, times: int) -> Mapping:
+    def repeat(places: Places) -> Places:
+        return np.concatenate([np.add(places, (i * size, 0)) for i in range(times)])
+
+    return repeat
 
 
 def _spread_by(by: int) -> Mapping:

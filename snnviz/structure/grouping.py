@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
-from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.probe import MIXING, NORMS, WRITERS, computes_weights, own_parameters
+from snnviz.structure.groups import Member, Number, SwitchGroup
+from snnviz.structure.probe import (
+    MIXING,
+    NORMS,
+    WRITERS,
+    computes_weights,
+    is_vector,
+    own_parameters,
+)
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
+    from snnviz.structure.splitting import Split
 
 _PASSED = ("ElementWiseOp", "ReshapeOp", "ConcatOp")  # operations that a factor goes through
 
@@ -23,17 +31,30 @@ def build_switch_group(
     shared: set[Tensor],
     order: dict[str, int],
     taken: Container[str],
+    whole: bool = False,
 ) -> SwitchGroup | str:
-    """The switch group, or why its neurons cannot be switched."""
-    ties = _Ties(len(items[0].module.weight))
-    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, MIXING)), "")
+    """The switch group, or why its neurons cannot be switched.
+
+    With `whole`, all channels that a GroupNorm takes together are one neuron.
+    """
+    mixing = (nn.LayerNorm,) if whole else MIXING
+    ties = _Ties(1 + max(int(item.roots.max()) for item in items))
+    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, mixing)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
+    splits: list[tuple[Item, Split]] = []
     for item in items:
         module, reading = item.module, item.reading
         kind = _kind(module)
         if module in graph.unclear and not mixed_by:
             return f"{kind} moves channels in a way that could not be followed"
         if kind in _PASSED or module in graph.passing:
+            continue
+        if split := graph.splits.get(module):
+            if split.equal:
+                if len(np.unique(item.channels)) != split.channels:
+                    return f"{kind} takes parts of equal size, and mixes them with other channels"
+                ties.tie(item.channels % split.equal, item.roots)
+            splits.append((item, split))
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
@@ -49,19 +70,28 @@ def build_switch_group(
                 return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
                 return f"{kind} is grouped, and its parts mix them with other channels"
-            ties.tie(item, channels // _parts(module))
+            ties.tie(item.channels % (channels // _parts(module)), item.roots)
         elif isinstance(module, (*NORMS, *MIXING)):
             if module.weight is None or module.weight.ndim > 1:
                 return f"{kind} has no scale and shift to fold a factor into"
             if max(item.channels) >= len(module.weight):
                 return f"the number of channels changes before {names[module]}"
             parts["norms"].setdefault(module, item)
+            if whole and isinstance(module, nn.GroupNorm):
+                if len(np.unique(item.channels)) != module.num_channels:
+                    return f"{kind} mixes its neurons with other channels"
+                ties.tie(item.channels * module.num_groups // module.num_channels, item.roots)
         elif kind == "PReLU":
             if module.num_parameters == 1:
                 continue
             parts["others"].setdefault(module, item)
         elif kind == "OutputOp":
             return "these are the network's outputs"
+        elif isinstance(module, nn.Parameter) and not mixed_by and is_vector(module):
+            if max(item.channels) >= module.numel() or module in shared:
+                return f"{names.get(module, kind)} has another size, or several owners"
+            parts["others"].setdefault(module, item)
+            continue
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
             continue  # the factors act in the norms after it, and nothing is removed
         else:
@@ -77,6 +107,10 @@ def build_switch_group(
     def member(module: Any, item: "Item") -> Member:
         channels, first = np.unique(item.channels, return_index=True)
         return Member(names[module], channels, neuron_of[item.roots[first]])
+
+    def neurons_at(item: "Item", first: int, end: int) -> np.ndarray:
+        channels, places = np.unique(item.channels, return_index=True)
+        return neuron_of[item.roots[places[(first <= channels) & (channels < end)]]]
 
     def members(part: str) -> list[Member]:
         found = [member(module, item) for module, item in parts[part].items()]
@@ -107,6 +141,12 @@ def build_switch_group(
         read_as=tuple(readers),
         scaled_as=tuple(sorted(scaled, key=lambda m: order[m.layer])),
         carried_as=(*norms, *members("others")),
+        numbers=tuple(
+            Number(*name, f"{item.module}", counted)
+            for item, split in splits
+            for name, (first, end) in split.numbers.items()
+            if len(counted := neurons_at(item, first, end))
+        ),
         mixed_by=mixed_by,
     )
 
@@ -127,16 +167,15 @@ def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:
 class _Ties:
     """Channels of the root layer that are one neuron.
 
-    These are channels that meet in one channel of another layer, and channels at the same place in
-    all parts of a grouped convolution, because its parts must keep equal sizes.
+    These are channels that meet in one channel of another layer, channels at the same place in all
+    parts of a grouped convolution, because its parts must keep equal sizes, and so on.
     """
 
     def __init__(self, channels: int) -> None:
         self._parent = np.arange(channels)
 
-    def tie(self, item: "Item", part: int) -> None:
-        """Ties the channels at the same place in parts of this size."""
-        places, roots = item.channels % part, item.roots
+    def tie(self, places: np.ndarray, roots: np.ndarray) -> None:
+        """Ties the channels of the root that have the same place."""
         alone, counts = np.unique(places, return_counts=True)
         for place in alone[counts > 1]:
             first, *rest = np.unique(self._parent[roots[places == place]])

@@ -43,6 +43,16 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
+class Number:
+    """An attribute of a module that counts channels, such as the sizes of a split."""
+
+    module: str
+    attribute: str  # "name", or "name.place" in a list
+    call: str  # where it counts; in each other call it counts the same
+    neurons: np.ndarray  # (k,): the group's neurons among the channels that it counts
+
+
+@dataclass(frozen=True, eq=False)
 class SwitchGroup:
     """Neurons with one factor each, which are switched together wherever they appear.
 
@@ -67,6 +77,7 @@ class SwitchGroup:
     read_as: tuple[Member, ...] = field(repr=False)
     scaled_as: tuple[Member, ...] = field(repr=False)
     carried_as: tuple[Member, ...] = field(repr=False)  # norms and the like, scaled or not
+    numbers: tuple[Number, ...] = field(default=(), repr=False)
     mixed_by: str = ""
     moved: Literal["", "switcher", "both"] = ""
 

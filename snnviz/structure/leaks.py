@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.probe import NORMS
+from snnviz.structure.probe import MIXING, NORMS, WRITERS, is_vector
 from snnviz.structure.scaling import scaled_parameters
 
 
@@ -66,6 +66,10 @@ def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
             if module.running_mean is not None and module.running_var is not None:
                 draw(module.running_mean, -0.5 * sign, 0.5 * sign)
                 draw(module.running_var, 0.5, 1.5)
+        if not isinstance(module, (*WRITERS, *NORMS, *MIXING)):
+            for name, own in module.named_parameters(recurse=False):
+                if name != "bias" and is_vector(own):
+                    draw(own, -0.5 * sign, 0.5 * sign)
     try:
         yield
     finally:

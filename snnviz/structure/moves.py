@@ -6,7 +6,7 @@ place of the writer's. That pays where those are fewer; and in a switcher step i
 where the readers' weights get a gradient anyway, for then nothing before them needs one.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz.structure.costs import add_costs
-from snnviz.structure.groups import SwitchGroup
+from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.leaks import draw_at_random
 from snnviz.structure.scaling import scaled_parameters
 
@@ -32,22 +32,24 @@ def choose_moves(
 ) -> dict[str, SwitchGroup]:
     """The groups, with `moved` set where it pays and gives the readers the same sums."""
 
-    def fewer(group: SwitchGroup) -> bool:
-        return _weights(probe, group.readers) < _weights(probe, group.writers)
-
-    def same(group: SwitchGroup) -> bool:
-        return _gives_the_same(probe, example, group, positions)
+    def same(tried: list[SwitchGroup]) -> set[str]:
+        """The names of those for which it does: all are tried at once, then halves."""
+        if not tried:
+            return set()
+        if _give_the_same(probe, example, tried, positions):
+            return {group.name for group in tried}
+        half = len(tried) // 2
+        return same(tried[:half]) | same(tried[half:]) if half else set()
 
     free = {name: g for name, g in groups.items() if _may_move(probe, g, shared)}
-    both = {name for name, g in free.items() if fewer(g) and same(g)}
+    fewer = [g for g in free.values() if _weights(probe, g.readers) < _weights(probe, g.writers)]
+    both = same(fewer)
     scaled = {layer for name, g in groups.items() if name not in both for layer in g.scaled}
+    tried = [g for g in free.values() if g.name not in both and scaled.issuperset(g.readers)]
+    switcher = same([g for g in tried if g not in fewer])
     found = dict(groups)
-    for name, group in free.items():
-        if name in both:
-            found[name] = replace(group, moved="both")
-        elif scaled.issuperset(group.readers) and same(group):
-            found[name] = replace(group, moved="switcher")
-    return found
+    found |= {name: replace(groups[name], moved="switcher") for name in switcher}
+    return found | {name: replace(groups[name], moved="both") for name in both}
 
 
 def _may_move(probe: nn.Module, group: SwitchGroup, shared: Container[Tensor]) -> bool:
@@ -65,41 +67,61 @@ def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
 
 
 @torch.no_grad()
-def _gives_the_same(
-    probe: nn.Module, example: Tensor, group: SwitchGroup, positions: dict[str, int]
+def _give_the_same(
+    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, int]
 ) -> bool:
     """Runs the copy, drawn at random, with random factors at either place."""
-    moved = {group.name: replace(group, moved="both")}
+    moved = {group.name: replace(group, moved="both") for group in groups}
     switches = add_costs(probe, moved, {}, positions).to(example.device)
     generator = torch.Generator().manual_seed(0)
-    exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * _DECADES
-    factors = {group.name: (10**exponents).to(example)}
-    told = False
+    factors = {}
+    for group in groups:
+        exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * _DECADES
+        factors[group.name] = (10**exponents).to(example)
+    heard: set[str] = set()
     for sign in (1, -1):
         with draw_at_random(probe, sign):
-            before = _sums(probe, example, group, {})
-            written = _sums(probe, example, group, scaled_parameters(probe, switches, factors))
+            at_writers = scaled_parameters(probe, switches, factors)
+            written, loud = _sums(probe, example, groups, at_writers)
             at_readers = scaled_parameters(probe, switches, factors, phase="task")
-            read = _sums(probe, example, group, at_readers)
+            read, _ = _sums(probe, example, groups, at_readers)
         if not _close(written, read):
             return False
-        told = told or not _close(before, read)  # or the neurons were silent with all factors
-    return told
+        heard |= loud
+    return len(heard) == len(groups)  # of a silent group this says nothing
 
 
 def _sums(
-    probe: nn.Module, example: Tensor, group: SwitchGroup, parameters: dict[str, Tensor]
-) -> list[Tensor]:
-    """What the readers give, and the class scores."""
+    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], parameters: dict[str, Tensor]
+) -> tuple[list[Tensor], set[str]]:
+    """What the readers give, and the class scores; and the groups of which something is heard."""
     seen: list[Tensor] = []
+    heard: set[str] = set()
 
     def note(module: Any, inputs: Any, output: Any) -> None:
         seen.append(output)
 
-    handles = [probe.get_submodule(layer).register_forward_hook(note) for layer in group.readers]
+    def listen(group: SwitchGroup, member: Member) -> Callable[..., None]:
+        own = torch.from_numpy(member.channels).to(example.device)
+
+        def hook(module: Any, inputs: Any, by_name: Any) -> None:
+            given = inputs[0] if inputs else by_name["input"]
+            dim = -1 if isinstance(module, nn.Linear) else 1
+            if given.index_select(dim, own).any():
+                heard.add(group.name)
+
+        return hook
+
+    handles = []
+    for group in groups:
+        for member in group.read_as:
+            reader = probe.get_submodule(member.layer)
+            handles.append(reader.register_forward_hook(note))
+            hook = listen(group, member)
+            handles.append(reader.register_forward_pre_hook(hook, with_kwargs=True))
     try:
         scores = functional_call(probe, parameters, (example,))
-        return [*seen, scores]
+        return [*seen, scores], heard
     finally:
         for handle in handles:
             handle.remove()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from snnviz.structure.groups import Switches
+from snnviz.structure.splitting import count_down
 
 
 def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
@@ -44,7 +45,19 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
                 continue
             # The parts of a grouped convolution lose the same places; a depthwise one loses whole
             # parts.
+            owner, _, own = layer.name.rpartition(".")
+            if own in network.get_submodule(owner)._parameters:
+                _narrow_vector(network.get_submodule(owner), own, out)
+                continue
             _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
+    gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
+    for group in switches.groups.values():
+        for number in group.numbers:
+            calls = gone.setdefault((number.module, number.attribute), {})
+            more = int(off[group.name][number.neurons].sum())
+            calls[number.call] = calls.get(number.call, 0) + more
+    for (module, attribute), calls in gone.items():
+        count_down(network, module, attribute, next(iter(calls.values())))
 
 
 def find_kept(
@@ -66,6 +79,15 @@ def find_kept(
     return rows, columns
 
 
+def _narrow_vector(owner: nn.Module, name: str, kept: np.ndarray) -> None:
+    """Keeps these channels of a parameter that has one number for each."""
+    parameter: Any = owner._parameters[name]
+    dim = max(range(parameter.ndim), key=lambda d: parameter.shape[d])
+    index = torch.from_numpy(np.flatnonzero(kept)).to(parameter.device)
+    values = parameter.detach().index_select(dim, index)
+    owner._parameters[name] = nn.Parameter(values, parameter.requires_grad)
+
+
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
     """Keeps these outputs (rows) and inputs (columns) of a layer."""
     device = module.weight.device
@@ -84,6 +106,9 @@ def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
         module.in_features, module.out_features = len(into), n
     elif isinstance(module, nn.PReLU):
         module.num_parameters = n
+    elif isinstance(module, nn.GroupNorm):
+        module.num_groups = n * module.num_groups // module.num_channels
+        module.num_channels = n
     elif not hasattr(module, "groups"):
         module.num_features = n
     else:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from snnviz.files import first_line
+
 WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
 # Norms that treat each channel by itself: a factor after them folds into their scale and shift.
 NORMS = (
@@ -90,6 +92,11 @@ def computes_weights(module: nn.Module) -> bool:
     return any(hasattr(module, n) and n not in module._parameters for n in ("weight", "bias"))
 
 
+def is_vector(tensor: Tensor) -> bool:
+    """Whether it has one number for each channel, in whatever dimension they are."""
+    return tensor.numel() == max(tensor.shape, default=0) > 1
+
+
 def own_parameters(module: nn.Module) -> list[str]:
     """Its parameters besides weight and bias, also those of modules in it."""
     return [name for name, _ in module.named_parameters() if name not in ("weight", "bias")]
@@ -122,7 +129,9 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
     except UnfitNetwork:
         raise
     except Exception as error:
-        own = next(network.parameters(), example)
+        floating = (p for p in network.parameters() if p.is_floating_point())
+        odd = (p for p in floating if (p.device, p.dtype) != (example.device, example.dtype))
+        own = next(odd, example)
         advice = "Check that its first layer takes images of this shape."
         if own.device != example.device:
             advice = (
@@ -143,10 +152,6 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
             f"network does not run{mode} on images of shape {tuple(example.shape)}: "
             f"{first_line(error)}. {advice}"
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager

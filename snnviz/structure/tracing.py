@@ -5,7 +5,7 @@ run with random parameters: an off neuron must not reach any reader (`leaks.py`)
 without it must give the same scores (`trial.py`). Where this fails, the neurons are left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz.devices import standard_settings
 from snnviz.structure.costs import add_costs
 from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
 
 _PROBE_IMAGES = 2
+_LISTED = 60  # names of layers in an error
 
 
+@standard_settings()
 def find_switches(
     network: nn.Module,
     example: Tensor,
@@ -60,8 +63,9 @@ def find_switches(
     Source: dependency graphs of Fang et al. 2023 (DepGraph), through Torch-Pruning.
     """
     check_arguments(network, example)
-    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
-        return _find(network, _take_two(example), exclude, weighted)
+    exclude = _check_patterns("exclude", exclude, network)
+    weighted = _check_patterns("weighted", weighted, network)
+    return _find(network, _take_two(example), exclude, weighted)
 
 
 def _take_two(example: Tensor) -> Tensor:
@@ -79,7 +83,8 @@ def _find(
     positions = _run(probe, example)
     _check_training(probe, example)
     traced, graph = _trace(probe, example)
-    names = {module: name for name, module in probe.named_modules()}
+    names: dict[Any, str] = {module: name for name, module in probe.named_modules()}
+    names |= {parameter: name for name, parameter in probe.named_parameters()}
     order = {name: i for i, name in enumerate(names.values())}
     shared = shared_parameters(probe)
     left_alone: dict[str, str] = {}
@@ -91,7 +96,11 @@ def _find(
         elif _matches(found, exclude):
             left_alone |= dict.fromkeys(found.writers, "excluded by the user")
         elif found.mixed_by and not _matches(found, weighted):
-            left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            whole = build_switch_group(items, graph, names, shared, order, groups, whole=True)
+            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
+                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            else:
+                groups[whole.name] = whole
         else:
             groups[found.name] = found
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
@@ -148,6 +157,35 @@ def describe(
     if show:
         print(table.to_string(index=False, max_colwidth=40))
     return table
+
+
+def _check_patterns(argument: str, patterns: Sequence[str], network: nn.Module) -> tuple[str, ...]:
+    """The patterns; ValueError for one that no layer fits, which is probably a slip."""
+    listed = isinstance(patterns, Collection) and not isinstance(patterns, str)
+    if not listed or not all(isinstance(pattern, str) for pattern in patterns):
+        example = patterns if isinstance(patterns, str) else "layer1.*"
+        raise ValueError(
+            f"{argument} must be a list of patterns of layer names, got {patterns!r}. "
+            f"Use for example {argument}=[{example!r}]."
+        )
+    layers = _switchable_layers(network)
+    for pattern in patterns:
+        if not fits_a_layer(pattern, network):
+            listed = ", ".join(layers[:_LISTED]) + (", …" if len(layers) > _LISTED else "")
+            raise ValueError(
+                f"{argument} must have only patterns that fit a linear or convolution layer, got "
+                f"{pattern!r}, and the layers are {listed or 'none'}. Correct it, or leave it out."
+            )
+    return tuple(patterns)
+
+
+def fits_a_layer(pattern: str, network: nn.Module) -> bool:
+    """Whether the pattern fits the name of a layer that can be excluded."""
+    return any(fnmatchcase(layer, pattern) for layer in _switchable_layers(network))
+
+
+def _switchable_layers(network: nn.Module) -> list[str]:
+    return [name for name, module in network.named_modules() if isinstance(module, WRITERS)]
 
 
 def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:

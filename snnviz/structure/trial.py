@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz.files import first_line
 from snnviz.structure.costs import add_costs
 from snnviz.structure.differing import first_difference, layer_outputs
 from snnviz.structure.drawing import draw_all
 from snnviz.structure.groups import Switches, SwitchGroup
 from snnviz.structure.modes import in_mode
 from snnviz.structure.narrow import keep_one, remove
-from snnviz.structure.probe import copied, first_line
+from snnviz.structure.own_forward import find_deaf, has_own_forward
+from snnviz.structure.probe import copied
 from snnviz.structure.scaling import scaled_parameters
 
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
@@ -44,7 +46,11 @@ def drop_failing(
     if not tried:
         return groups, {}
     trial = _Trial(probe, example, positions)
-    trial.accept(tried)
+    deaf = find_deaf(trial.probe, example)
+    for group in tried:
+        if undoing := deaf.intersection(group.scaled):
+            trial.rejected[group.name] = f"{min(undoing)} undoes a factor on its weights"
+    trial.accept([group for group in tried if group.name not in trial.rejected])
     reasons = {
         writer: why for name, why in trial.rejected.items() for writer in groups[name].writers
     }
@@ -66,7 +72,7 @@ class _Trial:
 
     def accept(self, groups: list[SwitchGroup]) -> None:
         """Adds those of the groups to the accepted ones that can be removed together with them."""
-        why = self._why_not([*self.accepted, *groups])
+        why = self._why_not([*self.accepted, *groups]) if groups else ""
         if not why:
             self.accepted += groups
         elif len(groups) == 1:
@@ -205,11 +211,17 @@ def _make_small(
 
 @contextmanager
 def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Multiplies what the scaled layers return by the factors, with no use of their parameters."""
+    """Multiplies what the scaled layers return by the factors, with no use of their parameters.
+
+    Only layers with a `forward` of their own get scaled parameters.
+    """
     of_layer: dict[str, Tensor] = {}
     for group in switches.groups.values():
         for member in group.scaled_as:
-            weight: Any = network.get_submodule(member.layer).weight
+            layer: Any = network.get_submodule(member.layer)
+            weight = layer.weight
+            if has_own_forward(layer):
+                continue
             factor = of_layer.setdefault(member.layer, weight.new_ones(len(weight)))
             factor[torch.from_numpy(member.channels)] = factors[group.name][
                 torch.from_numpy(member.neurons)
@@ -226,9 +238,18 @@ def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]
         network.get_submodule(layer).register_forward_hook(times(factor))
         for layer, factor in of_layer.items()
     ]
+    before = []
+    for name, value in scaled_parameters(network, switches, factors).items():
+        layer, _, own = name.rpartition(".")
+        module = network.get_submodule(layer)
+        if has_own_forward(module):
+            before.append((module, own, module._parameters[own]))
+            module._parameters[own] = nn.Parameter(value, False)
     try:
         yield
     finally:
+        for module, own, parameter in before:
+            module._parameters[own] = parameter
         for handle in handles:
             handle.remove()
 

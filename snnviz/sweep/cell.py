@@ -16,6 +16,7 @@ import torch
 
 from snnviz import files, rivals
 from snnviz.data import ImageData, choosing, harder, load_data
+from snnviz.devices import standard_settings
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.networks import network
 from snnviz.runs.fingerprints import now, surroundings
@@ -128,6 +129,7 @@ def _plain_numbers(value: Any) -> Any:
 # --- the run ------------------------------------------------------------------------------------
 
 
+@standard_settings()
 def make(cell: Cell, reference: Row | None = None) -> Row:
     """Makes the run. An error in it becomes a row, too.
 

@@ -64,7 +64,7 @@ def read(path: str | os.PathLike[str]) -> "DataFrame":
         FileNotFoundError: there is no such file.
         ValueError: it holds something else.
     """
-    return _table(Path(path)).to_pandas()
+    return _table(files.home_path("path", path)).to_pandas()
 
 
 class Results:

@@ -59,7 +59,7 @@ class Study:
             FileNotFoundError: there is no such file.
             ValueError: a field is not allowed; the error names it as the file does.
         """
-        file = Path(file)
+        file = files.home_path("file", file)
         try:
             content = tomllib.loads(_text_of(file))
             fields.check_known("the file", content, ("name", "results", "part", "method"))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz import files
+from snnviz.devices import MOST_SEED, check_seed, standard_settings
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.config import SwitcherConfig
@@ -45,9 +46,10 @@ class Switcher(nn.Module):
             not change.
     """
 
+    @standard_settings()
     def __init__(self, config: SwitcherConfig | None = None, seed: int = 0) -> None:
         super().__init__()
-        self.config, self.seed = config or SwitcherConfig(), seed
+        self.config, self.seed = config or SwitcherConfig(), check_seed("seed", seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(
@@ -98,6 +100,7 @@ class Switcher(nn.Module):
 
     # Saving and loading -------------------------------------------------------------------------
 
+    @standard_settings()
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Saves its weights and config in one file (`.safetensors`).
 
@@ -105,14 +108,17 @@ class Switcher(nn.Module):
         """
         from safetensors.torch import save
 
-        file = Path(path)
+        file = files.home_path("path", path)
+        files.check_new_names("path", file)
         content = {"format": FORMAT, "seed": self.seed, "config": asdict(self.config)}
         tensors = {name: tensor.cpu() for name, tensor in self.state_dict().items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        files.write(file, save(tensors, {"switcher": json.dumps(content, allow_nan=False)}))
+        with files.writing("path", file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            files.write(file, save(tensors, {"switcher": json.dumps(content, allow_nan=False)}))
         return file
 
     @classmethod
+    @standard_settings()
     def load(cls, path: str | os.PathLike[str]) -> "Switcher":
         """Loads a switcher that `save` wrote, on the CPU.
 
@@ -123,7 +129,8 @@ class Switcher(nn.Module):
         """
         from safetensors import SafetensorError, safe_open
 
-        file, how = Path(path), "Give a file that trainer.switcher.save(path) has written."
+        how = "Give a file that trainer.switcher.save(path) has written."
+        file = files.home_path("path", path)
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {str(file)!r}. {how}")
         try:
@@ -159,7 +166,7 @@ class Switcher(nn.Module):
 
         Both are drawn from the seed, and so need not be saved.
         """
-        generator = torch.Generator().manual_seed(self.seed * 1009 + group)
+        generator = torch.Generator().manual_seed((self.seed * 1009 + group) % (MOST_SEED + 1))
         if self.config.reads == "shuffled":
             order = torch.randperm(len(values), generator=generator)
             return values.index_select(0, order.to(values.device))

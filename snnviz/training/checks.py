@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from snnviz import checks, distributed
 from snnviz.data import ImageData
-from snnviz.structure.probe import check_network
+from snnviz.files import first_line
+from snnviz.structure.modes import in_mode
+from snnviz.structure.probe import check_network, copied
 from snnviz.training.schedule import Schedule
+from snnviz.training.unregistered import find_unregistered
 
 
 def check_network_and_data(network: Any, data: Any) -> None:
@@ -16,6 +19,7 @@ def check_network_and_data(network: Any, data: Any) -> None:
     advice = "The order is Trainer(network, data); sv.network(name, data) makes one by name."
     checks.kind_of("network", network, nn.Module, "a torch.nn.Module", advice)
     check_network(network)  # before it is moved
+    _check_parameters(network)
     if not any(p.requires_grad for p in network.parameters()):
         raise ValueError(
             "network must have parameters to train, and all of its parameters are frozen. "
@@ -23,6 +27,27 @@ def check_network_and_data(network: Any, data: Any) -> None:
         )
     advice = "Make one with load_data(name), or from your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
+
+
+def _check_parameters(network: nn.Module) -> None:
+    """Checks that they are float32 numbers that can be trained."""
+    for name, parameter in network.named_parameters():
+        got = advice = ""
+        if parameter.is_inference():
+            got, advice = "was made in inference mode", "outside torch.inference_mode()"
+        elif parameter.is_meta:
+            got, advice = "is on the device 'meta' and has no values", "on the CPU or a GPU"
+        if advice:
+            raise ValueError(
+                f"network must have parameters that can be trained, and {name!r} {got}. "
+                f"Build the network {advice}."
+            )
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            raise ValueError(
+                f"network must have parameters of torch.float32, and {name!r} is "
+                f"{parameter.dtype}. Convert them with network.float(); to compute in bfloat16, "
+                'give the trainer precision="bfloat16".'
+            )
 
 
 def check_schedule(schedule: Schedule, data: ImageData) -> None:
@@ -34,6 +59,36 @@ def check_schedule(schedule: Schedule, data: ImageData) -> None:
             "schedule.switcher_data is 'holdout', but the data has no held-out split. "
             "Load it with one: load_data(name, holdout=5000)."
         )
+
+
+def check_batch_size(network: nn.Module, schedule: Schedule, data: ImageData) -> None:
+    """Checks that a network which cannot be trained on a single image never gets one alone.
+
+    Batch norm, for example, needs two values of each channel.
+    """
+    rows = {name: len(data.get_split(name)) for name in ("train", schedule.switcher_data)}
+    size = min(schedule.batch_size, *rows.values())
+    if size // distributed.processes() > 1:
+        return
+    image = data.batch("train", torch.zeros(1, dtype=torch.int64))[0].to(
+        next(network.parameters()).device
+    )
+    probe = copied(network)
+    try:
+        with in_mode(probe, "training", image):
+            probe(image)
+    except Exception as error:
+        names = [name for name, n in rows.items() if n < schedule.batch_size]
+        got = f"{schedule.batch_size}"
+        if names:
+            got += f", of which the data has only {rows[names[0]]} ({names[0]})"
+        if distributed.several():
+            got += f", shared by {distributed.processes()} processes"
+        raise ValueError(
+            "schedule.batch_size must be large enough that this network can be trained on each "
+            f"batch, got {got}. On a single image it fails in training mode: {first_line(error)}. "
+            "Use for example batch_size=32, and data with more images where there are fewer."
+        ) from error
 
 
 def check_end(schedule: Schedule, before: Schedule, done: int) -> None:
@@ -81,7 +136,7 @@ def check_processes(
     train = data.train
     distributed.check_alike(
         {
-            "network": network.state_dict().values(),
+            "network": (*network.state_dict().values(), *find_unregistered(network).values()),
             "switcher": switcher.state_dict().values(),
             "data": (torch.tensor(train.images.shape), train.labels),
             "schedule": repr(schedule),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from snnviz import checks
+from snnviz.devices import check_seed
 from snnviz.switcher import Switcher, SwitcherConfig
 from snnviz.training.learners import Learners
 from snnviz.training.schedule import Schedule
@@ -42,4 +43,4 @@ class TrainingConfig:
         how = "Make one with SwitcherConfig(...), or load a trained one with Switcher.load."
         kinds, names = (SwitcherConfig, Switcher), "a snnviz.SwitcherConfig or a Switcher"
         checks.kind_of("switcher", self.switcher, kinds, names, how)
-        checks.whole("seed", self.seed, 0)
+        object.__setattr__(self, "seed", check_seed("seed", self.seed))

@@ -21,6 +21,7 @@ from snnviz.training import checks, sizing
 from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
 from snnviz.training.schedule import Phase, Schedule
+from snnviz.training.unregistered import copy_of, find_unregistered, put_back
 
 Shrink = Callable[[], None]
 
@@ -59,6 +60,7 @@ class Learners:
     ) -> None:
         self.network, self.device, self.precision = network, device, precision
         self.images_format = images_format
+        self._unregistered = find_unregistered(network)
         self.switches = switches
         self.groups = tuple(switches.groups.values())
         made: Any = gates(self) if gates else self._make_switcher(config or SwitcherConfig(), seed)
@@ -251,6 +253,7 @@ class Learners:
         """Both networks, both optimizers and the current factors; a copy."""
         state = {
             "network": self.network.state_dict(),
+            "unregistered": copy_of(self.network, self._unregistered),
             "switcher": self.switcher.state_dict(),
             "task_optimizer": self.task_optimizer.state_dict(),
             "switcher_optimizer": self.switcher_optimizer.state_dict(),
@@ -263,6 +266,7 @@ class Learners:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues where `state_dict` was called, with optimizers of the same kinds."""
         self.network.load_state_dict(state["network"])
+        put_back(self.network, state["unregistered"])
         self.switcher.load_state_dict(state["switcher"])
         # Copies, because an optimizer keeps the tensors that it gets and changes them in place.
         self.task_optimizer.load_state_dict(copy.deepcopy(state["task_optimizer"]))

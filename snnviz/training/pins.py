@@ -1,7 +1,8 @@
 """Pins: neurons that the user holds on or off, regardless of the switcher's factor."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ def hold_neurons(
     Raises:
         ValueError: there is no such group or neuron, or the group would be entirely off.
     """
+    checks.flag("on", on)
     chosen = choose_neurons(_count_neurons(pins), group, neurons)
     held = pins[group].clone()
     held[chosen] = float(on)
@@ -81,14 +83,22 @@ def choose_neurons(
     checks.one_of("group", group, groups)
     if neurons is None:
         return list(range(groups[group]))
-    numbers = [neurons] if isinstance(neurons, int) else list(neurons)
-    for i in numbers:
-        if isinstance(i, bool) or not isinstance(i, int) or not 0 <= i < groups[group]:
-            raise ValueError(
-                f"neurons of {group!r} must be whole numbers from 0 to {groups[group] - 1}, "
-                f"got {i!r}."
-            )
-    return sorted(set(numbers))
+    many: Any = neurons
+    if isinstance(many, str) or not isinstance(many, Iterable) or getattr(many, "ndim", 1) == 0:
+        many = [many]
+    return sorted({_check_neuron(group, i, groups[group]) for i in many})
+
+
+def _check_neuron(group: str, value: Any, count: int) -> int:
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < count:
+        raise ValueError(
+            f"neurons of {group!r} must be whole numbers from 0 to {count - 1}, got {value!r}."
+        )
+    return number
 
 
 def list_pins(pins: Mapping[str, Tensor]) -> dict[str, dict[int, float]]:

@@ -38,6 +38,7 @@ def make_parts(network: nn.Module, data: ImageData, config: TrainingConfig) -> P
     precision = pick_precision(config.precision, device)
     example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
     switches = find_switches(network.to(example.device), example, config.exclude, config.weighted)
+    checks.check_batch_size(network, config.schedule, data)
     config = replace(
         config,
         device=device,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from snnviz import distributed
 from snnviz.data import ImageData, SplitName
-from snnviz.devices import random_state
+from snnviz.devices import in_standard_settings, random_state
 from snnviz.history import History
 from snnviz.structure.probe import copied
 from snnviz.switcher import Switcher
@@ -103,6 +103,7 @@ def switcher_step(
     return measure_step(loss, scores, labels, on)
 
 
+@in_standard_settings
 class AlternatingTrainer:
     """Trains a task network and its switcher, one step at a time.
 
@@ -137,7 +138,7 @@ class AlternatingTrainer:
 
     def __iter__(self) -> Iterator[StepRecord]:
         """Steps until the schedule's end; you may stop and continue the iteration at any time."""
-        self._close_epoch()
+        self.settle()
         while not self.finished:
             yield self.step()
 
@@ -202,6 +203,7 @@ class AlternatingTrainer:
             ValueError: it ends before this epoch, needs missing data, or has an impossible size.
         """
         checks.check_schedule(schedule, self.data)
+        checks.check_batch_size(self.network, schedule, self.data)
         checks.check_end(schedule, self._schedule, self.position.epoch)
         self.learners.check_size(schedule)
 

@@ -132,7 +132,7 @@ NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defin
         ),
         (
             {"seed": 1.5},
-            "seed must be a whole number of at least 0, got 1.5. Use for example seed=1.",
+            "seed must be a whole number from 0 to 2**64 - 1, got 1.5. Use for example seed=1.",
         ),
         (
             {"keep_every": True},
@@ -158,8 +158,8 @@ NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defin
         ),
         (
             {"name": "../up"},
-            "name must be the plain name of a folder, without / and not beginning or ending with "
-            "a dot, got '../up'.",
+            "name must be a name that a file can have on every system, got '../up', which has the "
+            "character '/'. Use letters, digits, - and _, for example name='first'.",
         ),
         ({"schedule": 3}, "schedule must be a table of options, got 3."),
         ({"schedule": {"epochs": "3"}}, "schedule.epochs must be a whole number, got '3'."),
@@ -260,7 +260,7 @@ def test_a_tilde_works_in_every_option_and_in_files(
     (place / "home" / "a.toml").write_text('folder = "~/runs"\ndata = "folder:~/img"\n')
     words = [word for word in SMALL if word not in ("--data", "folder:img")]
     done = run("train", "--config=~/a.toml", *words, "--name", "a", "--json")
-    assert (done.code, done.json["folder"]) == (0, str(place / "home" / "runs" / "a"))
+    assert (done.code, done.json["folder"]) == (0, "home/runs/a")
     assert run("show", "~/runs/a", "--json").json["state"] == "finished"
     own = "--data=folder:~/img"
     assert run("resume", "~/runs/a", own).code == 0

@@ -37,8 +37,8 @@ UNWRITABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "the network itself calls fft_fft, which is not in the table of functions",
     ),
     "method": (
-        lambda: Own(lambda _, x: x.cumsum(1)),
-        "the network itself calls .cumsum(), which is not in the table of functions",
+        lambda: Own(lambda _, x: x.cummax(1)[0]),
+        "the network itself calls .cummax(), which is not in the table of functions",
     ),
     "attribute": (
         lambda: Own(lambda _, x: torch.relu(x.grad_fn)),
@@ -54,7 +54,8 @@ UNWRITABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "modes": (
         lambda: Own(lambda module, x: x + 1 if module.training else x),
-        "its forward pass differs from call to call or from training to evaluation",
+        "its forward pass differs from call to call or from training to evaluation, first in the "
+        "network itself (Own)",
     ),
     "hook": (hooked, "layer 0 has hooks, which are code"),
     "name": (
@@ -79,8 +80,8 @@ UNWRITABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "own layer": (
         lambda: nn.Sequential(nn.GRU(4, 4)),
-        "its forward pass cannot be traced (symbolically traced variables cannot be used as "
-        "inputs to control flow)",
+        "its forward pass cannot be traced in layer 0 (GRU) (symbolically traced variables cannot "
+        "be used as inputs to control flow)",
     ),
 }
 

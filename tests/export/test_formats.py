@@ -136,10 +136,10 @@ def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     network = nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(27, 4))
-    with pytest.raises(ValueError, match="adaptive_max_pool2d") as raised:
+    with pytest.raises(ValueError, match=r".") as raised:
         export(network, tmp_path / "net.onnx", torch.randn(2, 3, 10, 10))
-    said = str(raised.value)
-    assert said.startswith("network cannot be exported to net.onnx (No ONNX function found for ")
-    assert said.endswith("). save_compact(network, path) may still write it.")
-    assert "\x1b" not in said
+    assert str(raised.value) == (
+        "network cannot be exported to net.onnx (ONNX lacks aten.adaptive_max_pool2d, which layer "
+        "0 calls). save_compact(network, path) may still write it."
+    )
     assert list(tmp_path.iterdir()) == []

@@ -135,6 +135,18 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda c: _set(_call(c, "call_module"), "args", [{"pickle": "gASV"}]),
         "{'pickle': 'gASV'} is not an allowed value",
     ),
+    "huge padding": (
+        lambda c: _layer(c, "stem")["args"].update(padding=[10**9, 1]),
+        "padding of layer stem has a size of 1000000000, at most 16777216",
+    ),
+    "huge tensor": (
+        lambda c: _call(c, "call_function").update(target="torch.zeros", args=[10**12], kwargs={}),
+        "torch.zeros has a size of 1000000000000, at most 16777216",
+    ),
+    "function as an argument": (
+        lambda c: _call(c, "call_function").update(target="math.ceil", kwargs={"key": {"node": 0}}),
+        "math.ceil may not have the arguments key",
+    ),
     "no output": (lambda c: c["nodes"].pop(), "its last call must be its output"),
     "name with code": (
         lambda c: _set(_layer(c, "scores"), "path", 'a"), print("'),

@@ -180,8 +180,8 @@ def test_any_figure_can_be_saved_a_pyplot_one_too(tmp_path):
     assert tuple(figure.get_size_inches()) == (8, 4)
 
 
-PLAIN = "name must be a plain file name such as 'switch_map', got {!r}. "
-PLAIN += "To save in another place, give folder=."
+PLAIN = "name must be a name that a file can have on every system, got {!r}, which "
+ELSEWHERE = "To save in another place, give folder=."
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,8 @@ PLAIN += "To save in another place, give folder=."
 def test_names_that_are_paths_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="name must") as error:
         figures.save(Figure(), name, folder=tmp_path / "new")
-    assert str(error.value) == PLAIN.format(name)
+    assert str(error.value).startswith(PLAIN.format(name))
+    assert str(error.value).endswith(ELSEWHERE)
     assert not (tmp_path / "new").exists()
 
 

@@ -409,8 +409,11 @@ CONFIGS: list[tuple[Callable[[dict], Any], str]] = [
         "switcher.gain must be a number above 0, got -1",
     ),
     (lambda c: c.pop("seed"), "'seed' is missing"),
-    (lambda c: c.update({"seed": -3}), "a whole number of at least 0 is expected, got '-3'"),
-    (lambda c: c.update({"seed": 10**30}), "a whole number of at least 0 is expected, got '1000"),
+    (lambda c: c.update({"seed": -3}), "seed must be a whole number from 0 to 2**64 - 1, got -3"),
+    (
+        lambda c: c.update({"seed": 10**30}),
+        "seed must be a whole number from 0 to 2**64 - 1, got 1000",
+    ),
     (lambda c: c.update({"keep_every": 0}), "a whole number of at least 1 is expected, got '0'"),
     (
         lambda c: c.update({"precision": "float16"}),

@@ -176,10 +176,9 @@ def test_a_fork_of_a_run_that_is_under_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../b", "x/y", "/tmp/b", "", ".", "..", ".b", "b.", "a\nb", 5])
 def test_names_that_lead_elsewhere(name: str, tmp_path: Path) -> None:
     make(tmp_path / "r" / "a").close()
-    assert message_of(lambda: fork(tmp_path / "r" / "a", 0, name=name)) == (
-        "name must be the plain name of a folder, without / and not beginning or ending with a "
-        f"dot, got {name!r}."
-    )
+    said = message_of(lambda: fork(tmp_path / "r" / "a", 0, name=name))
+    start = f"name must be a name that a file can have on every system, got {name!r}, which "
+    assert said.startswith(start)
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["a"]
 

@@ -353,7 +353,10 @@ def test_a_start_that_cannot_be_saved_leaves_a_folder_that_can_be_used(
         raise FULL
 
     monkeypatch.setattr("snnviz.runs.checkpoint.write", full)
-    assert message_of(lambda: make(tmp_path / "a"), NotSaved) == unsaved(tmp_path / "a", str(FULL))
+    assert message_of(lambda: make(tmp_path / "a"), NotSaved) == (
+        f"folder must be a place where a run can be saved, got {str(tmp_path / 'a')!r} ({FULL}). "
+        "Make room, or choose another folder."
+    )
     monkeypatch.undo()
     make(tmp_path / "a").close()
 

@@ -398,6 +398,13 @@ def test_a_run_of_before_weighted_could_be_asked_for(tmp_path: Path) -> None:
     assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).weighted == ()
 
 
+def test_a_run_of_before_patterns_had_to_fit(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    file = tmp_path / "a" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"exclude": ["no_such_layer"]}))
+    assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).exclude == ()
+
+
 def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
     make(tmp_path / "a").close()
 
@@ -406,11 +413,12 @@ def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
             Trainer.resume(tmp_path / "a", **options)
         return str(caught.value)
 
+    without = "Its history and figures need neither data nor network: History.load(folder)."
     own = "Pass the run's own data: data=ImageData.from_tensors(...)."
-    assert said(network=tiny_net()) == f"this run was made with data of your own. {own}"
+    assert said(network=tiny_net()) == (f"this run was made with data of your own. {own} {without}")
     assert said(data=DATA) == (
         "this run was made with a network of your own. "
-        "Pass a network with the run's architecture: network=..."
+        f"Pass a network with the run's architecture: network=... {without}"
     )
     assert said(data=DATA, network=tiny_net("group")) == (
         "network differs from the run's network: its tensor '1.running_mean' is missing, "

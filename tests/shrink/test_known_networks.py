@@ -73,7 +73,7 @@ def test_a_round_of_alternating_training(name: str) -> None:
 
 def group_normed() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(),
+        nn.Conv2d(3, 6, 3), nn.GroupNorm(1, 6), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(),
         nn.Flatten(), nn.Linear(8 * 144, 4),
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) ->
     ("norm", "activation", "why"),
     [
         pytest.param(
-            nn.GroupNorm(2, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
+            nn.GroupNorm(1, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
         ),
         pytest.param(None, torch.sigmoid, reach("second"), id="sigmoid"),
     ],
@@ -94,7 +94,7 @@ def test_weighted_on_request() -> None:
         ((), ["0", "4", "7"], []),
         (["0"], ["4", "7"], ["0"]),
         (["[04]"], ["7"], ["0", "4"]),
-        (["none such", "7"], ["0", "4"], ["7"]),
+        (["10", "7"], ["0", "4"], ["7"]),
     ],
 )
 def test_exclude(patterns: list[str], groups: list[str], excluded: list[str]) -> None:
@@ -102,6 +102,32 @@ def test_exclude(patterns: list[str], groups: list[str], excluded: list[str]) ->
     assert list(found.groups) == groups
     reasons = dict.fromkeys(excluded, "excluded by the user")
     assert found.left_alone == {**reasons, "10": OUTPUTS}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "got"),
+    [
+        (
+            ["layr1*"],
+            "must have only patterns that fit a linear or convolution layer, got 'layr1*', and the "
+            "layers are 0, 4, 7, 10. Correct it, or leave it out.",
+        ),
+        ("4", "must be a list of patterns of layer names, got '4'. Use for example {}=['4']."),
+        (
+            None,
+            "must be a list of patterns of layer names, got None. Use for example {}=['layer1.*'].",
+        ),
+        (
+            [4],
+            "must be a list of patterns of layer names, got [4]. Use for example {}=['layer1.*'].",
+        ),
+    ],
+)
+@pytest.mark.parametrize("argument", ["exclude", "weighted"])
+def test_patterns_that_fit_nothing(argument: str, patterns: Any, got: str) -> None:
+    images = example((1, 8, 8))
+    said = message_of(lambda: find_switches(reference.own(), images, **{argument: patterns}))
+    assert said == f"{argument} {got.format(argument)}"
 
 
 def test_exclude_by_any_writer() -> None:

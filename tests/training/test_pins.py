@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,3 +202,13 @@ def test_a_whole_group_cannot_be_held_off() -> None:
 )
 def test_ranges(numbers: list[int], text: str) -> None:
     assert pins.describe_numbers(numbers) == text
+
+
+@pytest.mark.parametrize(
+    "neurons", [np.arange(1, 3), torch.tensor([2, 1]), {1, 2}, (n for n in (1, 2)), range(1, 3)]
+)
+def test_neurons_of_every_kind_of_list(neurons: Any) -> None:
+    groups = {"4": 6}
+    assert pins.choose_neurons(groups, "4", neurons) == [1, 2]
+    for one in (np.int64(2), torch.tensor(2), np.array(2)):
+        assert pins.choose_neurons(groups, "4", one) == [2]  # type: ignore[arg-type]

@@ -1083,3 +1083,51 @@ def test_a_network_with_too_few_scores() -> None:
         "network gives 2 class scores, and the data has 3 classes. "
         "Give its last layer one output per class."
     )
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_batches_of_one_image_that_a_norm_cannot_take(images: int) -> None:
+    """Batch norm of a linear layer needs two values; the error comes before training starts."""
+    data = tiny_data()
+    few = (data.train.images[:images], data.train.labels[:images])
+    data = ImageData.from_tensors(few, few, classes=["a", "b", "c"], device="cpu")
+    plan = QUICK.replace(batch_size=1 if images > 1 else 16)
+    got = "1" if images > 1 else "16, of which the data has only 1 (train)"
+    said = message_of(lambda: Trainer(reference.own(), data, plan, device="cpu"))
+    assert said.startswith(
+        "schedule.batch_size must be large enough that this network can be trained on each batch, "
+        f"got {got}. On a single image it fails in training mode: Expected more than 1 value per "
+    )
+    assert Trainer(small(), data, plan, device="cpu").step().step == 1
+
+
+def test_a_later_schedule_is_checked_for_batches_of_one_image() -> None:
+    trainer = Trainer(reference.own(), tiny_data(), QUICK, device="cpu")
+    with pytest.raises(ValueError, match=r"schedule\.batch_size must be large enough"):
+        trainer.schedule = QUICK.replace(batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (torch.inference_mode, "was made in inference mode. Build the network outside "),
+        (lambda: torch.device("meta"), "is on the device 'meta' and has no values. Build the "),
+    ],
+)
+def test_networks_that_were_made_so_that_nothing_can_be_trained(
+    made: Callable[[], Any], words: str
+) -> None:
+    with made():
+        network = small()
+    said = message_of(lambda: Trainer(network, tiny_data(), device="cpu"))
+    assert f"network must have parameters that can be trained, and '0.weight' {words}" in said
+
+
+def test_parameters_of_another_precision() -> None:
+    network = small()
+    network[-1].double()
+    assert message_of(lambda: Trainer(network, tiny_data(), device="cpu")) == (
+        "network must have parameters of torch.float32, and '7.weight' is torch.float64. Convert "
+        "them with network.float(); to compute in bfloat16, give the trainer "
+        'precision="bfloat16".'
+    )

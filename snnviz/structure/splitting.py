@@ -1,0 +1,141 @@
+"""Calls that take channels apart: split, chunk and slices.
+
+The parts may have sizes that the network's code writes down as numbers in its modules. Such a
+number has to follow when neurons are removed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+class Split(NamedTuple):
+    """How one call takes channels apart.
+
+    Attributes:
+        parts: (first, end) of each part.
+        channels: how many there are before.
+        equal: the size of each part, where the parts must keep equal sizes; else 0.
+        numbers: {(module, attribute): (first, end)}: the channels that a number counts.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    channels: int
+    equal: int
+    numbers: dict[tuple[str, str], tuple[int, int]]
+
+
+class Noting(TorchFunctionMode):
+    """Notes which module calls split, chunk or takes a slice: `owners` {grad_fn: its name}."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.owners: dict[Any, str] = {}
+        self._network, self._running = network, [""]
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else (result,):
+            function = part.grad_fn if isinstance(part, Tensor) else None
+            if function is not None and is_split(function):
+                self.owners.setdefault(function, self._running[-1])
+        return result
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        def leave(*_: Any) -> None:
+            self._running.pop()
+
+        handles = []
+        for name, module in self._network.named_modules():
+            enter = lambda *_, name=name: self._running.append(name)  # noqa: E731
+            handles.append(module.register_forward_pre_hook(enter))
+            handles.append(module.register_forward_hook(leave))
+        try:
+            with self:
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def is_split(function: Any) -> bool:
+    """Whether an operation that autograd has recorded takes a tensor apart."""
+    name = function.name()
+    return name.startswith(("Split", "UnsafeSplit", "Slice")) and hasattr(function, "_saved_dim")
+
+
+def read_split(
+    function: Any, before: tuple[int, ...] | None, owner: nn.Module | None, name: str
+) -> Split | None:
+    """How the call takes channels apart; None if the shapes leave it open.
+
+    A call that leaves every channel in its place gives one part of all channels.
+
+    Args:
+        function: what autograd has recorded of the call.
+        before: the shape that it was given.
+        owner: the module that calls it, and its name.
+    """
+    if not before:
+        return None
+    dim = function._saved_dim
+    dim = (dim - 2**64 if dim >= 2**63 else dim) % len(before)
+    whole = before[1] if len(before) in (2, 4) else before[-1]
+    if len(before) not in (2, 3, 4):
+        return None
+    if dim not in ((1,) if len(before) == 2 else (1, 3) if len(before) == 4 else (2,)):
+        return Split(((0, whole),), whole, 0, {})  # places or tokens
+    if dim == 3:  # channels may be last, or these are the columns of images
+        whole = before[-1]
+    sizes = [tuple(part.shape)[dim] for part in function._input_metadata]
+    first, parts = 0, []
+    if function.name().startswith("Slice"):
+        if function._saved_step != 1:
+            return None
+        first = function._saved_start
+        first = first - 2**64 if first >= 2**63 else first
+        first = min(max(first % before[dim] if first < 0 else first, 0), before[dim])
+    for size in sizes:
+        parts.append((first, first + size))
+        first += size
+    numbers = _numbers(owner, name, parts, whole) if owner else {}
+    alike = len(parts) > 1 and len(set(sizes)) == 1
+    halves = len(parts) == 1 and not numbers and 2 * sizes[0] == whole
+    return Split(tuple(parts), whole, sizes[0] if alike or halves else 0, numbers)
+
+
+def _numbers(
+    owner: nn.Module, name: str, parts: list[tuple[int, int]], whole: int
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """The module's own numbers that are a size or an end of a part, or the size of all."""
+    places = {whole: (0, whole)}
+    for first, end in reversed(parts):
+        places |= {first: (0, first), end: (0, end)} if len(parts) == 1 else {}
+        places[end - first] = (first, end)
+    places.pop(0, None)
+    found = {}
+    for attribute, value in vars(owner).items():
+        if isinstance(value, list | tuple) and list(value) == [b - a for a, b in parts]:
+            found |= {(name, f"{attribute}.{i}"): part for i, part in enumerate(parts)}
+        elif type(value) is int and value in places:
+            found[name, attribute] = places[value]
+    return found
+
+
+def count_down(network: nn.Module, module: str, attribute: str, by: int) -> None:
+    """Makes a number of a module smaller."""
+    owner = network.get_submodule(module)
+    name, _, place = attribute.partition(".")
+    value = getattr(owner, name)
+    if not place:
+        setattr(owner, name, value - by)
+        return
+    values = list(value)
+    values[int(place)] -= by
+    setattr(owner, name, type(value)(values))
