@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,11 +55,13 @@ def animate(
         TypeError: `history` is not a History.
         ValueError: the path has another ending, no epoch is finished, or there is no such `shows`
             or speed.
+        OSError: the file cannot be written.
         FileNotFoundError: an MP4 is asked for, and there is no ffmpeg.
         RuntimeError: ffmpeg fails.
     """
     check_history("history", history)
     file = files.home_path("path", path)
+    files.check_new_names("path", file)
     checks.one_of("shows", shows, _DRAW)
     per_second = checks.number("per_second", per_second, SLOWEST, FASTEST)
     if history.n_epochs == 0:
@@ -68,23 +71,25 @@ def animate(
     writer = _make_writer(file, per_second)
     first = 0 if shows == "neurons" else 1
     epochs = [*range(first, history.n_epochs), *[history.n_epochs] * (1 + round(HOLD * per_second))]
-    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{uuid.uuid4().hex}{file.suffix}")
     figure = PaperFigure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white")
     try:
-        with paper_settings(), writer.saving(figure, str(beside), DPI):
-            for epoch in epochs:
-                figure.clear()
-                _DRAW[shows](figure, history, epoch)
-                writer.grab_frame()
-        os.replace(beside, file)
+        with files.writing("path", file), paper_settings():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with writer.saving(figure, str(beside), DPI):
+                for epoch in epochs:
+                    figure.clear()
+                    _DRAW[shows](figure, history, epoch)
+                    writer.grab_frame()
+            os.replace(beside, file)
     except (CalledProcessError, BrokenPipeError) as error:
         raise RuntimeError(
             f"ffmpeg could not write {str(file)!r}; it may lack H.264. Install a whole ffmpeg, or "
             f"write a GIF: path={str(file.with_suffix('.gif'))!r}."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
     return file
 
 

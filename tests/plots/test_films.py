@@ -137,4 +137,15 @@ def test_what_cannot_be_filmed_is_refused(tmp_path: Path) -> None:
     )
     assert "at least one finished epoch" in message_of(lambda: film(History({"a": 1}), "a.gif"))
     assert "history must be a snnviz.History" in message_of(lambda: film(3, "a.gif"), TypeError)
-    assert list(tmp_path.iterdir()) == []
+    assert "which has the character ':'" in message_of(lambda: film(HISTORY, tmp_path / "b:c.gif"))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    path = tmp_path / "plain" / "a.gif"
+    said = message_of(lambda: figures.animate(HISTORY, path), FileExistsError)
+    assert said == (
+        f"path must be a place where files can be written, got {str(path)!r} (File exists). "
+        "Choose another one."
+    )
+    assert [each.name for each in tmp_path.rglob("*")] == ["plain"]

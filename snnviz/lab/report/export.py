@@ -50,12 +50,14 @@ def export_html(
     Raises:
         TypeError: `run` is nothing of this kind.
         FileNotFoundError: the folder holds no history.
+        OSError: the file cannot be written.
         ValueError: the path does not end in .html, no epoch is finished, a file is damaged, or the
             lab is training.
     """
     file = files.home_path("path", path)
     if file.suffix.lower() not in ENDINGS:
         raise ValueError(f"path must end in .html, got {str(file)!r}. Use {file.name + '.html'!r}.")
+    files.check_new_names("path", file)
     subject = find_subject(run, name, network, data, weights)
     history = subject.history
     if history.n_epochs == 0:
@@ -73,8 +75,9 @@ def export_html(
         pictures,
         collect_contents(subject, axes),
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    files.write(file, text.encode("utf-8", "replace"))
+    with files.writing("path", file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, text.encode("utf-8", "replace"))
     return file
 
 

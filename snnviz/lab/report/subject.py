@@ -54,9 +54,11 @@ def find_subject(run: Any, name: str | None, network: Any, data: Any, weights: b
         return _of_history(run, name or "a run", "")
     if isinstance(run, AlternatingTrainer):
         folder = getattr(run, "folder", None)
-        name = name or (folder.resolve().name if folder else "a run")
+        called: str = name or (folder.resolve().name if folder else "a run")
         about = _describe(RunConfig.of(run, 1, None))
-        return _of_trainer(run, name, about) if weights else _of_history(run.history, name, about)
+        if weights:
+            return _of_trainer(run, called, about)
+        return _of_history(run.history, called, about)
     checks.kind_of("run", run, (str, Path), "a run", ADVICE)
     folder = Path(run)
     name = name or folder.resolve().name

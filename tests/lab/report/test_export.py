@@ -18,6 +18,7 @@ from snnviz.lab.report.contents import Bytes, collect_contents
 from snnviz.lab.report.document import make_document, make_script, write_json
 from snnviz.lab.report.subject import find_subject
 from snnviz.lab.session.neuron import make_page
+from snnviz.lab.views.kinds import KINDS
 from snnviz.runs import Trainer
 from tests.helpers import message_of
 from tests.lab.conftest import make_trainer
@@ -195,7 +196,15 @@ def test_a_run_of_the_quick_start_fits_in_three_megabytes(tmp_path: Path) -> Non
     assert size + 4 / 3 * weights + facts < 3e6
 
 
-@pytest.mark.slow
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch map alone, for drawing is what takes time."""
+    monkeypatch.setattr(
+        "snnviz.lab.report.pictures.KINDS", [k for k in KINDS if k.name == "switch_map"]
+    )
+
+
+@pytest.mark.usefixtures("one_figure")
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     one, other = (export_html(pretended_run(2), tmp_path / f"{i}.html") for i in range(2))
     assert one.read_bytes() == other.read_bytes()
@@ -216,6 +225,14 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
         "run must be a run, got int. Give a trainer, a lab, a history, or the folder of a run."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("one_figure")
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    path = tmp_path / "plain" / "a.html"
+    said = message_of(lambda: export_html(pretended_run(1), path), FileExistsError)
+    assert said.startswith(f"path must be a place where files can be written, got {str(path)!r}")
 
 
 def test_flips_are_followed_as_in_the_lab() -> None:
