@@ -250,7 +250,7 @@ class Timeline {
       return this.say(`${run} finished: arrow keys choose an epoch, Enter goes to it`);
     const text = `epoch ${this.chosen} of ${run} finished`;
     set(this.pad, { "aria-valuenow": this.chosen, "aria-valuetext": text });
-    this.say(`${text} · Enter goes back to its end`);
+    this.say(`${text} · Enter goes ${this.live ? "back " : ""}to its end`);
   }
 
   say(words) {
