@@ -4,6 +4,7 @@ from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_me
 from snnviz.switcher.config import READS, SwitcherConfig
 from snnviz.switcher.descriptors import DESCRIPTORS, Descriptor
 from snnviz.switcher.directions import DirectionReader
+from snnviz.switcher.explaining import Explanation, explain, partial_dependence
 from snnviz.switcher.free import FreeFactors
 from snnviz.switcher.hashing import MOST_INPUTS
 from snnviz.switcher.switcher import Switcher
@@ -15,10 +16,13 @@ __all__ = [
     "READS",
     "Descriptor",
     "DirectionReader",
+    "Explanation",
     "FreeFactors",
     "Switcher",
     "SwitcherConfig",
+    "explain",
     "hard_sigmoid",
+    "partial_dependence",
     "relu",
     "unit_mean",
 ]

@@ -31,8 +31,10 @@ class FreeFactors(nn.Module):
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         """{group: factors (neurons,)}; all of them 1 at the start."""
-        activation, config = ACTIVATIONS[self.config.activation], self.config
-        return {
-            name: activation(scores * config.gain_of(len(scores)))
-            for name, scores in zip(self.groups, self.scores, strict=True)
-        }
+        scores = self.scores_from(readings).split([len(own) for own in self.scores])
+        activation = ACTIVATIONS[self.config.activation]
+        return dict(zip(self.groups, map(activation, scores), strict=True))
+
+    def scores_from(self, readings: None = None) -> Tensor:
+        """(neurons of all groups,): the scores that become factors."""
+        return torch.cat([own * self.config.gain_of(len(own)) for own in self.scores])

@@ -20,12 +20,11 @@ from snnviz import files
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.config import SwitcherConfig
-from snnviz.switcher.descriptors import DESCRIPTORS
+from snnviz.switcher.descriptors import describe_neurons
 from snnviz.switcher.layout import Layout
 
 FORMAT = 1  # of a saved switcher
 HIDDEN = 32
-_LEAST_SPREAD = 1e-5  # smaller differences in a descriptor are ignored
 
 
 class Readings(NamedTuple):
@@ -68,31 +67,28 @@ class Switcher(nn.Module):
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> Readings:
         """The inputs of `factors`, computed from the weights; valid until the weights change."""
-        own = next(
-            self.parameters()
-        ).dtype  # the switcher's, which may differ from the task network's
-        functions = [DESCRIPTORS[name].function for name in self.config.descriptors]
-        read = []
-        for group in weights.values():
-            known = group.map(lambda part: part.to(own))
-            read.append(torch.stack([function(known) for function in functions], 1))
+        # The switcher's precision may differ from the task network's.
+        own = next(self.parameters()).dtype
+        read = [
+            describe_neurons(group.map(lambda part: part.to(own)), self.config.descriptors)
+            for group in weights.values()
+        ]
         if self.config.reads != "descriptors":
             read = [self._control_inputs(i, values) for i, values in enumerate(read)]
         values = torch.cat(read)  # (neurons of all groups, descriptors)
         layout, _ = self._layout(tuple(map(len, read)), values)
-        centred = layout.centred(values)
-        # The square root has an infinite slope at 0.
-        variance = layout.means(centred.square()).clamp_min(1e-30)
-        spread = layout.members @ (variance.sqrt() + _LEAST_SPREAD)
-        return Readings(tuple(weights), centred / spread, layout)
+        return Readings(tuple(weights), layout.standardised(values), layout)
 
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from the result of `read`."""
-        layout = readings.layout
-        _, gains = self._layout(layout.counts, readings.values)
-        z = self.layers(readings.values).squeeze(1) * gains  # (neurons of all groups,)
-        factors = factors_of(z, self.config.activation, layout)
+        z = self.scores_from(readings)
+        factors = factors_of(z, self.config.activation, readings.layout)
         return dict(zip(readings.groups, factors, strict=True))
+
+    def scores_from(self, readings: Readings) -> Tensor:
+        """(neurons of all groups,): the scores that become factors."""
+        _, gains = self._layout(readings.layout.counts, readings.values)
+        return self.layers(readings.values).squeeze(1) * gains
 
     # Saving and loading -------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from snnviz import distributed
 from snnviz.data import ImageData, SplitName
 from snnviz.devices import random_state
 from snnviz.history import History
+from snnviz.structure import neuron_weights
 from snnviz.structure.probe import copied
-from snnviz.switcher import Switcher
+from snnviz.switcher import Explanation, Switcher, explain
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
 from snnviz.training.draws import Batches
@@ -48,8 +49,7 @@ def make_step(
             step = config.task_step or task_step
             measured = step(learners, images, labels, lr, through, weight)
         else:
-            clip = plan.switcher_clip
-            measured = switcher_step(learners, images, labels, lr, clip, weight)
+            measured = switcher_step(learners, images, labels, lr, plan.switcher_clip, weight)
         measured = average_over_processes(measured, weight)
     return StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
 
@@ -217,6 +217,11 @@ class AlternatingTrainer:
     def factors(self) -> dict[str, Tensor]:
         """{group: (neurons,)}: the factors in use."""
         return self.learners.factors
+
+    def explain(self) -> dict[str, Explanation]:
+        """{group: how the switcher gets from the weights of now to factors}, without the pins."""
+        groups = self.switches.groups.items()
+        return explain(self.switcher, {g: neuron_weights(self.network, s) for g, s in groups})
 
     @property
     def pins(self) -> dict[str, dict[int, float]]:
@@ -387,10 +392,9 @@ class AlternatingTrainer:
         self.flush()
         if not self._meter.epoch_is_open:
             return
-        own, processes = distributed.rank(), distributed.processes()
+        own, processes, at = distributed.rank(), distributed.processes(), self.position
         test = evaluate(self.learners.logits, self.data, "test", own, processes)
         factors = {name: s.cpu().numpy() for name, s in self.factors.items()}
-        at, plan = self.position, self.schedule
-        self._meter.finish_epoch(self.history, plan, at, test, factors, self.switches)
+        self._meter.finish_epoch(self.history, self.schedule, at, test, factors, self.switches)
         self.epoch_end = self.state_dict()
         self.recorder.epoch_ended(self)

@@ -1083,3 +1083,20 @@ def test_a_network_with_too_few_scores() -> None:
         "network gives 2 class scores, and the data has 3 classes. "
         "Give its last layer one output per class."
     )
+
+
+# --- how factors come about -----------------------------------------------------------------------
+
+
+def test_right_after_a_switcher_step_the_explanation_gives_the_factors_in_use() -> None:
+    made = trainer()
+    while made.phase == "task" or made.position.epoch < 2:
+        made.step()
+    made.step()
+    made.pin("0", 1, on=True)
+    told = made.explain()
+    for group, factors in made.learners._current.free.items():
+        assert torch.equal(told[group].factors, factors)
+    go(made, 1)  # the weights have moved, and the factors wait for the next switcher step
+    later = made.explain()
+    assert not any(torch.equal(later[g].scores, told[g].scores) for g in told)
