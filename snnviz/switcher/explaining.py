@@ -7,11 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snnviz import checks
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import ACTIVATIONS, unit_mean
 from snnviz.switcher.descriptors import describe_neurons
+from snnviz.switcher.directions import DirectionReader
+from snnviz.switcher.free import FreeFactors
 from snnviz.switcher.layout import Layout
 from snnviz.switcher.switcher import Switcher
+
+WITH_SCORES = (Switcher, FreeFactors, DirectionReader)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +72,8 @@ def explain(switcher: Any, weights: Mapping[str, NeuronWeights]) -> dict[str, Ex
     Raises:
         TypeError: it gives factors without scores, as the gates of `snnviz.rivals` do.
     """
-    if not hasattr(switcher, "scores_from"):
-        raise TypeError(
-            f"switcher must give scores, got {type(switcher).__name__}. Give the switcher of a "
-            "trainer made by snnviz.Trainer."
-        )
+    advice = "Give the switcher of a trainer made by snnviz.Trainer."
+    checks.kind_of("switcher", switcher, WITH_SCORES, "a switcher that gives scores", advice)
     config, own = switcher.config, next(switcher.parameters()).dtype
     readings = switcher.read(weights)
     factors = switcher.factors(readings)

@@ -25,6 +25,7 @@ from snnviz.switcher.layout import Layout
 
 FORMAT = 1  # of a saved switcher
 HIDDEN = 32
+LEARNED = Path(__file__).with_name("learned.safetensors")
 
 
 class Readings(NamedTuple):
@@ -129,6 +130,15 @@ class Switcher(nn.Module):
         if content is None:
             raise ValueError(f"the file {str(file)!r} contains no switcher. {how}")
         return cls._rebuild(file, content, tensors)
+
+    @classmethod
+    def learned(cls) -> "Switcher":
+        """The switcher that ships with snnviz, which has learned on `mlp` and `lenet5`.
+
+        With it neurons go off as soon as the warm-up is over: `Trainer(...,
+        switcher=Switcher.learned())`. `benchmarks/learned_switcher.py` made it.
+        """
+        return cls.load(LEARNED)
 
     @classmethod
     def _rebuild(cls, file: Path, text: str, tensors: Mapping[str, Tensor]) -> "Switcher":

@@ -114,8 +114,8 @@ def test_a_new_switcher_gives_every_neuron_the_same() -> None:
 
 def test_gates_have_no_scores() -> None:
     assert message_of(lambda: explain(nn.Linear(2, 2), GROUPS), TypeError) == (
-        "switcher must give scores, got Linear. Give the switcher of a trainer made by "
-        "snnviz.Trainer."
+        "switcher must be a switcher that gives scores, got Linear. Give the switcher of a trainer "
+        "made by snnviz.Trainer."
     )
 
 
