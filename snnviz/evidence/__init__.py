@@ -10,7 +10,7 @@ from snnviz.evidence.doses import dosed, rule_by_dose, rule_of_trend
 from snnviz.evidence.overlaps import overlap
 from snnviz.evidence.pairs import at_equal_size, interval, paired, verdict
 from snnviz.evidence.rows import CELL, DOSES
-from snnviz.evidence.signals import phase_gradients, successive_cosines
+from snnviz.evidence.signals import phase_cosines, phase_gradients
 from snnviz.evidence.trends import trend
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "interval",
     "overlap",
     "paired",
+    "phase_cosines",
     "phase_gradients",
     "rule_by_dose",
     "rule_of_trend",
-    "successive_cosines",
     "trend",
     "verdict",
 ]

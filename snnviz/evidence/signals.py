@@ -15,7 +15,8 @@ def phase_gradients(trainer: AlternatingTrainer) -> np.ndarray:
     """Trains to the schedule's end; returns the switcher's gradient of each phase.
 
     Returns:
-        (phases, parameters of the switcher): the sum over the steps of a phase, each clipped.
+        (phases, parameters of the switcher): the sum over the steps of a phase, each clipped. To
+        measure a switcher that leaves all factors at 1, use a tiny `schedule.switcher_lr`.
 
     Raises:
         ValueError: there is no switcher phase in which the switcher learns.
@@ -43,15 +44,24 @@ def phase_gradients(trainer: AlternatingTrainer) -> np.ndarray:
     return torch.stack(found).numpy()
 
 
-def successive_cosines(gradients: np.ndarray) -> np.ndarray:
-    """(phases - 1,): the cosine between each phase's gradient and the next one's.
+def phase_cosines(gradients: np.ndarray, lag: int = 1) -> np.ndarray:
+    """(phases - lag,): the cosine between each phase's gradient and that of `lag` phases later.
 
     Two gradients that share a signal m and have independent noise of variance v have a cosine of
     about |m|² / (|m|² + v). So the mean of the cosines is the signal's share of a gradient: 0 if
-    there is only noise, 1 if there is none. A phase whose gradient is 0 gives nan.
+    there is only noise, 1 if there is none. With a large `lag` only a signal that lasts is counted,
+    and not one that turns with the weights. A phase whose gradient is 0 gives nan.
+
+    Raises:
+        ValueError: `lag` is not a whole number from 1 to the number of phases minus 1.
     """
+    if type(lag) is not int or not 0 < lag < len(gradients):
+        raise ValueError(
+            f"lag must be a whole number from 1 to {len(gradients) - 1}, for there are "
+            f"{len(gradients)} phases, got {lag!r}."
+        )
     gradients = np.asarray(gradients, np.float64)
     lengths = np.linalg.norm(gradients, axis=1)
-    products = (gradients[1:] * gradients[:-1]).sum(1)
+    products = (gradients[lag:] * gradients[:-lag]).sum(1)
     with np.errstate(invalid="ignore"):
-        return products / (lengths[1:] * lengths[:-1])
+        return products / (lengths[lag:] * lengths[:-lag])

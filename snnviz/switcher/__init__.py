@@ -1,4 +1,7 @@
-"""The network that reads weights and gives each neuron a factor; imports only `checks`, `files` and `structure`."""
+"""The network that reads weights and gives each neuron a factor.
+
+It imports only `checks`, `files` and `structure`.
+"""
 
 from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
 from snnviz.switcher.config import READS, SwitcherConfig

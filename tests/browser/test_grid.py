@@ -424,6 +424,16 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
     expect(page.locator(".snnviz-answers h4")).to_contain_text("the strongest of 1,000 test images")
     expect(page.locator(".snnviz-notes li")).to_have_text("A note.")
 
+    run_code(grid, "over_time[-1] = 0\ngrid.page = page(71, pinned=0, answers=None, notes=[])")
+    expect(page.locator(".snnviz-chip")).to_have_text("pinned off")
+    expect(page.locator(".snnviz-now")).to_have_text("off")
+    expect(page.locator(".snnviz-off-band")).to_have_count(2)
+    expect(page.locator(".snnviz-answers")).to_have_count(0)
+    expect(page.locator("dd").first).to_have_text("0.00, step 512, pinned off by hand")
+    run_code(grid, "grid.page = page(71, epochs={'factors': b'', 'stages': []})")
+    chart = page.locator(".snnviz-factor-history svg")
+    expect(chart).to_have_text("no epoch finished yet")
+
 
 OTHER_CHAINS = {
     "off": (
@@ -474,15 +484,6 @@ def test_where_a_factor_comes_from(grid: Page) -> None:
     )
     run_code(grid, "grid.page = page(71, chain=None)")
     expect(box).to_have_count(0)
-
-    run_code(grid, "over_time[-1] = 0\ngrid.page = page(71, pinned=0, answers=None, notes=[])")
-    expect(page.locator(".snnviz-chip")).to_have_text("pinned off")
-    expect(page.locator(".snnviz-now")).to_have_text("off")
-    expect(page.locator(".snnviz-off-band")).to_have_count(2)
-    expect(page.locator(".snnviz-answers")).to_have_count(0)
-    expect(page.locator("dd").first).to_have_text("0.00, step 512, pinned off by hand")
-    run_code(grid, "grid.page = page(71, epochs={'factors': b'', 'stages': []})")
-    expect(page.locator("svg")).to_have_text("no epoch finished yet")
 
 
 def test_no_sideways_scroll_at_any_width(grid: Page) -> None:

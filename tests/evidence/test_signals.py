@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnviz.evidence import phase_gradients, successive_cosines
+from snnviz.evidence import phase_cosines, phase_gradients
 from snnviz.runs import Trainer
 from snnviz.switcher import SwitcherConfig
 from snnviz.training import Schedule
@@ -53,13 +53,21 @@ def test_without_gradients() -> None:
 
 def test_cosines_of_neighbours() -> None:
     gradients = np.array([[1.0, 0], [2, 0], [0, 3], [0, -1], [0, 0]])
-    found = successive_cosines(gradients)
+    found = phase_cosines(gradients)
     np.testing.assert_allclose(found, [1, 0, -1, np.nan])
+    np.testing.assert_allclose(phase_cosines(gradients, 3), [0, np.nan])
+    for lag in (0, 5, 1.0):
+        assert message_of(lambda lag=lag: phase_cosines(gradients, lag)) == (
+            f"lag must be a whole number from 1 to 4, for there are 5 phases, got {lag}."
+        )
 
 
 def test_the_mean_is_the_signals_share(rng: np.random.Generator) -> None:
     signal = rng.normal(size=400)
     noise = rng.normal(size=(300, 400)) * np.sqrt(3)
-    mean = successive_cosines(signal + noise).mean()
+    mean = phase_cosines(signal + noise).mean()
     assert mean == pytest.approx(0.25, abs=0.02)
-    assert successive_cosines(noise).mean() == pytest.approx(0, abs=0.02)
+    assert phase_cosines(noise).mean() == pytest.approx(0, abs=0.02)
+    turning = np.cos(np.arange(300) / 10)[:, None] * signal  # a signal that does not last
+    assert phase_cosines(turning).mean() > 0.9
+    assert abs(phase_cosines(turning, 47).mean()) < 0.2 or phase_cosines(turning, 31).mean() < 0

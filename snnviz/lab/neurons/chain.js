@@ -4,6 +4,7 @@ import { make, svg } from "../page/dom.js";
 import { clamp, decimals } from "../page/numbers.js";
 import { toArray } from "./bytes.js";
 
+const LINE_WIDTH = 264; // pixels
 const LINE_HEIGHT = 62;
 const LINE_AXIS = 40;
 const LINE_EDGE = 10;
@@ -47,7 +48,7 @@ function drawWaterline(box, { score, scores, waterline, factor }) {
   const all = toArray(Float32Array, scores);
   const low = all.reduce((a, b) => Math.min(a, b), waterline);
   const high = all.reduce((a, b) => Math.max(a, b), waterline);
-  const width = Math.max(box.clientWidth, 240);
+  const width = LINE_WIDTH;
   const x = (value) => LINE_EDGE + ((width - 2 * LINE_EDGE) * (value - low)) / (high - low || 1);
   const label = `score ${decimals(score)}, waterline ${decimals(waterline)}, scores of the group`;
   const parent = svg("svg", {
