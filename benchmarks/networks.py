@@ -153,9 +153,10 @@ def what_is_read() -> list[str]:
     text = (
         "A switcher that has learned can be used on any other network: "
         "`trainer.switcher.save(path)`, then `Trainer(..., switcher=Switcher.load(path))`. One "
-        "that has learned on three MLPs and three LeNets ships with the package: `Switcher.learned()`, "
-        "or `snnviz train --switcher learned`. With it the first neurons go off in the first round "
-        "after the warm-up ([measurements](../benchmarks/results/learned_switcher.md)). "
+        "that has learned on three MLPs and three LeNets ships with the package: "
+        "`Switcher.learned()`, or `snnviz train --switcher learned`. With it the first neurons go "
+        "off in the first round after the warm-up "
+        "([measurements](../benchmarks/results/learned_switcher.md)). "
         "`plots.what_it_reads(trainer)` draws the factors against what is read, and the lesson "
         "[06](../notebooks/06_what_the_switcher_reads.ipynb) shows why it finds long weights."
     )

@@ -139,7 +139,7 @@ def test_the_quickstarts_table(
 @pytest.mark.usefixtures("small")
 def test_a_switcher_is_handed_on_and_measured(script: Import, tmp_path: Path) -> None:
     module = script("learned_switcher")
-    module.EPOCHS = {"mlp": 2}
+    module.EPOCHS = {"mlp": 7}  # one round after the warm-up
     for _ in range(2):  # the second time all networks are done
         module.make(tmp_path, tmp_path / "made.safetensors", seeds=(7, 8))
     stages = [
@@ -148,16 +148,16 @@ def test_a_switcher_is_handed_on_and_measured(script: Import, tmp_path: Path) ->
     made = Switcher.load(tmp_path / "made.safetensors")
     assert all(map(torch.equal, made.parameters(), stages[1].parameters()))
     assert not all(map(torch.equal, made.parameters(), stages[0].parameters()))
-    rows = [module.measure("mlp", start, 0, 2, data()) for start in ("dense", "held")]
+    rows = [module.measure("mlp", start, 0, 7, data()) for start in ("dense", "held")]
     assert [row["first_off_round"] for row in rows] == ["", 1]
-    assert "| mlp, 2 epochs | held | 1 | 1 |" in module.table(rows)
+    assert "| mlp, 7 epochs | held | 1 | 1 |" in module.table(rows)
 
 
 @pytest.mark.usefixtures("small")
 def test_signals_of_a_reader(script: Import) -> None:
     module = script("signals")
     module.FAR = 2
-    row = module.run("mlp", "descriptors", 0, 3, data())
+    row = module.run("mlp", "descriptors", 0, 14, data())
     assert row["parameters"] == 1249
     assert -1 <= row["far_apart"] <= 1
 
