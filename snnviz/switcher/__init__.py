@@ -1,7 +1,4 @@
-"""The network that reads weights and gives each neuron a factor.
-
-It imports only `checks`, `files` and `structure`.
-"""
+"""The network from weights to factors; imports only `checks`, `files` and `structure`."""
 
 from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
 from snnviz.switcher.config import READS, SwitcherConfig
