@@ -1,6 +1,6 @@
-"""One function per figure; imports only `checks`, `history` and `evidence`.
+"""One function per figure; imports only `checks`, `history`, `evidence`, `switcher`, `training`.
 
-Each function takes a `History`, or the rows of a study, and returns matplotlib `Axes`.
+Each function takes a `History`, the rows of a study or a trainer, and returns matplotlib `Axes`.
 
 With `ax=None` a function makes its own figure at the width of a paper's column, so it looks on
 screen as it does in print. The figure is independent of pyplot: it can be made in any thread, and
@@ -32,6 +32,7 @@ from snnviz.plots.paper import (
     PaperAxes,
     PaperFigure,
 )
+from snnviz.plots.readings import what_it_reads
 from snnviz.plots.shares import neurons_on
 from snnviz.plots.sizes import size_accuracy
 from snnviz.plots.studies import accuracy_vs_size, compression_trend
@@ -62,6 +63,7 @@ __all__ = [
     "overlap_map",
     "size_accuracy",
     "switch_map",
+    "what_it_reads",
 ]
 
 # Figures of a `History`. The other functions draw the rows of a study.
