@@ -108,7 +108,8 @@ def explain(
     )
     made = {}
     for group, own_values, standardised, read, scores in parts:
-        activation, mask = ACTIVATIONS[config.activation], stays and stays[group]
+        activation = ACTIVATIONS[config.activation]
+        mask = None if stays is None else stays[group]
         if mask is None:
             active = given = factors[group].cpu()
         else:  # the activation sees only those that stay

@@ -355,8 +355,8 @@ class AlternatingTrainer:
         at = self.position
         self.history.truncate(epochs=at.epoch, steps=at.step)
         back = f"the end of epoch {at.epoch}" if at.epoch else "the start"
-        told = {"event": event, "detail": f"back to {back}"}
-        self.history.add_event(epoch=before.epoch + 1, step=before.step, **told)
+        where = {"epoch": before.epoch + 1, "step": before.step}
+        self.history.add_event(**where, event=event, detail=f"back to {back}")
         self.epoch_end = state
         self.recorder.turned(self, event)
 
