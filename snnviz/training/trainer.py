@@ -355,7 +355,7 @@ class AlternatingTrainer:
         at = self.position
         self.history.truncate(epochs=at.epoch, steps=at.step)
         back = f"the end of epoch {at.epoch}" if at.epoch else "the start"
-        where = {"epoch": before.epoch + 1, "step": before.step}
+        where: dict[str, Any] = {"epoch": before.epoch + 1, "step": before.step}
         self.history.add_event(**where, event=event, detail=f"back to {back}")
         self.epoch_end = state
         self.recorder.turned(self, event)
