@@ -339,7 +339,17 @@ def what_is_read() -> list[str]:
     for name in names:
         yes = "yes" if name in default else "no"
         lines.append(f"| `{name}` | {yes} | {DESCRIPTORS[name].sentence} |")
-    return lines
+    text = (
+        "A switcher that has learned can be used on any other network: "
+        "`trainer.switcher.save(path)`, then `Trainer(..., switcher=Switcher.load(path))`. One "
+        "that has learned on three MLPs and three LeNets ships with the package: "
+        "`Switcher.learned()`, or `snnviz train --switcher learned`. With it the first neurons go "
+        "off in the first round after the warm-up "
+        "([measurements](../benchmarks/results/learned_switcher.md)). "
+        "`plots.what_it_reads(trainer)` draws the factors against what is read, and the lesson "
+        "[06](../notebooks/06_what_the_switcher_reads.ipynb) shows why it finds long weights."
+    )
+    return [*lines, "", *textwrap.wrap(text, 96, break_on_hyphens=False)]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import snnviz as sv
+from snnviz.switcher import Switcher
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -152,6 +153,32 @@ def test_the_table_of_sizes(
     monkeypatch.setattr(module, "run", None)
     module.main()  # all of them are there
     assert module.read(results) == rows
+
+
+@pytest.mark.usefixtures("small")
+def test_a_switcher_is_handed_on_and_measured(script: Import, tmp_path: Path) -> None:
+    module = script("learned_switcher")
+    module.EPOCHS = {"mlp": 7}  # one round after the warm-up
+    for _ in range(2):  # the second time all networks are done
+        module.make(tmp_path, tmp_path / "made.safetensors", seeds=(7, 8))
+    stages = [
+        Switcher.load(tmp_path / f"{i}-mlp-{seed}.safetensors") for i, seed in enumerate((7, 8))
+    ]
+    made = Switcher.load(tmp_path / "made.safetensors")
+    assert all(map(torch.equal, made.parameters(), stages[1].parameters()))
+    assert not all(map(torch.equal, made.parameters(), stages[0].parameters()))
+    rows = [module.measure("mlp", start, 0, 7, data()) for start in ("dense", "held")]
+    assert [row["first_off_round"] for row in rows] == ["", 1]
+    assert "| mlp, 7 epochs | held | 1 | 1 |" in module.table(rows)
+
+
+@pytest.mark.usefixtures("small")
+def test_signals_of_a_reader(script: Import) -> None:
+    module = script("signals")
+    module.FAR = 2
+    row = module.run("mlp", "descriptors", 0, 14, data())
+    assert row["parameters"] == 1249
+    assert -1 <= row["far_apart"] <= 1
 
 
 @pytest.mark.usefixtures("small")

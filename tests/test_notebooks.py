@@ -28,6 +28,12 @@ SMALLER = {
     "03_lab_tour": {"NETWORK": "mlp", "EPOCHS": 4, "HOLDOUT": 55_000},
     "04_claims": {"RESULTS": CLAIMS, "CHOICE": CHOICE},
     "05_rivals": {"RESULTS": CLAIMS, "EPOCHS": 2},
+    "06_what_the_switcher_reads": {
+        "READERS": ("descriptors", "nothing"),
+        "EPOCHS": 2,
+        "OTHER": "mlp",
+        "OTHER_EPOCHS": 2,
+    },
 }
 
 
@@ -83,6 +89,13 @@ EXERCISES = {
         BY_HAND.format(0.9),
         "Correct.",
         "the lower end is wrong",
+    ),
+    "06_what_the_switcher_reads": Exercise(
+        "guess = None",
+        'guess = "length"',
+        'guess = "shift"',
+        "right: the factors follow it in every group",
+        "the factors do not follow it closely; see the table",
     ),
 }
 
@@ -297,6 +310,16 @@ def compared(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     assert abs(int(left) - 50) <= 2
 
 
+def reads(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """Signal and noise, three pictures of factors, and the first neuron off in the first round."""
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
+    said = "".join(output.get("text", "") for output in outputs)
+    (step, warmup) = map(
+        int, re.findall(r"off in step (\d+); the warm-up had (\d+) steps", said)[0]
+    )
+    assert int(step) == int(warmup) + 5
+
+
 PROMISES: dict[str, Callable] = {
     "00_quickstart": quickstart,
     "01_switches": switches,
@@ -304,4 +327,5 @@ PROMISES: dict[str, Callable] = {
     "03_lab_tour": lab_tour,
     "04_claims": claims,
     "05_rivals": compared,
+    "06_what_the_switcher_reads": reads,
 }

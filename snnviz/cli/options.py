@@ -56,8 +56,9 @@ class RunOptions:
             best epoch.
         name: name of the run; made from network and data if left out.
         folder: folder for runs; this run is saved in FOLDER/NAME.
-        learned: file of a switcher that has learned, on any network, to begin with; the file says
-            how it is built. With --schedule.switcher-lr 0 it is held: it reads, and learns nothing.
+        learned: file of a switcher that has learned, on any network, to begin with, or "learned"
+            for the one that ships with snnviz; the file says how it is built. With
+            --schedule.switcher-lr 0 it is held: it reads, and learns nothing.
         schedule: when each phase is trained, and how fast.
         switcher: how the switcher is built.
     """

@@ -56,7 +56,8 @@ def train(*layers: dict[str, Any]) -> Answer | int:
 def _make_switcher(asked: RunOptions) -> SwitcherConfig | Switcher:
     if asked.learned is None:
         return asked.switcher
-    learned = Switcher.load(expand_home(asked.learned))
+    ships = asked.learned == "learned"
+    learned = Switcher.learned() if ships else Switcher.load(expand_home(asked.learned))
     if asked.switcher not in (SwitcherConfig(), learned.config):
         raise WrongUsage(
             f"the switcher in {asked.learned!r} is built as its file says, and the options "

@@ -1,6 +1,6 @@
-"""One function per figure; imports only `checks`, `files`, `history`, `training`, `evidence`.
+"""One function per figure; may import what comes before `rivals` in ORDER, and `evidence`.
 
-Each function takes a `History`, the rows of a study, or predictions of a network, and returns
+Each function takes a `History`, the rows of a study, a trainer or its predictions, and returns
 matplotlib `Axes`.
 
 With `ax=None` a function makes its own figure at the width of a paper's column, so it looks on
@@ -34,6 +34,7 @@ from snnviz.plots.paper import (
     PaperAxes,
     PaperFigure,
 )
+from snnviz.plots.readings import what_it_reads
 from snnviz.plots.shares import neurons_on
 from snnviz.plots.sizes import size_accuracy
 from snnviz.plots.studies import accuracy_vs_size, compression_trend
@@ -66,6 +67,7 @@ __all__ = [
     "overlap_map",
     "size_accuracy",
     "switch_map",
+    "what_it_reads",
 ]
 
 # Figures of a `History`. The other functions draw the rows of a study.

@@ -57,9 +57,9 @@ METHODS: dict[str, Method] = {
     "dense_longer": Method(
         dense_longer, "the network itself, trained for the switcher's steps as well"
     ),
-    "switched": Method(switched, "a switcher that reads the weights"),
+    "switched": Method(switched, "a switcher that reads descriptors of the weights"),
     "free": Method(free, "a factor for each neuron, without a switcher"),
-    "shuffled": Method(shuffled, "a switcher that reads another neuron's weights"),
+    "shuffled": Method(shuffled, "a switcher that reads another neuron's descriptors"),
     "random_features": Method(random_features, "a switcher that reads random numbers"),
     "slimming": Method(slimming, "network slimming: L1 on the norms' scales", True),
     "magnitude": Method(

@@ -1,9 +1,10 @@
-"""The network that reads weights and gives each neuron a factor; imports only `structure`."""
+"""The network from weights to factors; imports only `checks`, `files` and `structure`."""
 
 from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
 from snnviz.switcher.config import READS, SwitcherConfig
 from snnviz.switcher.descriptors import DESCRIPTORS, Descriptor
 from snnviz.switcher.directions import DirectionReader
+from snnviz.switcher.explaining import WITH_SCORES, Explanation, explain, partial_dependence
 from snnviz.switcher.free import FreeFactors
 from snnviz.switcher.hashing import MOST_INPUTS
 from snnviz.switcher.switcher import Switcher
@@ -13,12 +14,16 @@ __all__ = [
     "DESCRIPTORS",
     "MOST_INPUTS",
     "READS",
+    "WITH_SCORES",
     "Descriptor",
     "DirectionReader",
+    "Explanation",
     "FreeFactors",
     "Switcher",
     "SwitcherConfig",
+    "explain",
     "hard_sigmoid",
+    "partial_dependence",
     "relu",
     "unit_mean",
 ]

@@ -11,7 +11,7 @@ network means the same on another. To add one:
     SwitcherConfig(descriptors=("length", "outgoing", "peak"))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -90,3 +90,8 @@ DESCRIPTORS: dict[str, Descriptor] = {
         "weights give little, many equal ones give much",
     ),
 }
+
+
+def describe_neurons(weights: NeuronWeights, names: Iterable[str]) -> Tensor:
+    """(n, descriptors): these descriptors of the neurons of a group."""
+    return torch.stack([DESCRIPTORS[name].function(weights) for name in names], 1)

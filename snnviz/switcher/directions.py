@@ -95,23 +95,21 @@ class DirectionReader(nn.Module):
         length = torch.cat(lengths).clamp_min(1e-12)  # (neurons,)
         scale = torch.cat([scale for _, scale, _ in parts])
         shift = torch.cat([shift for _, _, shift in parts])
-        centred = layout.centred(torch.stack([length.log(), scale, shift], 1))  # (neurons, 3)
-        # The square root has an infinite slope at 0.
-        variance = layout.means(centred.square()).clamp_min(1e-30)
+        measures = layout.standardised(torch.stack([length.log(), scale, shift], 1))  # (neurons, 3)
         # The direction has the length of the root of the fan-in, so that a weight is about 1 in
         # every group. It is scaled behind the reader, where there are fewer numbers.
         roots = [math.sqrt(incoming.shape[1]) for incoming, *_ in parts]
         unit = (layout.members @ length.new_tensor(roots) / length).unsqueeze(1)
-        spread = layout.members @ variance.sqrt()
-        return Readings(tuple(rows), unit, centred / (spread + 1e-5), layout)
+        return Readings(tuple(rows), unit, measures, layout)
 
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from what `read` gave."""
-        factors = factors_of(self.compute_scores(readings), self.config.activation, readings.layout)
+        z = self.compute_scores(readings)
+        factors = factors_of(z, self.config.activation, readings.layout)
         return dict(zip(self.groups, factors, strict=True))
 
     def compute_scores(self, readings: Readings) -> Tensor:
-        """The scores (neurons of all groups,) from what `read` gave."""
+        """(neurons of all groups,): the scores that become factors."""
         layout = readings.layout
         read = [
             rows @ reader.weight.T  # type: ignore[operator]

@@ -31,12 +31,10 @@ class FreeFactors(nn.Module):
 
     def factors(self, readings: None = None) -> dict[str, Tensor]:
         """{group: factors (neurons,)}; all of them 1 at the start."""
+        scores = self.compute_scores(readings).split([len(own) for own in self.scores])
         activation = ACTIVATIONS[self.config.activation]
-        return {name: activation(z) for name, z in zip(self.groups, self._scaled(), strict=True)}
+        return dict(zip(self.groups, map(activation, scores), strict=True))
 
     def compute_scores(self, readings: None = None) -> Tensor:
-        """The scores (neurons of all groups,)."""
-        return torch.cat(self._scaled())
-
-    def _scaled(self) -> list[Tensor]:
-        return [each * self.config.gain_of(len(each)) for each in self.scores]
+        """(neurons of all groups,): the scores that become factors."""
+        return torch.cat([own * self.config.gain_of(len(own)) for own in self.scores])

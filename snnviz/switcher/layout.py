@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_LEAST_SPREAD = 1e-5  # smaller differences within a group are ignored
+
 
 class Layout:
     """The positions of each group's neurons in a list of all groups' neurons, as matrices.
@@ -37,3 +39,10 @@ class Layout:
     def centred(self, x: Tensor) -> Tensor:
         """(N, k): each value minus its group's mean."""
         return x - self.members @ self.means(x)
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """(N, k): with mean 0 and standard deviation 1 in each group; 0 where all are equal."""
+        centred = self.centred(x)
+        # The square root has an infinite slope at 0.
+        variance = self.means(centred.square()).clamp_min(1e-30)
+        return centred / (self.members @ (variance.sqrt() + _LEAST_SPREAD))

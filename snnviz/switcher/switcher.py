@@ -21,12 +21,12 @@ from snnviz.devices import MOST_SEED, check_seed, standard_settings
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.config import SwitcherConfig
-from snnviz.switcher.descriptors import DESCRIPTORS
+from snnviz.switcher.descriptors import describe_neurons
 from snnviz.switcher.layout import Layout
 
 FORMAT = 1  # of a saved switcher
 HIDDEN = 32
-_LEAST_SPREAD = 1e-5  # smaller differences in a descriptor are ignored
+LEARNED = Path(__file__).with_name("learned.safetensors")
 
 
 class Readings(NamedTuple):
@@ -70,33 +70,28 @@ class Switcher(nn.Module):
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> Readings:
         """The inputs of `factors`, computed from the weights; valid until the weights change."""
-        own = next(
-            self.parameters()
-        ).dtype  # the switcher's, which may differ from the task network's
-        functions = [DESCRIPTORS[name].function for name in self.config.descriptors]
-        read = []
-        for group in weights.values():
-            known = group.map(lambda part: part.to(own))
-            read.append(torch.stack([function(known) for function in functions], 1))
+        # The switcher's precision may differ from the task network's.
+        own = next(self.parameters()).dtype
+        read = [
+            describe_neurons(group.map(lambda part: part.to(own)), self.config.descriptors)
+            for group in weights.values()
+        ]
         if self.config.reads != "descriptors":
             read = [self._control_inputs(i, values) for i, values in enumerate(read)]
         values = torch.cat(read)  # (neurons of all groups, descriptors)
         layout, _ = self._layout(tuple(map(len, read)), values)
-        centred = layout.centred(values)
-        # The square root has an infinite slope at 0.
-        variance = layout.means(centred.square()).clamp_min(1e-30)
-        spread = layout.members @ (variance.sqrt() + _LEAST_SPREAD)
-        return Readings(tuple(weights), centred / spread, layout)
-
-    def compute_scores(self, readings: Readings) -> Tensor:
-        """The scores (neurons of all groups,) from the result of `read`."""
-        _, gains = self._layout(readings.layout.counts, readings.values)
-        return self.layers(readings.values).squeeze(1) * gains
+        return Readings(tuple(weights), layout.standardised(values), layout)
 
     def factors(self, readings: Readings) -> dict[str, Tensor]:
         """{group: factors (neurons,)} from the result of `read`."""
-        factors = factors_of(self.compute_scores(readings), self.config.activation, readings.layout)
+        z = self.compute_scores(readings)
+        factors = factors_of(z, self.config.activation, readings.layout)
         return dict(zip(readings.groups, factors, strict=True))
+
+    def compute_scores(self, readings: Readings) -> Tensor:
+        """(neurons of all groups,): the scores that become factors."""
+        _, gains = self._layout(readings.layout.counts, readings.values)
+        return self.layers(readings.values).squeeze(1) * gains
 
     # Saving and loading -------------------------------------------------------------------------
 
@@ -142,6 +137,15 @@ class Switcher(nn.Module):
         if content is None:
             raise ValueError(f"the file {str(file)!r} contains no switcher. {how}")
         return cls._rebuild(file, content, tensors)
+
+    @classmethod
+    def learned(cls) -> "Switcher":
+        """The switcher that ships with snnviz, which has learned on `mlp` and `lenet5`.
+
+        With it neurons go off as soon as the warm-up is over: `Trainer(...,
+        switcher=Switcher.learned())`. `benchmarks/learned_switcher.py` made it.
+        """
+        return cls.load(LEARNED)
 
     @classmethod
     def _rebuild(cls, file: Path, text: str, tensors: Mapping[str, Tensor]) -> "Switcher":

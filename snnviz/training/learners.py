@@ -16,7 +16,14 @@ from torch.func import functional_call
 from snnviz import distributed
 from snnviz.data import ImageData
 from snnviz.structure import Factors, NeuronWeights, Switches, neuron_weights, scaled_parameters
-from snnviz.switcher import DirectionReader, FreeFactors, Switcher, SwitcherConfig
+from snnviz.switcher import (
+    DirectionReader,
+    Explanation,
+    FreeFactors,
+    Switcher,
+    SwitcherConfig,
+    explain,
+)
 from snnviz.training import checks, sizing
 from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
@@ -166,6 +173,11 @@ class Learners:
     def factors(self) -> dict[str, Tensor]:
         """{group: (neurons,)}: the current factors, computed once after a switcher phase."""
         return self._compute_current().factors
+
+    def explain(self) -> dict[str, Explanation]:
+        """{group: how the switcher gets from the current weights to factors}, without the pins."""
+        stays = None if self._kept.is_whole else self._kept.masks
+        return explain(self.switcher, self._weights(), stays, self._kept.least)
 
     def set_pins(self, pins: Mapping[str, Tensor]) -> None:
         """Pins factors from now on; see `pins`.

@@ -17,7 +17,7 @@ from snnviz.data import ImageData, SplitName
 from snnviz.devices import in_standard_settings, random_state
 from snnviz.history import History
 from snnviz.structure.probe import copied
-from snnviz.switcher import Switcher
+from snnviz.switcher import Explanation, Switcher
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
 from snnviz.training.draws import Batches
@@ -48,8 +48,7 @@ def make_step(
             step = config.task_step or task_step
             measured = step(learners, images, labels, lr, through, weight)
         else:
-            clip = plan.switcher_clip
-            measured = switcher_step(learners, images, labels, lr, clip, weight)
+            measured = switcher_step(learners, images, labels, lr, plan.switcher_clip, weight)
         measured = average_over_processes(measured, weight)
     return StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
 
@@ -128,9 +127,8 @@ class AlternatingTrainer:
         self._schedule, self.seed = self.config.schedule, self.config.seed
         self.exclude, self.weighted = tuple(self.config.exclude), tuple(self.config.weighted)
         self.history = History({g.name: g.neurons for g in self.switches.groups.values()})
-        self.position = Position()
+        self.position, self._meter = Position(), Meter()
         self.batches = self._make_batches()
-        self._meter = Meter()
         self.recorder: Recorder = recorder or NoRecorder()
         # The states at the start and at the last epoch's end; never change them.
         self.initial: State = self.state_dict()
@@ -221,6 +219,10 @@ class AlternatingTrainer:
     def factors(self) -> dict[str, Tensor]:
         """{group: (neurons,)}: the factors in use."""
         return self.learners.factors
+
+    def explain(self) -> dict[str, Explanation]:
+        """{group: how the switcher gets from the weights of now to factors}, without the pins."""
+        return self.learners.explain()
 
     @property
     def pins(self) -> dict[str, dict[int, float]]:
@@ -325,8 +327,7 @@ class AlternatingTrainer:
         """
         config = replace(self.config, schedule=state["schedule"])
         other = AlternatingTrainer(copied(self.network), self.data, config)
-        past = self.history.until(state["position"].epoch)
-        other.take_up(state, state, self.initial, past)
+        other.take_up(state, state, self.initial, self.history.until(state["position"].epoch))
         return other
 
     def rollback(self) -> None:
@@ -354,9 +355,8 @@ class AlternatingTrainer:
         at = self.position
         self.history.truncate(epochs=at.epoch, steps=at.step)
         back = f"the end of epoch {at.epoch}" if at.epoch else "the start"
-        self.history.add_event(
-            epoch=before.epoch + 1, step=before.step, event=event, detail=f"back to {back}"
-        )
+        where: dict[str, Any] = {"epoch": before.epoch + 1, "step": before.step}
+        self.history.add_event(**where, event=event, detail=f"back to {back}")
         self.epoch_end = state
         self.recorder.turned(self, event)
 
@@ -392,10 +392,9 @@ class AlternatingTrainer:
         self.flush()
         if not self._meter.epoch_is_open:
             return
-        own, processes = distributed.rank(), distributed.processes()
+        own, processes, at = distributed.rank(), distributed.processes(), self.position
         test = evaluate(self.learners.logits, self.data, "test", own, processes)
         factors = {name: s.cpu().numpy() for name, s in self.factors.items()}
-        at, plan = self.position, self.schedule
-        self._meter.finish_epoch(self.history, plan, at, test, factors, self.switches)
+        self._meter.finish_epoch(self.history, self.schedule, at, test, factors, self.switches)
         self.epoch_end = self.state_dict()
         self.recorder.epoch_ended(self)

@@ -67,6 +67,11 @@ def page(neuron, kind="kernels", **more):
         "epochs": {"factors": bytes_of(over_time),
                    "stages": [[1, 2, "warm-up"], [3, 10, "alternating"], [11, 12, "frozen"]]},
         "norm": 1.234, "norm_rank": "12th of 500", "fan_in": 800, "writers": ["fc1"],
+        "chain": {"reads": "descriptors", "activation": "unit_mean", "score": 2.0,
+                  "waterline": 0.4, "factor": 1.6, "scores": bytes_of(rng.normal(1, 2, 500)),
+                  "descriptors": [
+                      {"name": "length", "sentence": "its length", "value": -0.35, "read": 1.234},
+                      {"name": "mean_cosine", "sentence": "cosine", "value": 0.01, "read": -0.5}]},
         "reads": ["conv2"], "feeds": ["fc2"], "weights": kinds[kind],
         "answers": {"data": bytes_of(images(8), "u1"), "count": 8, "height": 28, "width": 28,
                     "channels": 1, "labels": ["Ankle boot", "Trouser"] * 4,
@@ -407,6 +412,11 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
     expect(page.locator(".snnviz-layer")).to_have_text(["conv2", "fc2"])
     expect(page.locator("dt")).to_have_text(["factor", "incoming weights", "their norm"])
     expect(page.locator("dd")).to_have_text(["1.60, step 512", "800", "1.23, 12th of 500"])
+    chain = page.locator(".snnviz-chain")
+    expect(chain.locator("thead th")).to_have_text(["descriptor", "value", "in its group"])
+    expect(chain.locator("tbody tr")).to_have_text(["length−0.35+1.23 σ", "mean cosine0.01−0.50 σ"])
+    expect(chain.locator("svg text")).to_have_text(["score 2.00", "waterline 0.40"])
+    expect(chain.locator("p")).to_have_text("Factor: 2.00 − 0.40 = 1.60.")
     expect(page.locator(".snnviz-pictures canvas")).to_have_count(20)
     expect(page.locator(".snnviz-weight-scale")).to_have_text(re.compile(r"^−0\.\d\d\+0\.\d\d$"))
     expect(page.locator(".snnviz-answers li")).to_have_count(8)
@@ -421,7 +431,59 @@ def test_the_page_of_a_neuron(grid: Page) -> None:
     expect(page.locator(".snnviz-answers")).to_have_count(0)
     expect(page.locator("dd").first).to_have_text("0.00, step 512, pinned off by hand")
     run_code(grid, "grid.page = page(71, epochs={'factors': b'', 'stages': []})")
-    expect(page.locator("svg")).to_have_text("no epoch finished yet")
+    chart = page.locator(".snnviz-factor-history svg")
+    expect(chart).to_have_text("no epoch finished yet")
+
+
+OTHER_CHAINS = {
+    "off": (
+        "score=-1.5, factor=0.0",
+        "in its group",
+        ["The score is not above the waterline, so the neuron is off."],
+    ),
+    "below zero": (
+        "score=-1.5, waterline=-3.0, factor=1.5",
+        "in its group",
+        [
+            "Factor: −1.50 − (−3.00) = 1.50.",
+            "In use is 1.60, until the next switcher phase reads the weights again.",
+        ],
+    ),
+    "shuffled": (
+        "reads='shuffled'",
+        "read instead",
+        [
+            "This switcher reads the descriptors of another neuron.",
+            "Factor: 2.00 − 0.40 = 1.60.",
+        ],
+    ),
+    "no waterline": (
+        "activation='relu', waterline=None, score=0.6",
+        "in its group",
+        ["relu makes a factor of 1.60 from the score 0.60."],
+    ),
+}
+
+
+def test_where_a_factor_comes_from(grid: Page) -> None:
+    box = grid.locator(".snnviz-page .snnviz-chain")
+    for name, (changes, column, said) in OTHER_CHAINS.items():
+        used = "0.0" if name == "off" else "1.6"
+        run_code(
+            grid,
+            f"told = page(71)\ntold['chain'] |= dict({changes})\ntold['factor'] = {used}\n"
+            "grid.page = told\ngrid.opened = 71",
+        )
+        expect(box.locator("p")).to_have_text(said)
+        expect(box.locator("thead th").last).to_have_text(column)
+        expect(box.locator("svg")).to_have_count(int(name != "no waterline"))
+        looked_at(grid, f"chain_{name.replace(' ', '_')}")
+    run_code(grid, "grid.page = page(71, pinned=1)")
+    expect(box.locator("p").last).to_have_text(
+        "In use is 1.60, because the neuron is pinned by hand."
+    )
+    run_code(grid, "grid.page = page(71, chain=None)")
+    expect(box).to_have_count(0)
 
 
 def test_no_sideways_scroll_at_any_width(grid: Page) -> None:

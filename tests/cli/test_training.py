@@ -99,6 +99,15 @@ def test_a_config_says_when_it_cannot_say_all(run: Any, first: Path) -> None:
     )
 
 
+def test_the_switcher_that_ships(run: Any, place: Path) -> None:
+    Path("learned").mkdir()  # a file of that name is written ./learned
+    held = (*SMALL, "--schedule.switcher-lr", "0", "--schedule.warmup-epochs", "0")
+    assert run("train", *held, "--switcher", "learned", "--name", "held").code == 0
+    ships = Switcher.learned().parameters()
+    for mine, its in zip(at("runs/held").switcher.parameters(), ships, strict=True):
+        assert torch.equal(mine, its)
+
+
 def test_a_switcher_that_has_learned_is_taken_from_its_file(run: Any, place: Path) -> None:
     taught = Switcher(SwitcherConfig(gain=2.0, gain_rule="fixed"))
     torch.nn.init.ones_(taught.layers[-1].weight)  # type: ignore[arg-type]

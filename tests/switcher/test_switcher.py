@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from snnviz.networks import network, vgg_small
 from snnviz.structure import NeuronWeights, find_switches, neuron_weights
 from snnviz.switcher import ACTIVATIONS, Switcher, SwitcherConfig
+from snnviz.switcher.switcher import LEARNED
 from tests import reference
 from tests.reference import tiny_data
 from tests.switcher.weights import ODD, equal_weights, in_order, made_of, parts_of, some_weights
@@ -218,6 +219,22 @@ def test_random_it_reads_nothing_of_the_weights() -> None:
     factors = switcher({"a": some_weights(40, 5)})["a"]
     assert torch.equal(factors, switcher({"a": some_weights(40, 5, seed=7)})["a"])
     assert len(factors.unique()) > 5
+
+
+# --- the one that ships ---------------------------------------------------------------------------
+
+
+def test_the_switcher_that_ships_keeps_long_weights() -> None:
+    switcher = Switcher.learned()
+    assert switcher.config == SwitcherConfig()
+    assert LEARNED.stat().st_size < 20_000
+    groups = {"a": some_weights(300, 5)}
+    own, factors = groups["a"], switcher(groups)["a"].detach()
+    assert 0.1 < (factors == 0).float().mean() < 0.6
+    known = torch.stack([own.length.log(), own.outgoing.log(), factors])
+    to_length, to_outgoing = torch.corrcoef(known)[2, :2].tolist()
+    assert to_length > 0.3
+    assert to_outgoing > 0.3
 
 
 # --- saving ---------------------------------------------------------------------------------------

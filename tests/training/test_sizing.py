@@ -158,6 +158,18 @@ def test_every_reader_ends_at_the_size(reads: str, what: str, device: torch.devi
     assert size_of(made, what) == pytest.approx(0.3, rel=0.01)
 
 
+def test_factors_at_a_size_are_explained(device: torch.device) -> None:
+    made = trainer(schedule=SIZED.replace(switcher_decay="constant"), device=device)
+    made.run(progress=False)
+    with torch.no_grad():
+        wanted = made.learners._make_factors(made.learners._read())
+    for group, told in made.explain().items():
+        assert torch.equal(told.stays, wanted[group].cpu() > 0)
+        torch.testing.assert_close(told.factors, wanted[group].cpu())
+        again = torch.where(told.stays, told.factors_from(told.scores), 0)
+        torch.testing.assert_close(again, told.factors, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("activation", ["unit_mean", "hard_sigmoid", "relu"])
 def test_the_set_is_fixed_and_goes_on_being_weighted(activation: str, through: bool) -> None:

@@ -1131,3 +1131,20 @@ def test_parameters_of_another_precision() -> None:
         "them with network.float(); to compute in bfloat16, give the trainer "
         'precision="bfloat16".'
     )
+
+
+# --- how factors come about -----------------------------------------------------------------------
+
+
+def test_right_after_a_switcher_step_the_explanation_gives_the_factors_in_use() -> None:
+    made = trainer()
+    while made.phase == "task" or made.position.epoch < 2:
+        made.step()
+    made.step()
+    made.pin("0", 1, on=True)
+    told = made.explain()
+    for group, factors in made.learners._current.free.items():
+        assert torch.equal(told[group].factors, factors)
+    go(made, 1)  # the weights have moved, and the factors wait for the next switcher step
+    later = made.explain()
+    assert not any(torch.equal(later[g].scores, told[g].scores) for g in told)

@@ -3,6 +3,7 @@
 import { make, put } from "../page/dom.js";
 import { clamp, count, decimals } from "../page/numbers.js";
 import { toArray } from "./bytes.js";
+import { drawChain } from "./chain.js";
 import { FactorChart } from "./chart.js";
 import { drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
 
@@ -105,6 +106,7 @@ export class Page {
     const parts = [
       this.history(page),
       this.facts(page),
+      this.chain(page),
       this.weights(page),
       this.topImages(page),
       this.notes(page),
@@ -146,6 +148,14 @@ export class Page {
     fact("incoming weights", count(page.fan_in));
     fact("their norm", decimals(page.norm) + (page.norm_rank ? `, ${page.norm_rank}` : ""));
     if (page.writers?.length > 1) fact("computed by", page.writers.join(", "));
+    return box;
+  }
+
+  chain(page) {
+    if (!page.chain) return undefined;
+    const detail = `from the weights at ${page.at}`;
+    const box = this.part("Where its factor comes from", "snnviz-chain", detail);
+    drawChain(box, page.chain, page.factor, page.pinned);
     return box;
   }
 

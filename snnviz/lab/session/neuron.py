@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnviz.history import History
+from snnviz.lab.session.chain import make_chain
 from snnviz.structure import SwitchGroup, neuron_weights
 from snnviz.training import AlternatingTrainer
 
@@ -54,6 +55,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
         "writers": list(switch.writers),
         "reads": _layers_before(trainer, switch),
         "feeds": list(switch.readers),
+        "chain": make_chain(trainer, group, index),
         "weights": _pictures(trainer, switch, index),
         "answers": _top_images(trainer, switch, index) if answers else None,
         "notes": _notes(switch),
