@@ -218,6 +218,7 @@ def test_a_neuron_shows_its_weights(opened: Opened, tmp_path: Path) -> None:
     page.locator(".snnviz-blocks").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".snnviz-facts")).to_contain_text("incoming weights")
+    expect(page.locator(".snnviz-chain")).to_contain_text("waterline")
     expect(page.locator(".snnviz-weights canvas").first).to_be_visible()
     assert "784 weights" in str(
         page.locator(".snnviz-weights [role=img]").get_attribute("aria-label")

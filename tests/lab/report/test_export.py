@@ -192,7 +192,7 @@ def test_a_run_of_the_quick_start_fits_in_three_megabytes(tmp_path: Path) -> Non
         history.add_epoch(factors, epoch=epoch, step=586 * epoch, **row)
     size = export_html(history, tmp_path / "run.html").stat().st_size
     weights = 20 * 25 + 50 * 500 + 500 * 1024
-    facts = 570 * 400
+    facts = 570 * 1000
     assert size + 4 / 3 * weights + facts < 3e6
 
 
