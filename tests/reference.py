@@ -395,16 +395,3 @@ def descriptor_scores(switcher: Switcher, weights: NeuronWeights) -> list[float]
         h = np.maximum(state["layers.2.weight"] @ h + state["layers.2.bias"], 0)
         out.append(float(state["layers.4.weight"][0] @ h + state["layers.4.bias"][0]))
     return out
-
-
-def confusion(labels: Sequence[int], scores: Sequence[Sequence[float]]) -> list[list[int]]:
-    """Images by true class (rows) and the class with the highest score, one after the other."""
-    classes = len(scores[0])
-    counts = [[0] * classes for _ in range(classes)]
-    for label, row in zip(labels, scores, strict=True):
-        best = 0
-        for k in range(classes):
-            if row[k] > row[best]:
-                best = k
-        counts[int(label)][best] += 1
-    return counts
