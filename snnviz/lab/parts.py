@@ -7,6 +7,7 @@ import ipywidgets as widgets
 
 from snnviz.lab.neurons import NeuronPanel
 from snnviz.lab.page import Buttons, Frame, Messages, RunChoice, TimeMachine
+from snnviz.lab.page.fold import fold
 from snnviz.lab.page.scripts import join_styles
 from snnviz.lab.run_list import RunList
 from snnviz.lab.schedule import ScheduleEditor
@@ -56,7 +57,8 @@ class Parts:
         self.portrait = Portrait()
         middle = widgets.Box([self.panel.widget, self.views.widget]).add_class("snnviz-middle")
         top = widgets.Box([self.buttons.widget, self.choice.widget]).add_class("snnviz-top")
-        rows = [top, self.messages.widget, self.editor.widget, self.machine.widget, middle]
+        schedule = fold("schedule", [self.editor.widget], line=[self.editor.strip])
+        rows = [top, self.messages.widget, middle, schedule, self.machine.widget]
         self.widget = widgets.VBox([make_style(), Frame(), *rows]).add_class("snnviz-lab")
 
     def turn_to_active(self) -> None:
@@ -90,7 +92,7 @@ class Parts:
         self.editor.show(status, history, moment)
         self.panel.show(status, history, moment)
         self.machine.show(status, history)
-        self.messages.show(status, history, self.news)  # last: with it the page draws all
+        self.messages.show(status, history, self.news, moment)  # last: with it the page draws all
         self.views.take(shown, moment)
         if not figures:
             return True

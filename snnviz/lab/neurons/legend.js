@@ -1,4 +1,4 @@
-// What the cells mean: the colour scale, and a sample of each kind of cell.
+// What the cells mean: the colour scale and "off" above them, and below them the marks of a hand.
 
 import { make } from "../page/dom.js";
 import { count } from "../page/numbers.js";
@@ -6,15 +6,17 @@ import { drawCell, SAMPLES } from "./cells.js";
 import { css, LEVELS, PALETTE } from "./colours.js";
 
 // `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel.
-export function drawLegend(legend, top, ratio, colours) {
+export function drawLegend(legend, marks, top, ratio, colours) {
   legend.replaceChildren();
+  marks.replaceChildren();
   const scale = make("span", { class: "snnviz-scale", parent: legend });
   make("span", { text: "factor", parent: scale });
   make("span", { text: "0", parent: scale });
   drawScale(make("span", { class: "snnviz-scale-bar", parent: scale }));
   make("span", { class: "snnviz-top-of-scale", text: `≥ ${count(top)}`, parent: scale });
   for (const [text, key] of SAMPLES) {
-    const item = make("span", { class: "snnviz-sample", parent: legend });
+    const parent = text === "off" ? legend : marks;
+    const item = make("span", { class: "snnviz-sample", parent });
     const size = Math.round(16 * ratio);
     const attributes = { "aria-hidden": "true", width: size, height: size };
     const canvas = make("canvas", { parent: item, ...attributes });

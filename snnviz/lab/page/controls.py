@@ -7,6 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from snnviz import runs
+from snnviz.lab.page.fold import fold
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
@@ -54,8 +55,9 @@ class Buttons:
             lambda: self.session.rollback(),
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
-        groups = [[self.play, self.pause], self.steps, [self.reset], [self.save]]
-        self.widget = _box("snnviz-buttons", [_box("snnviz-group", group) for group in groups])
+        groups = [_box("snnviz-group", group) for group in ([self.play, self.pause], self.steps)]
+        more = fold("more", [self.reset, self.save]).add_class("snnviz-others")
+        self.widget = _box("snnviz-buttons", [*groups, more])
 
     def turn_to(self, session: Session) -> None:
         """Acts on another run from now on."""

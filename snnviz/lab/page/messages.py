@@ -23,10 +23,16 @@ class Messages:
         self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
         self.widget.add_class("snnviz-messages")
 
-    def show(self, status: Status, history: History, news: Notice | None = None) -> None:
+    def show(
+        self,
+        status: Status,
+        history: History,
+        news: Notice | None = None,
+        moment: int | None = None,
+    ) -> None:
         """The newest state in words, and notices and errors."""
         self.status.value = _status_html(status, history.last_epoch, self._machine)
-        self.notice.value = _notice_html(status, news)
+        self.notice.value = _notice_html(status, news, moment)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
 
@@ -51,8 +57,8 @@ def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> 
         f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
         f'<span>epoch {epoch}/{plan.epochs}</span><span class="snnviz-phase">{phase}</span>'
         f"{bar}<span>{_time_left(status)}</span>"
-        f'<span class="snnviz-machine">{escape(machine)}</span></div>'
-        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch))}</dl>"
+        f'<span class="snnviz-result">{_result(status, last_epoch)}</span></div>'
+        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch, machine))}</dl>"
     )
 
 
@@ -64,7 +70,22 @@ def _activity(status: Status) -> str:
     return ACTIVITIES[status.activity]
 
 
-def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str, str]]:
+def _result(status: Status, last_epoch: dict[str, float]) -> str:
+    """What has come of training so far: "test 91.2 % · 402 of 570 on"."""
+    on, neurons = _count_on(status)
+    test = f"test {100 * last_epoch['test_accuracy']:.1f} % · " if last_epoch else ""
+    return f"{test}{on} of {neurons} on"
+
+
+def _count_on(status: Status) -> tuple[int, int]:
+    """Neurons that are on, as in the grid, and all of them."""
+    factors = status.factors.values()
+    return sum(int((each != 0).sum()) for each in factors), sum(map(len, factors))
+
+
+def _facts(
+    status: Status, last_epoch: dict[str, float], machine: str
+) -> list[tuple[str, str, str]]:
     """What a glance should find, as (name, HTML, smaller HTML below it)."""
     at, batches = status.position, status.batches_per_epoch
     facts = [
@@ -80,9 +101,9 @@ def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str,
     ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
     when = f", epoch {last_epoch['epoch']}" if last_epoch else ""
     facts.append((f"test images{when}", *_score(ends)))
-    neurons = sum(map(len, status.factors.values()))
-    on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
+    on, neurons = _count_on(status)
     facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
+    facts.append(("calculated on", *map(escape, machine.split(" · "))))
     return facts
 
 
@@ -113,8 +134,12 @@ def _time_left(status: Status) -> str:
     return f"{clock} left"
 
 
-def _notice_html(status: Status, news: Notice | None) -> str:
+def _notice_html(status: Status, news: Notice | None, moment: int | None) -> str:
     lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
+    if moment is not None:
+        when = f"the end of epoch {moment}" if moment else "the start"
+        text = f"You see {when}. Play continues from now; to train from here, fork."
+        lines.append(("past", text))
     if status.planned != status.schedule:
         text = f"From the next round: {describe_changes(status.schedule, status.planned)}"
         if not status.running:

@@ -155,14 +155,14 @@ class Views:
         self._folder, self._wake = folder, wake
         self.dark: bool | None = None  # None: as the page is
         self.cards = [Card(kind, wake, self._save_card) for kind in KINDS]
-        titles = [[kind.name, kind.title] for kind in KINDS]
+        titles = [[kind.name, kind.title, kind.tab] for kind in KINDS]
         self.bar = Bar(cards=titles, tab=KINDS[0].name)
         told = ["mode", "tab", "hidden", "wide", "roomy", "dark", "there"]
         self.bar.observe(lambda _: wake(), told)
         self.saved = Saved()
         self._saver = Saver(self.saved, wake)
         cards = widgets.Box([card.widget for card in self.cards]).add_class("snnviz-cards")
-        self.widget = widgets.VBox([self.bar, self.saved.widget, cards])
+        self.widget = widgets.VBox([self.bar, cards, self.saved.widget])
         self.widget.add_class("snnviz-views")
         self._budget, self._since = DRAWING_SAVED, time.monotonic()
         self._runs: tuple[Shown, ...] = ()
