@@ -69,15 +69,17 @@ class Buttons:
         return time.monotonic() < self._sure_until
 
     def _on_reset(self) -> None:
-        """At once, but for a recorded run with finished epochs: a reset deletes them."""
-        trainer = self.session.trainer
-        recorded = isinstance(trainer, runs.Trainer) and trainer.folder is not None
-        if recorded and trainer.history.n_epochs and not self.asking:
+        """At once, but for a run with finished epochs: a reset deletes them."""
+        if self.session.trainer.history.n_epochs and not self.asking:
             self._sure_until = time.monotonic() + PATIENCE
             self._wake()
         else:
             self._sure_until = float("-inf")
             self.session.reset()
+
+    def _is_recorded(self) -> bool:
+        trainer = self.session.trainer
+        return isinstance(trainer, runs.Trainer) and trainer.folder is not None
 
     def show(self, status: Status) -> None:
         """Highlights Play while nothing runs, and Pause while something does."""
@@ -85,7 +87,8 @@ class Buttons:
         self.pause.button_style = "primary" if status.running else ""
         for button in (self.play, self.pause, *self.steps, self.reset):
             button.disabled = status.activity == "closed"
-        self.reset.description = "Delete saved epochs?" if self.asking else "Reset"
+        kept = "saved epochs" if self._is_recorded() else "this run"
+        self.reset.description = f"Delete {kept}?" if self.asking else "Reset"
         self.reset.button_style = "danger" if self.asking else ""
         if status.problem:
             self.rollback.description = f"Back to {status.problem.rollback}"

@@ -1,5 +1,6 @@
 """What the lab says: the state of training, notices and errors, as HTML."""
 
+import math
 import traceback
 from html import escape
 
@@ -12,15 +13,21 @@ from snnviz.lab.session.status import Notice, Status, describe_changes, percent
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 
 
+# Of the loss of a guess, from where on a loss is called no better; and of its accuracy.
+NEARLY = 0.99
+MORE_THAN_CHANCE = 1.3
+
+
 class Messages:
     """Status, notices and errors, as text."""
 
-    def __init__(self, machine: str, rollback: widgets.Button) -> None:
-        self._machine = machine
+    def __init__(self, machine: str, classes: int, rollback: widgets.Button) -> None:
+        self._machine, self._classes = machine, classes
         self.status = Readout().add_class("snnviz-status")
         self.notice = widgets.HTML().add_class("snnviz-notice")
+        self.event = widgets.HTML().add_class("snnviz-event")
         self.alert = widgets.HTML().add_class("snnviz-alert")
-        self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
+        self.widget = widgets.Box([self.status, self.notice, self.event, self.alert, rollback])
         self.widget.add_class("snnviz-messages")
 
     def show(
@@ -29,10 +36,20 @@ class Messages:
         history: History,
         news: Notice | None = None,
         moment: int | None = None,
+        event: str = "",
     ) -> None:
-        """The newest state in words, and notices and errors."""
+        """The newest state in words, and notices and errors.
+
+        Args:
+            status, history: the run's.
+            news: what the lab has to say besides.
+            moment: the past epoch that is shown; None: now.
+            event: what has just happened to neurons.
+        """
         self.status.value = _status_html(status, history.last_epoch, self._machine)
-        self.notice.value = _notice_html(status, news, moment)
+        self.event.value = f"<span>{escape(event)}</span>" if event and moment is None else ""
+        chance = _describe_chance(history.last_epoch, self._classes)
+        self.notice.value = _notice_html(status, news, moment, chance)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
 
@@ -134,8 +151,24 @@ def _time_left(status: Status) -> str:
     return f"{clock} left"
 
 
-def _notice_html(status: Status, news: Notice | None, moment: int | None) -> str:
+def _describe_chance(last_epoch: dict[str, float], classes: int) -> str:
+    """That the network does no better than one that guesses; "" if it does."""
+    guess = math.log(classes)
+    if not last_epoch or last_epoch["test_loss"] < NEARLY * guess:
+        return ""
+    if last_epoch["test_accuracy"] > MORE_THAN_CHANCE / classes:
+        return ""  # it is only too sure of itself
+    return (
+        f"After epoch {last_epoch['epoch']} the network is no better than guessing among "
+        f"{classes} classes (test loss {last_epoch['test_loss']:.2f}; a guess has {guess:.2f}). "
+        "Try a lower learning rate or a longer warm-up."
+    )
+
+
+def _notice_html(status: Status, news: Notice | None, moment: int | None, chance: str) -> str:
     lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
+    if chance:
+        lines.append(("refused", chance))
     if moment is not None:
         when = f"the end of epoch {moment}" if moment else "the start"
         text = f"You see {when}. Play continues from now; to train from here, fork."

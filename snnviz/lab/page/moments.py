@@ -62,7 +62,7 @@ class TimeMachine:
             passed = int((time.monotonic() - self._since) * float(self.speed.value or 0))
             self.moment = min(self._from + passed, self._finished)
             if self.moment == self._finished:
-                self._since = None
+                self.go(None)  # it has come to the present
         if self.moment is not None and self.moment > self._finished:
             self.moment = None
         return self._since is not None
