@@ -79,10 +79,10 @@ def test_the_server_is_gone(chromium: Browser, tmp_path: Path) -> None:
         run_all(page)
         wait_for(page, ".snnviz-status", "Paused")
         run_code(page, "lab.play()")
+        page.context.set_offline(True)  # so that it cannot be had again
         page.evaluate(
             "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
             "._ws.close(); }"
         )
-        page.context.set_offline(True)
         tells(page, "The connection to the kernel is lost.")
         page.context.set_offline(False)

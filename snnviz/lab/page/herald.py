@@ -57,7 +57,9 @@ def _describe_first(group: str, neurons: np.ndarray, first: bool) -> str:
 
 def _find_back(before: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]) -> str:
     for group, off in now.items():
-        came = np.flatnonzero(before[group] & ~off) if group in before else ()
+        if group not in before:
+            continue
+        came = np.flatnonzero(before[group] & ~off)
         if len(came):
             return f"{group} · {came[0]}"
     return ""

@@ -120,7 +120,8 @@ def _facts(
     facts.append((f"test images{when}", *_score(ends)))
     on, neurons = _count_on(status)
     facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
-    facts.append(("calculated on", *map(escape, machine.split(" · "))))
+    device, _, precision = machine.partition(" · ")
+    facts.append(("calculated on", escape(device), escape(precision)))
     return facts
 
 

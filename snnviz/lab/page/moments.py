@@ -141,7 +141,7 @@ def _describe_moment(status: Status, history: History, moment: int | None) -> st
         after = "" if moment is not None else f"after epoch {epoch}: "
         text += (
             f" · {after}test {100 * row['test_accuracy']:.2f} %, "
-            f"{row['neurons_on']} of {row['neurons']} neurons on"
+            f"{row['neurons_on']} of {row['neurons']} on"
         )
     return f'<span role="status">{text}</span>'
 

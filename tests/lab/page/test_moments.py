@@ -76,7 +76,7 @@ def test_the_readout_says_what_was(machine: Machine) -> None:
     assert machine.made.readout.value == (
         '<span role="status"><b>epoch 2 of 4</b> '
         f"· test {100 * rows.test_accuracy[1]:.2f} %, "
-        f"{rows.neurons_on[1]} of {rows.neurons[1]} neurons on</span>"
+        f"{rows.neurons_on[1]} of {rows.neurons[1]} on</span>"
     )
     machine.made.go(0)
     machine.show()
