@@ -9,7 +9,7 @@ from typing import Any
 from snnviz import checks, runs
 from snnviz.files import home_path
 from snnviz.history import History
-from snnviz.lab.page import hear_as_asked
+from snnviz.lab.page import Progress, hear_as_asked
 from snnviz.lab.parts import Parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.run_list import RunList
@@ -264,7 +264,11 @@ class Lab:
             TimeoutError: `timeout` seconds are over.
         """
         session = self.session
-        session.wait(epochs, timeout)
+        progress = Progress(epochs)
+        try:
+            session.wait(epochs, timeout, lambda: progress.show(session.status))
+        finally:
+            progress.end(session.status)
         if not session.status.running:
             self._parts.portrait.show(session.status, self._runs.in_colours(), waits=False)
 

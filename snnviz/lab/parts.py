@@ -6,7 +6,8 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from snnviz.lab.neurons import NeuronPanel
-from snnviz.lab.page import Buttons, Frame, Messages, RunChoice, TimeMachine
+from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, TimeMachine
+from snnviz.lab.page.fold import fold
 from snnviz.lab.page.scripts import join_styles
 from snnviz.lab.run_list import RunList
 from snnviz.lab.schedule import ScheduleEditor
@@ -48,7 +49,9 @@ class Parts:
         self.views = Views(wake=wake)
         self.buttons = Buttons(session, self.views.save_all, wake)
         self.choice = RunChoice(choose)
-        self.messages = Messages(f"{trainer.device} · {trainer.precision}", self.buttons.rollback)
+        machine, classes = f"{trainer.device} · {trainer.precision}", trainer.data.n_classes
+        self.messages = Messages(machine, classes, self.buttons.rollback)
+        self.herald = Herald()
         self.editor = ScheduleEditor(session, wake=wake)
         self.panel = NeuronPanel(session, wake=wake)
         self.machine = TimeMachine(fork, wake)
@@ -56,7 +59,8 @@ class Parts:
         self.portrait = Portrait()
         middle = widgets.Box([self.panel.widget, self.views.widget]).add_class("snnviz-middle")
         top = widgets.Box([self.buttons.widget, self.choice.widget]).add_class("snnviz-top")
-        rows = [top, self.messages.widget, self.editor.widget, self.machine.widget, middle]
+        schedule = fold("schedule", [self.editor.widget], line=[self.editor.strip])
+        rows = [top, self.messages.widget, middle, schedule, self.machine.widget]
         self.widget = widgets.VBox([make_style(), Frame(), *rows]).add_class("snnviz-lab")
 
     def turn_to_active(self) -> None:
@@ -64,6 +68,7 @@ class Parts:
         for part in (self.buttons, self.editor, self.panel):
             part.turn_to(self._runs.session)
         self.machine.go(None)
+        self.views.follow()
         self.news = None
 
     def show(self, late: bool) -> bool:
@@ -90,7 +95,9 @@ class Parts:
         self.editor.show(status, history, moment)
         self.panel.show(status, history, moment)
         self.machine.show(status, history)
-        self.messages.show(status, history, self.news)  # last: with it the page draws all
+        self.herald.look(status, self._runs.active)
+        # Last: with it the page draws all.
+        self.messages.show(status, history, self.news, moment, self.herald.news)
         self.views.take(shown, moment)
         if not figures:
             return True

@@ -74,7 +74,7 @@ def compare(folders: Iterable[Folder]) -> "DataFrame":
 def table(folder: Folder = "runs") -> "DataFrame":
     """A row for each run in a folder of runs, by name.
 
-    `state` is "training" (a trainer has it open), "finished" (all planned epochs are done),
+    `state` is "finished" (all planned epochs are done), "training" (a trainer has it open),
     "stopped" (planned epochs remain), or "damaged: …". `accuracy` is the last epoch's.
 
     Raises:
@@ -109,7 +109,7 @@ def _row(run: Path) -> dict[str, Any]:
             row["accuracy"] = last["test_accuracy"]
             row["neurons_on"], row["neurons"] = last["neurons_on"], last["neurons"]
         done = pointer.epochs >= row["planned"]
-        row["state"] = "training" if is_held(run) else "finished" if done else "stopped"
+        row["state"] = "finished" if done else "training" if is_held(run) else "stopped"
     except (OSError, ValueError) as error:
         why = error.why if isinstance(error, files.Damaged) else str(error)
         row["state"] = f"damaged: {why}"

@@ -15,7 +15,7 @@ from tests.browser.jupyter import (
     wait_for,
     wait_till_said,
 )
-from tests.browser.test_lab import LAB, TRAINER
+from tests.browser.test_lab import LAB, TRAINER, unfold
 
 # One of each kind that the lab has.
 CONTROLS = {
@@ -51,7 +51,7 @@ def lab(kept: Kept) -> Page:
     begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
     page = kept.notebook([begun, LAB, "1 + 1"])
     wait_for(page, ".snnviz-status", "Paused")
-    page.get_by_role("button", name="main settings").click()
+    unfold(page, "schedule", "main settings", "time machine")
     return page
 
 
@@ -144,7 +144,7 @@ def test_every_control_has_a_name(lab: Page) -> None:
     lab.locator(".snnviz-more:visible").first.click()
     lab.locator(".snnviz-saving:visible").get_by_label("width", exact=True).select_option("inches:")
     grid = lab.locator(".snnviz-neurons:visible")
-    grid.locator("canvas").last.click(position={"x": 8, "y": 8})
+    grid.locator(".snnviz-block canvas").last.click(position={"x": 8, "y": 8})
     expect(grid).to_contain_text("Connections")
     lab.wait_for_timeout(500)
     client = lab.context.new_cdp_session(lab)

@@ -49,7 +49,14 @@ def lab(kept: Kept) -> Page:
     """A page with a lab for LeNet on a tenth of Fashion-MNIST."""
     page = kept.notebook([TRAINER, LAB])
     wait_for(page, ".snnviz-status", "Paused")
+    unfold(page, "more")
     return page
+
+
+def unfold(page: Page, *names: str) -> None:
+    """Opens what is folded away, or folds it away again."""
+    for name in names:
+        page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
 
 
 def click(page: Page, name: str) -> None:
@@ -83,7 +90,9 @@ def looked_at(page: Page, name: str, themes: Sequence[str] = (LIGHT,)) -> None:
 
 
 def test_the_buttons_stay_in_sight(lab: Page) -> None:
-    lab.evaluate("() => document.querySelector('.snnviz-neurons').scrollIntoView({block: 'end'})")
+    lab.set_viewport_size({"width": 1400, "height": 700})
+    unfold(lab, "schedule")
+    lab.evaluate("() => document.querySelector('.snnviz-editor').scrollIntoView({block: 'end'})")
     expect(lab.locator(".snnviz-status dl:visible")).not_to_be_in_viewport()
     expect(lab.locator(".snnviz-neurons:visible")).to_be_in_viewport()
     button = lab.locator(".snnviz-step-batch:visible")
@@ -148,7 +157,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
 
 def test_sliders_act_from_the_next_round(lab: Page) -> None:
     run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('batch', 2)\nlab.wait()")
-    lab.get_by_role("button", name="main settings").click()
+    unfold(lab, "schedule", "main settings")
     handle = wait_for(lab, ".snnviz-task_steps [type=range]")
     handle.focus()
     lab.keyboard.press("ArrowRight")
@@ -202,6 +211,7 @@ def test_an_error_is_shown_and_undone(lab: Page) -> None:
     assert position(lab)[1] == 1
 
     click(lab, "reset")
+    wait_for(lab, ".snnviz-reset", "Delete this run?").click()
     wait_for(lab, ".snnviz-status", "epoch 1/30")
     assert position(lab) == (0, 0, 0)
 
@@ -228,6 +238,7 @@ def test_a_cell_that_runs_again_gives_the_same_lab(lab: Page) -> None:
     assert run_code(lab, "print(lab is first, lab.closed)") == "True False"
     run_cell(lab, 0)  # another trainer, whose lab takes the place of the first one
     run_cell(lab, 1)
+    unfold(lab, "more")
     expect(steps_done(lab)).to_have_text("0")
     wait_till_said(lab, "print(lab is first, first.closed, lab.closed)", "False True False")
 
@@ -243,6 +254,7 @@ def test_the_same_lab_in_two_cells(lab: Page) -> None:
 def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     run_code(lab, "lab.set_schedule(warmup_epochs=0)\nlab.step('epoch')\nlab.wait()")
     grid = lab.locator(".snnviz-neurons:visible")
+    expect(lab.locator(".snnviz-whatif:visible")).to_have_count(0)  # there is nothing to ask of
     grid.get_by_role("button", name=re.compile("fc1")).first.click()  # the whole group
     click(lab, "whatif-off")
     result = lab.locator(".snnviz-whatif-result:visible")
@@ -254,9 +266,9 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     expect(result).to_contain_text("Refused: fc1 would be entirely off, and training would stop.")
     looked_at(lab, "what_if")
     click(lab, "whatif-let-go")
-    expect(result).to_contain_text("Select neurons below")
+    expect(result).to_contain_text("Switch the selected neurons off or on")
 
-    canvas = grid.locator("canvas").last
+    canvas = grid.locator(".snnviz-block canvas").last
     canvas.click(position={"x": 8, "y": 8})
     expect(grid).to_contain_text("Connections")
     click(lab, "whatif-off")
@@ -282,7 +294,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     assert run_code(lab, shown) == "epoch 2"
     looked_at(lab, "past")
 
-    lab.get_by_role("button", name="main settings").click()
+    unfold(lab, "schedule", "main settings", "time machine")
     field = lab.locator(".snnviz-switcher_steps:visible [type=text]")
     field.fill("0")
     field.press("Enter")
@@ -312,10 +324,8 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
         }"""
     )
     click(lab, "replay")
-    expect(readout).to_contain_text("epoch 4 of 4 · test")
-    assert set("123") & set(lab.evaluate("() => window.seen")), "it did not run through the past"
-    click(lab, "now")
     expect(readout).to_contain_text("now · after epoch 4: test")
+    assert set("123") & set(lab.evaluate("() => window.seen")), "it did not run through the past"
 
 
 def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
@@ -332,10 +342,12 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     grid.press("k")
     expect(result).to_contain_text(re.compile(r"Kept: conv1 · \d+ is off; test accuracy"))
     assert run_code(lab, "print(list(lab.trainer.pins))") == "['conv1']"
-    lab.locator(".snnviz-fork:visible").focus()
-    lab.keyboard.press("Shift+Tab")  # the name
+    lab.get_by_role("button", name="time machine").focus()
+    lab.keyboard.press("Enter")
+    lab.locator(".snnviz-fork-name:visible input").focus()
     lab.keyboard.type("by keyboard")
     lab.keyboard.press("Tab")
+    lab.locator(".snnviz-fork:visible").focus()
     lab.keyboard.press("Enter")
     wait_for(lab, ".snnviz-notice", "by keyboard continues from the end of epoch 2: press Play.")
     lab.locator(".snnviz-run:visible select").focus()
@@ -370,6 +382,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
     )
     open_notebook(lab, f"{folder.name}/kept.ipynb")
     wait_for(lab, ".snnviz-status", "epoch 3/30")
+    expect(steps_done(lab)).to_be_visible()  # what was open is so still
     done = int(run_code(lab, "print(lab.trainer.position.step)"))
     click(lab, "step-batch")
     expect(steps_done(lab)).to_have_text(str(done + 1))

@@ -9,14 +9,13 @@ from playwright.sync_api import Page, expect
 from tests.browser import jupyter
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import DARK, LIGHT, run_code, screenshot, set_theme, wait_for
-from tests.browser.test_lab import LAB, TRAINER
+from tests.browser.test_lab import LAB, TRAINER, unfold
 
 # From where the lab begins, so that scrolling does not count.
 PLACES = """() => {
     const lab = document.querySelector(".snnviz-lab").getBoundingClientRect();
-    const parts = [".snnviz-status dl", ".snnviz-editor", ".snnviz-task_lr", ".snnviz-task_decay",
-        ".snnviz-switcher_steps", ".snnviz-time-machine", ".snnviz-moment", ".snnviz-whatif",
-        ".snnviz-blocks", ".snnviz-views", ".snnviz-cards"];
+    const parts = [".snnviz-notice", ".snnviz-blocks", ".snnviz-grid-foot", ".snnviz-views",
+        ".snnviz-cards"];
     return parts.map(css => {
         const box = document.querySelector(".snnviz-lab " + css).getBoundingClientRect();
         return [css, Math.round(box.x - lab.x), Math.round(box.y - lab.y), Math.round(box.width)];
@@ -39,14 +38,45 @@ SAID = (
     (
         "the past",
         "lab.let_go()\nlab.show_epoch(1)",
-        ".snnviz-editor-note",
-        "For a fork from epoch 1",
+        ".snnviz-notice",
+        "You see the end of epoch 1.",
     ),
 )
+# How many neurons are in sight without scrolling.
 IN_SIGHT = """() => {
     const window = document.querySelector(".jp-WindowedPanel-outer, .jp-Notebook");
     const end = window.getBoundingClientRect().bottom;
-    return end - document.querySelector(".snnviz-blocks canvas").getBoundingClientRect().top;
+    return [...document.querySelectorAll(".snnviz-block")].reduce((sum, block) => {
+        const box = block.querySelector("canvas").getBoundingClientRect();
+        const share = Math.min(Math.max((end - box.top) / box.height, 0), 1);
+        return sum + share * Number(block.textContent.match(/(\\d+) on$/)[1]);
+    }, 0);
+}"""
+# Texts of the lab that lie on one another.
+OVERLAPS = """() => {
+    const lab = document.querySelector(".snnviz-lab");
+    const walker = document.createTreeWalker(lab, NodeFilter.SHOW_TEXT);
+    const found = [];
+    const sticky = node => node.parentElement.closest(".snnviz-top, .snnviz-progress");
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const style = getComputedStyle(node.parentElement);
+        const hidden = node.parentElement.closest("style, select, svg, .snnviz-spoken");
+        if (!node.textContent.trim() || hidden || !node.parentElement.checkVisibility()) continue;
+        if (node.parentElement.closest(".snnviz-strip, .snnviz-scale-bar")) continue;  // clipped
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        for (const box of range.getClientRects())
+            if (box.width > 1)
+                found.push([node.textContent.trim().slice(0, 40), box, sticky(node)]);
+    }
+    const over = [];
+    for (const [i, [a, p, up]] of found.entries())
+        for (const [b, q, too] of found.slice(i + 1)) {
+            const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+            const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+            if (wide > 1 && high > 4 && !up === !too) over.push(`${a} | ${b}`);
+        }
+    return over;
 }"""
 
 
@@ -83,6 +113,37 @@ def to_the_top(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (853, 480)])
+def test_neurons_are_in_sight_on_a_small_screen(lab: Page, size: tuple[int, int]) -> None:
+    """A laptop's, and a projector's at 150 %."""
+    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": size[0], "height": size[1]})
+    lab.wait_for_timeout(500)
+    to_the_top(lab)
+    screenshot(lab, f"layout_{size[0]}")
+    for css in (".snnviz-play", ".snnviz-progress", ".snnviz-grid-head .snnviz-legend"):
+        expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
+    line = lab.locator(".snnviz-progress:visible").bounding_box()
+    assert line is not None
+    assert line["height"] < 40, "the status takes more than a line"
+    assert lab.evaluate(IN_SIGHT) > (569 if size[1] > 600 else 200)
+    neurons, figure = (
+        lab.locator(f"{css}:visible").bounding_box() for css in (".snnviz-grid", ".snnviz-card")
+    )
+    assert neurons is not None
+    assert figure is not None
+    assert figure["x"] > neurons["x"] + neurons["width"], "the figure is not beside the neurons"
+
+
+@pytest.mark.parametrize("width", [520, 600, 700, 853, 1100, 1280, 1600])
+def test_no_label_lies_on_another(lab: Page, width: int) -> None:
+    lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": width, "height": 720})
+    lab.wait_for_timeout(500)
+    to_the_top(lab)
+    assert lab.evaluate(OVERLAPS) == []
+
+
 def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page) -> None:
     for sidebar in ("with", "without"):
         if sidebar == "without":
@@ -90,12 +151,13 @@ def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page) -> No
             lab.wait_for_timeout(500)
         to_the_top(lab)
         screenshot(lab, f"layout_{sidebar}_sidebar")
-        for css in (".snnviz-play", ".snnviz-progress", ".snnviz-timeline", ".snnviz-time-machine"):
+        for css in (".snnviz-play", ".snnviz-progress", ".snnviz-strip", ".snnviz-time-machine"):
             expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
-        assert lab.evaluate(IN_SIGHT) > 60, f"pixels of neurons in sight, {sidebar} a sidebar"
+        assert lab.evaluate(IN_SIGHT) > 569, f"neurons in sight, {sidebar} a sidebar"
 
 
 def test_the_main_settings_unfold(lab: Page) -> None:
+    unfold(lab, "schedule")
     fold = lab.get_by_role("button", name="main settings")
     expect(lab.locator(".snnviz-task_steps:visible")).to_have_count(0)
     fold.click()
@@ -103,6 +165,8 @@ def test_the_main_settings_unfold(lab: Page) -> None:
         expect(lab.locator(f".snnviz-{name}:visible [type=range]")).to_be_visible()
     fold.click()
     expect(lab.locator(".snnviz-task_steps:visible")).to_have_count(0)
+    unfold(lab, "schedule")
+    expect(lab.locator(".snnviz-editor:visible")).to_have_count(0)
 
 
 def test_the_state_stays_in_sight(lab: Page) -> None:
@@ -120,6 +184,7 @@ def test_the_state_stays_in_sight(lab: Page) -> None:
 
 def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
     """Each choice fits into its dropdown, and the arrow is light on a dark page."""
+    unfold(lab, "time machine")
     for width in (900, 1400, 2500):
         lab.set_viewport_size({"width": width, "height": 1000})
         lab.wait_for_timeout(500)
@@ -145,6 +210,7 @@ def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
     for css in (".snnviz-speed select", ".snnviz-choose-metric select"):
         arrow = lab.locator(css).first.evaluate("box => getComputedStyle(box).backgroundImage")
         assert "%23e0e0e0" in arrow
+    unfold(lab, "time machine")
 
 
 def test_a_figure_in_a_tab_is_not_blown_up(lab: Page) -> None:
@@ -153,21 +219,20 @@ def test_a_figure_in_a_tab_is_not_blown_up(lab: Page) -> None:
     expect(lab.locator(".snnviz-views[data-mode=tabs]")).to_be_visible()
     lab.wait_for_timeout(1500)
     shown = image.evaluate("image => [image.clientWidth - 16, image.naturalWidth]")
-    inches = shown[1] / 240  # see screen.py
-    assert inches == pytest.approx(6.2, abs=0.1)
-    assert 8 / 72 * shown[0] / inches < 14  # pixels of a letter of 8 points
+    inches = shown[1] / 270  # see screen.py
+    assert inches == pytest.approx(3.0, abs=0.1)  # it stands beside the neurons
+    assert 8 / 72 * shown[0] / inches < 14.5  # pixels of a letter of 8 points
 
 
 def test_the_buttons_stand_in_one_row(lab: Page) -> None:
     lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     lab.set_viewport_size({"width": 900, "height": 1000})
     lab.wait_for_timeout(500)
-    for css in (".snnviz-buttons button", ".snnviz-status dt"):
-        tops = lab.locator(f"{css}:visible").evaluate_all(
-            "all => all.map(each => Math.round(each.getBoundingClientRect().top))"
-        )
-        assert len(tops) >= 6
-        assert len(set(tops)) == 1
+    tops = lab.locator(".snnviz-buttons .jupyter-button:visible").evaluate_all(
+        "all => all.map(each => Math.round(each.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 5
+    assert len(set(tops)) == 1
 
 
 @pytest.mark.parametrize("width", [900, 1400])
@@ -175,7 +240,12 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
     lab = own_lab
     lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     lab.set_viewport_size({"width": width, "height": 1000})
-    lab.get_by_role("button", name="main settings").click()
+    lab.locator(".snnviz-neurons:visible .snnviz-block canvas").last.click(
+        position={"x": 8, "y": 8}
+    )
+    expect(lab.locator(".snnviz-neurons:visible")).to_contain_text("Connections")
+    lab.locator(".snnviz-whatif:visible").wait_for()
+    unfold(lab, "more")
     lab.wait_for_timeout(1500)
     before = lab.evaluate(PLACES)
 
@@ -189,7 +259,6 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
 
     run_code(lab, "lab.step('batch', 2)\nlab.wait()\nlab.set_schedule(task_steps=6)")
     wait_for(lab, ".snnviz-notice", "From the next round: task_steps 4 → 6")
-    wait_for(lab, ".snnviz-task_steps .snnviz-hint", "still 4 in this round")
     stays("a notice")
     for what, code, css, said in SAID:
         run_code(lab, code)

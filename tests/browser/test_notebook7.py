@@ -21,7 +21,7 @@ def test_the_lab_in_notebook_7(page: Page, folder: Path) -> None:
     expect(status).to_contain_text("epoch 2/30")
     expect(status).to_contain_text("Paused")
     grid = page.locator(".snnviz-neurons:visible")
-    grid.locator("canvas").last.click(position={"x": 8, "y": 8})
+    grid.locator(".snnviz-block canvas").last.click(position={"x": 8, "y": 8})
     expect(grid).to_contain_text("Connections")
     # It is not shut into a box that scrolls, as Notebook 7 does with long outputs.
     area = page.locator(".jp-Cell-outputArea:has(.snnviz-lab)")

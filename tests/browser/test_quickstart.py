@@ -14,13 +14,41 @@ def test_the_quickstart_in_jupyterlab(page: Page, folder: Path) -> None:
     text = QUICKSTART.read_text(encoding="utf-8")
     smaller = text.replace('NETWORK = \\"lenet5\\"', 'NETWORK = \\"mlp\\"')
     smaller = smaller.replace("EPOCHS = 5 ", "EPOCHS = 2 ")
+    smaller = smaller.replace("QUICK_EPOCHS = 8 ", "QUICK_EPOCHS = 3 ")
     assert len({text, smaller, text.replace("EPOCHS = 5 ", "")}) == 3, "the constants have changed"
     (folder / QUICKSTART.name).write_text(smaller, encoding="utf-8")
     open_notebook(page, f"{folder.name}/{QUICKSTART.name}")
     run_all(page, timeout=240)
     wait_for(page, ".snnviz-status", re.compile("Done"))
+    wait_for(page, ".jp-OutputArea-output", "2 of 2 epochs are done.")  # below the cell that waited
     assert run_code(page, "print(len(trainer.history.epochs))") == "3"
     assert (folder / "figures" / "neurons_on.pdf").is_file()
     page.set_viewport_size({"width": 1400, "height": 1000})
-    page.locator(".snnviz-lab:visible").scroll_into_view_if_needed()
+    page.locator(".snnviz-lab:visible").last.scroll_into_view_if_needed()
     screenshot(page, "quickstart")
+
+
+def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) -> None:
+    """Run the first cells, press Play: the lab of the third code cell soon announces it."""
+    text = QUICKSTART.read_text(encoding="utf-8")
+    (folder / QUICKSTART.name).write_text(text, encoding="utf-8")
+    open_notebook(page, f"{folder.name}/{QUICKSTART.name}")
+    page.evaluate(
+        """async () => {
+            const {content} = window.jupyterapp.shell.currentWidget;
+            const code = content.widgets.filter(cell => cell.model.type === "code").slice(0, 3);
+            for (const cell of code) {
+                content.activeCellIndex = content.widgets.indexOf(cell);
+                await window.jupyterapp.commands.execute("notebook:run-cell");
+            }
+        }"""
+    )
+    wait_for(page, ".snnviz-status", "Paused")
+    page.locator(".snnviz-play:visible").click()
+    said = wait_for(page, ".snnviz-event", re.compile("first to go off"), timeout=120).inner_text()
+    page.locator(".snnviz-pause:visible").click()
+    step = re.search(r"step (\d+)", said)
+    assert step is not None
+    assert int(step[1]) < 100, said
+    assert page.locator(".snnviz-event").get_attribute("aria-live") == "polite"
+    screenshot(page, "quickstart_first")

@@ -99,7 +99,7 @@ def test_side_by_side_where_there_is_room_and_tabs_where_not(views: Page) -> Non
 
 def test_tabs_by_mouse_and_keyboard(views: Page) -> None:
     views.get_by_role("button", name="Tabs", exact=True).click()
-    expect(views.locator(".snnviz-tabs [aria-selected=true]")).to_have_text("Learning curves")
+    expect(views.locator(".snnviz-tabs [aria-selected=true]")).to_have_text("Curves")
     assert seen(views) == ["learning_curves"]
     expect(card(views, "learning_curves")).to_have_role("tabpanel")
     tab(views, "Switch map").click()

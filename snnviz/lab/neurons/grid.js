@@ -14,6 +14,7 @@ import { Page } from "./page.js";
 import { describeNeuron } from "./words.js";
 
 const WIDEST_NAME = 150;
+const AROUND = 460; // pixels of the window for all that is not neurons
 const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened"]; // traits
 const NEURON_HINT = "Each square is a neuron. Point at one; click it to open its page.";
 const NOTHING = 0xffff; // the key of a cell that is still to be drawn
@@ -63,6 +64,7 @@ class NeuronGrid {
       hovered: ring("snnviz-hovered"),
       cursor: ring("snnviz-cursor"),
     };
+    this.signs = make("div", { class: "snnviz-legend snnviz-signs", parent: main });
     const foot = make("div", { class: "snnviz-grid-foot", parent: main });
     this.readout = make("div", { class: "snnviz-readout", parent: foot });
     this.help = make("button", {
@@ -141,7 +143,8 @@ class NeuronGrid {
     const ratio = window.devicePixelRatio || 1;
     if (!width) return; // not on the page yet
     if (!this.wide) this.measureNames();
-    const height = clamp(window.innerHeight * 0.52, 260, 560);
+    // With what is above and below them they are all in view on a small screen.
+    const height = clamp(window.innerHeight - AROUND, 150, 560);
     const key = [width, height, ratio, this.theme].join();
     if (this.arranged === key) return;
     this.arranged = key;
@@ -176,7 +179,8 @@ class NeuronGrid {
 
   // The legend.
   explain() {
-    drawLegend(this.legend, this.top, this.ratio, this.colours, this.model.get("live"));
+    const live = this.model.get("live");
+    drawLegend(this.legend, this.signs, this.top, this.ratio, this.colours, live);
   }
 
   measureNames() {

@@ -1,4 +1,4 @@
-// What the cells mean: the colour scale, and a sample of each kind of cell.
+// What the cells mean: the colour scale and "off" above them, and below them the marks of a hand.
 
 import { make } from "../page/dom.js";
 import { count } from "../page/numbers.js";
@@ -9,8 +9,9 @@ const BY_HAND = ["pinned", "tried off", "tried on"];
 
 // `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel. `live`: a kernel answers, so
 // that neurons can be switched by hand.
-export function drawLegend(legend, top, ratio, colours, live) {
+export function drawLegend(legend, marks, top, ratio, colours, live) {
   legend.replaceChildren();
+  marks.replaceChildren();
   const scale = make("span", { class: "snnviz-scale", parent: legend });
   make("span", { text: "factor", parent: scale });
   make("span", { text: "0", parent: scale });
@@ -18,7 +19,8 @@ export function drawLegend(legend, top, ratio, colours, live) {
   make("span", { class: "snnviz-top-of-scale", text: `≥ ${count(top)}`, parent: scale });
   for (const [text, key] of SAMPLES) {
     if (!live && BY_HAND.includes(text)) continue;
-    const item = make("span", { class: "snnviz-sample", parent: legend });
+    const parent = text === "off" ? legend : marks;
+    const item = make("span", { class: "snnviz-sample", parent });
     const size = Math.round(16 * ratio);
     const attributes = { "aria-hidden": "true", width: size, height: size };
     const canvas = make("canvas", { parent: item, ...attributes });

@@ -12,6 +12,7 @@ from snnviz.history import History
 from snnviz.lab.neurons.flips import Flips
 from snnviz.lab.neurons.grid import DEEDS, PINNED, TRIED_OFF, TRIED_ON, Grid, parse_wish
 from snnviz.lab.neurons.numbering import encode, name_neuron
+from snnviz.lab.page.pieces import box, put
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.session import Session
 from snnviz.lab.session.neuron import factor_history
@@ -41,7 +42,8 @@ class NeuronPanel:
         self.result = widgets.HTML().add_class("snnviz-whatif-result")
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
-        self.widget = widgets.VBox([bar, self.result, self.grid]).add_class("snnviz-panel")
+        self._asking = box("asking", [bar, self.result])
+        self.widget = widgets.VBox([self.grid, self._asking]).add_class("snnviz-panel")
         self._flips, self._past = Flips(), PastCourse()
         self._away = False  # closed, or looking at the past
         self._shown: dict[str, Any] = {}
@@ -61,6 +63,8 @@ class NeuronPanel:
         for name, button in self.buttons.items():
             needs = {"keep": status.trial, "let go": held}.get(name, self.grid.selected)
             button.disabled = self._away or not needs
+        # Below the neurons, so that none moves away from under the mouse when it comes.
+        put(self._asking.layout, display=None if held or self.grid.selected else "none")
         html = _result_html(status.trial, status.kept, moment) + _refusal_html(status.refusal)
         if self.result.value != html:
             self.result.value = html
@@ -161,7 +165,7 @@ def _result_html(trial: Trial | None, kept: Trial | None = None, moment: int | N
     if shown := trial or kept:
         return _trial_html(shown, kept=trial is None)
     return (
-        '<p class="snnviz-hint">Select neurons below and switch them off or on to see how the '
+        '<p class="snnviz-hint">Switch the selected neurons off or on to see how the '
         "test accuracy would change. Training is not affected.</p>"
     )
 

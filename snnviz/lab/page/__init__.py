@@ -2,8 +2,19 @@
 
 from snnviz.lab.page.controls import Buttons, RunChoice
 from snnviz.lab.page.frame import Frame
+from snnviz.lab.page.herald import Herald
 from snnviz.lab.page.messages import Messages
 from snnviz.lab.page.moments import TimeMachine
 from snnviz.lab.page.shells import hear_as_asked
+from snnviz.lab.page.waiting import Progress
 
-__all__ = ["Buttons", "Frame", "Messages", "RunChoice", "TimeMachine", "hear_as_asked"]
+__all__ = [
+    "Buttons",
+    "Frame",
+    "Herald",
+    "Messages",
+    "Progress",
+    "RunChoice",
+    "TimeMachine",
+    "hear_as_asked",
+]

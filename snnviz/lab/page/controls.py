@@ -7,6 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from snnviz import runs
+from snnviz.lab.page.fold import fold
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
@@ -54,8 +55,9 @@ class Buttons:
             lambda: self.session.rollback(),
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
-        groups = [[self.play, self.pause], self.steps, [self.reset], [self.save]]
-        self.widget = _box("snnviz-buttons", [_box("snnviz-group", group) for group in groups])
+        groups = [_box("snnviz-group", group) for group in ([self.play, self.pause], self.steps)]
+        more = fold("more", [self.reset, self.save]).add_class("snnviz-others")
+        self.widget = _box("snnviz-buttons", [*groups, more])
 
     def turn_to(self, session: Session) -> None:
         """Acts on another run from now on."""
@@ -67,15 +69,17 @@ class Buttons:
         return time.monotonic() < self._sure_until
 
     def _on_reset(self) -> None:
-        """At once, but for a recorded run with finished epochs: a reset deletes them."""
-        trainer = self.session.trainer
-        recorded = isinstance(trainer, runs.Trainer) and trainer.folder is not None
-        if recorded and trainer.history.n_epochs and not self.asking:
+        """At once, but for a run with finished epochs: a reset deletes them."""
+        if self.session.trainer.history.n_epochs and not self.asking:
             self._sure_until = time.monotonic() + PATIENCE
             self._wake()
         else:
             self._sure_until = float("-inf")
             self.session.reset()
+
+    def _is_recorded(self) -> bool:
+        trainer = self.session.trainer
+        return isinstance(trainer, runs.Trainer) and trainer.folder is not None
 
     def show(self, status: Status) -> None:
         """Highlights Play while nothing runs, and Pause while something does."""
@@ -83,7 +87,8 @@ class Buttons:
         self.pause.button_style = "primary" if status.running else ""
         for button in (self.play, self.pause, *self.steps, self.reset):
             button.disabled = status.activity == "closed"
-        self.reset.description = "Delete saved epochs?" if self.asking else "Reset"
+        kept = "saved epochs" if self._is_recorded() else "this run"
+        self.reset.description = f"Delete {kept}?" if self.asking else "Reset"
         self.reset.button_style = "danger" if self.asking else ""
         if status.problem:
             self.rollback.description = f"Back to {status.problem.rollback}"

@@ -1,5 +1,7 @@
 // What the page does for the lab as a whole; see frame.py.
 
+import { make } from "./dom.js";
+
 // JupyterLab and Notebook 7 leave a key alone if the element that has the focus says so. It must be
 // that very element: most of their shortcuts look no further.
 const LEAVE = "data-lm-suppress-shortcuts";
@@ -11,6 +13,34 @@ const NAMES = {
   ".snnviz-saving .widget-text input": "width in inches",
 };
 
+// What is shown is of before once nobody keeps it up to date. A message says so, and all else is
+// greyed.
+const LOST = "The connection to the kernel is lost. What you see is from before.";
+const ENDED =
+  "The kernel has restarted or stopped, and this lab with it. Run this cell again, or open a run " +
+  "folder with Lab.open(folder).";
+const LOOK_EVERY = 1000; // ms
+
+// Why nobody keeps the lab up to date; "" as long as somebody does.
+function whyStale(kernel, root) {
+  if (!kernel) return "";
+  const ended = ["restarting", "autorestarting", "terminating", "dead"].includes(kernel.status);
+  // ipywidgets marks so what has no counterpart in the kernel any more.
+  if (ended || root.querySelector(".jupyter-widgets-disconnected")) return ENDED;
+  return kernel.connectionStatus === "connected" ? "" : LOST;
+}
+
+function tellStale(root, why) {
+  let said = root.querySelector(":scope > .snnviz-gone");
+  if ((said?.textContent ?? "") === why) return;
+  said?.remove();
+  for (const part of root.children) part.inert = why !== "";
+  root.toggleAttribute("data-gone", why !== "");
+  if (!why) return;
+  said = make("div", { class: "snnviz-gone", role: "alert", text: why });
+  root.prepend(said);
+}
+
 // Plain keys are the lab's, and Ctrl+Z and the like where there is something to edit. Others, as
 // Ctrl+S, are not.
 function isOurs(event) {
@@ -20,7 +50,7 @@ function isOurs(event) {
 }
 
 export default {
-  render({ el }) {
+  render({ model, el }) {
     const undo = new AbortController();
     const { signal } = undo;
     let root = null;
@@ -48,8 +78,17 @@ export default {
         for (const found of root.querySelectorAll(`${css}:not([aria-label])`))
           found.ariaLabel = words;
       }
+      const event = root.querySelector(".snnviz-event:not([aria-live])");
+      if (event) event.ariaLive = "polite"; // before it says anything
     };
     const grown = new MutationObserver(name);
+
+    // In the file of a notebook there is no kernel; its picture is there instead of the lab.
+    const first = model.widget_manager?.kernel;
+    const watch = setInterval(() => {
+      const kernel = model.widget_manager?.kernel ?? first;
+      if (root) tellStale(root, whyStale(kernel, root));
+    }, LOOK_EVERY);
 
     const attached = new ResizeObserver(() => {
       // once it is in the page, it has a size
@@ -65,6 +104,7 @@ export default {
     attached.observe(el);
     return () => {
       undo.abort();
+      clearInterval(watch);
       attached.disconnect();
       measured.disconnect();
       grown.disconnect();

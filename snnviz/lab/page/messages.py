@@ -1,5 +1,6 @@
 """What the lab says: the state of training, notices and errors, as HTML."""
 
+import math
 import traceback
 from html import escape
 
@@ -12,21 +13,43 @@ from snnviz.lab.session.status import Notice, Status, describe_changes, percent
 ACTIVITIES = {"idle": "Paused", "playing": "Playing", "stepping": "Stepping", "closed": "Closed"}
 
 
+# Of the loss of a guess, from where on a loss is called no better; and of its accuracy.
+NEARLY = 0.99
+MORE_THAN_CHANCE = 1.3
+
+
 class Messages:
     """Status, notices and errors, as text."""
 
-    def __init__(self, machine: str, rollback: widgets.Button) -> None:
-        self._machine = machine
+    def __init__(self, machine: str, classes: int, rollback: widgets.Button) -> None:
+        self._machine, self._classes = machine, classes
         self.status = Readout().add_class("snnviz-status")
         self.notice = widgets.HTML().add_class("snnviz-notice")
+        self.event = widgets.HTML().add_class("snnviz-event")
         self.alert = widgets.HTML().add_class("snnviz-alert")
-        self.widget = widgets.Box([self.status, self.notice, self.alert, rollback])
+        self.widget = widgets.Box([self.status, self.notice, self.event, self.alert, rollback])
         self.widget.add_class("snnviz-messages")
 
-    def show(self, status: Status, history: History, news: Notice | None = None) -> None:
-        """The newest state in words, and notices and errors."""
+    def show(
+        self,
+        status: Status,
+        history: History,
+        news: Notice | None = None,
+        moment: int | None = None,
+        event: str = "",
+    ) -> None:
+        """The newest state in words, and notices and errors.
+
+        Args:
+            status, history: the run's.
+            news: what the lab has to say besides.
+            moment: the past epoch that is shown; None: now.
+            event: what has just happened to neurons.
+        """
         self.status.value = _status_html(status, history.last_epoch, self._machine)
-        self.notice.value = _notice_html(status, news)
+        self.event.value = f"<span>{escape(event)}</span>" if event and moment is None else ""
+        chance = _describe_chance(history.last_epoch, self._classes)
+        self.notice.value = _notice_html(status, news, moment, chance)
         problem = status.problem
         self.alert.value = _alert_html(problem.text, problem.traceback) if problem else ""
 
@@ -51,8 +74,8 @@ def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> 
         f'<span class="snnviz-activity snnviz-is-{activity.lower()}">{activity}</span>'
         f'<span>epoch {epoch}/{plan.epochs}</span><span class="snnviz-phase">{phase}</span>'
         f"{bar}<span>{_time_left(status)}</span>"
-        f'<span class="snnviz-machine">{escape(machine)}</span></div>'
-        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch))}</dl>"
+        f'<span class="snnviz-result">{_result(status, last_epoch)}</span></div>'
+        f"<dl>{''.join(_fact(*fact) for fact in _facts(status, last_epoch, machine))}</dl>"
     )
 
 
@@ -64,7 +87,22 @@ def _activity(status: Status) -> str:
     return ACTIVITIES[status.activity]
 
 
-def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str, str]]:
+def _result(status: Status, last_epoch: dict[str, float]) -> str:
+    """What has come of training so far: "test 91.2 % · 402 of 570 on"."""
+    on, neurons = _count_on(status)
+    test = f"test {100 * last_epoch['test_accuracy']:.1f} % · " if last_epoch else ""
+    return f"{test}{on} of {neurons} on"
+
+
+def _count_on(status: Status) -> tuple[int, int]:
+    """Neurons that are on, as in the grid, and all of them."""
+    factors = status.factors.values()
+    return sum(int((each != 0).sum()) for each in factors), sum(map(len, factors))
+
+
+def _facts(
+    status: Status, last_epoch: dict[str, float], machine: str
+) -> list[tuple[str, str, str]]:
     """What a glance should find, as (name, HTML, smaller HTML below it)."""
     at, batches = status.position, status.batches_per_epoch
     facts = [
@@ -80,9 +118,10 @@ def _facts(status: Status, last_epoch: dict[str, float]) -> list[tuple[str, str,
     ends = (last_epoch["test_loss"], last_epoch["test_accuracy"]) if last_epoch else None
     when = f", epoch {last_epoch['epoch']}" if last_epoch else ""
     facts.append((f"test images{when}", *_score(ends)))
-    neurons = sum(map(len, status.factors.values()))
-    on = sum(int((factors != 0).sum()) for factors in status.factors.values())  # as in the grid
+    on, neurons = _count_on(status)
     facts.append(("neurons on", f"{on} of {neurons}", f"{percent(on, neurons)} %"))
+    device, _, precision = machine.partition(" · ")
+    facts.append(("calculated on", escape(device), escape(precision)))
     return facts
 
 
@@ -113,8 +152,28 @@ def _time_left(status: Status) -> str:
     return f"{clock} left"
 
 
-def _notice_html(status: Status, news: Notice | None) -> str:
+def _describe_chance(last_epoch: dict[str, float], classes: int) -> str:
+    """That the network does no better than one that guesses; "" if it does."""
+    guess = math.log(classes)
+    if not last_epoch or last_epoch["test_loss"] < NEARLY * guess:
+        return ""
+    if last_epoch["test_accuracy"] > MORE_THAN_CHANCE / classes:
+        return ""  # it is only too sure of itself
+    return (
+        f"After epoch {last_epoch['epoch']} the network is no better than guessing among "
+        f"{classes} classes (test loss {last_epoch['test_loss']:.2f}; a guess has {guess:.2f}). "
+        "Try a lower learning rate or a longer warm-up."
+    )
+
+
+def _notice_html(status: Status, news: Notice | None, moment: int | None, chance: str) -> str:
     lines: list[tuple[str, str]] = [(news.kind, news.text)] if news else []
+    if chance:
+        lines.append(("refused", chance))
+    if moment is not None:
+        when = f"the end of epoch {moment}" if moment else "the start"
+        text = f"You see {when}. Play continues from now; to train from here, fork."
+        lines.append(("past", text))
     if status.planned != status.schedule:
         text = f"From the next round: {describe_changes(status.schedule, status.planned)}"
         if not status.running:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from snnviz.history import EPOCH_COLUMNS, History
+from snnviz.lab.page.fold import fold
 from snnviz.lab.session.status import Status
 
 SPEEDS = (1, 2, 5, 10, 30)  # epochs a second
@@ -42,8 +43,9 @@ class TimeMachine:
         self.name = widgets.Text(placeholder="name of the fork", continuous_update=False)
         self.name.add_class("snnviz-fork-name")
         self.button = _button("Fork from here", "code-fork", "", self._ask, "fork")
-        parts = [self.slider, self.now, self.replay, self.speed, self.readout, self.name]
-        self.widget = widgets.Box([*parts, self.button]).add_class("snnviz-time-machine")
+        line = [self.slider, self.now, self.replay, self.button, self.readout]
+        self.widget = fold("time machine", [self.speed, self.name], line=line)
+        self.widget.add_class("snnviz-time-machine")
 
     def go(self, moment: int | None) -> None:
         """Goes to a past epoch, or to now; ends a replay."""
@@ -60,7 +62,7 @@ class TimeMachine:
             passed = int((time.monotonic() - self._since) * float(self.speed.value or 0))
             self.moment = min(self._from + passed, self._finished)
             if self.moment == self._finished:
-                self._since = None
+                self.go(None)  # it has come to the present
         if self.moment is not None and self.moment > self._finished:
             self.moment = None
         return self._since is not None
@@ -133,16 +135,14 @@ def _describe_moment(status: Status, history: History, moment: int | None) -> st
         epoch = finished
     else:
         where, epoch = f"epoch {moment} of {finished}" if moment else "the start", moment
-    text = f"<strong>Time machine</strong> · <b>{where}</b>"
+    text = f"<b>{where}</b>"
     if 0 < epoch <= finished:
         row = dict(zip(EPOCH_COLUMNS, history.epoch_rows()[epoch - 1], strict=True))
         after = "" if moment is not None else f"after epoch {epoch}: "
         text += (
             f" · {after}test {100 * row['test_accuracy']:.2f} %, "
-            f"{row['neurons_on']} of {row['neurons']} neurons on"
+            f"{row['neurons_on']} of {row['neurons']} on"
         )
-    if moment is not None:
-        text += ". <i>Play continues from now; to train from here, fork.</i>"
     return f'<span role="status">{text}</span>'
 
 

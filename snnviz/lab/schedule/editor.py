@@ -8,10 +8,10 @@ from html import escape
 import ipywidgets as widgets
 
 from snnviz.history import History
+from snnviz.lab.page.fold import fold
 from snnviz.lab.page.pieces import box, button, put
 from snnviz.lab.schedule.course import describe_schedule
 from snnviz.lab.schedule.drafts import Changes, Drafts, combine
-from snnviz.lab.schedule.field import Fold
 from snnviz.lab.schedule.files import ScheduleFiles
 from snnviz.lab.schedule.presets import PRESETS
 from snnviz.lab.schedule.settings import (
@@ -23,6 +23,7 @@ from snnviz.lab.schedule.settings import (
     find_hints,
     make_field,
 )
+from snnviz.lab.schedule.strip import strip_html
 from snnviz.lab.schedule.timeline import Timeline
 from snnviz.lab.session import Session, Status
 from snnviz.lab.session.status import describe_changes
@@ -91,6 +92,7 @@ class ScheduleEditor:
     def _build(self, folder: str) -> None:
         plan = self._drafts.planned
         self.timeline = Timeline()
+        self.strip = widgets.HTML().add_class("snnviz-course")
         self.fields = {s.name: make_field(s, getattr(plan, s.name)) for s in SETTINGS}
         for name, each in self.fields.items():
             each.observe(self._on_typed(name), "typed")
@@ -118,9 +120,9 @@ class ScheduleEditor:
                 box("editor-head", [self._title, undoing]),
                 self.timeline,
                 box("presets", presets),
-                _fold("main settings", [self._group(MAIN)]),
-                _fold("more settings", [self._group(OTHERS)]),
-                _fold("save and load", [self.files.widget], self._on_files),
+                fold("main settings", [self._group(MAIN)]),
+                fold("more settings", [self._group(OTHERS)]),
+                fold("save and load", [self.files.widget], self._on_files),
                 box("editor-notes", [self._note, self._offered]),
             ]
         ).add_class("snnviz-editor")
@@ -266,7 +268,9 @@ class ScheduleEditor:
             size = min(plan.batch_size, self._n_images)
             batches = status.batches_per_epoch, self._n_images // size
             self.timeline.show(history, status.schedule, plan, batches, moment, fork)
-            put(self._title, value=f"<strong>Schedule</strong> {escape(describe_schedule(plan))}")
+            words, drawn = describe_schedule(plan), self.timeline
+            put(self.strip, value=strip_html(drawn.bands, drawn.total, drawn.now, words))
+            put(self._title, value=f"<strong>Schedule</strong> {escape(words)}")
             put(self._note, value=note)
             for each, last in zip((self._undo, self._redo), undo, strict=True):
                 word = each.description
@@ -331,13 +335,3 @@ class ScheduleEditor:
     def _describe(self, changes: Changes) -> str:
         planned = self._drafts.planned
         return describe_changes(planned, combine(planned, changes))
-
-
-def _fold(
-    label: str,
-    children: list[widgets.Widget],
-    on_fold: Callable[[], None] = lambda: None,
-) -> widgets.Box:
-    fold = Fold(label=label)
-    fold.observe(lambda _: on_fold(), "opened")
-    return box("fold", [fold, box("folded", children)])

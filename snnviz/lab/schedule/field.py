@@ -20,7 +20,7 @@ class Field(anywidget.AnyWidget):
     """
 
     _esm = join_script(HERE / "field.js")
-    _css = join_styles(HERE / "editor.css", HERE / "field.css", HERE / "fold.css")
+    _css = join_styles(HERE / "editor.css", HERE / "field.css")
 
     name = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
@@ -42,12 +42,3 @@ class Field(anywidget.AnyWidget):
     def description(self) -> str:
         """Its label, under the name that other widgets have for it."""
         return self.label
-
-
-class Fold(anywidget.AnyWidget):
-    """A button that shows and hides what comes after it in the same `snnviz-fold`."""
-
-    _esm = join_script(HERE / "fold.js")
-
-    label = traitlets.Unicode().tag(sync=True)
-    opened = traitlets.Bool(False).tag(sync=True)

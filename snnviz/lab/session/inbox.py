@@ -45,19 +45,26 @@ class Inbox:
         return taken
 
     def block_until(
-        self, arrived: Callable[[], bool], timeout: float | None, late: Callable[[], str]
+        self,
+        arrived: Callable[[], bool],
+        timeout: float | None,
+        late: Callable[[], str],
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """Blocks until a condition holds.
+        """Blocks until a condition holds, and calls `meanwhile` now and then.
 
         Raises:
             TimeoutError: `timeout` seconds are over; with the text of `late`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self.changed:
-            while not arrived():
+        while True:
+            with self.changed:
+                if arrived():
+                    return
                 if deadline is not None and time.monotonic() > deadline:
                     raise TimeoutError(late())
                 self.changed.wait(0.2)  # short: Windows interrupts no longer wait
+            meanwhile()  # training need not wait for it
 
     def _add(self, command: Command) -> None:
         self._commands.append(command)

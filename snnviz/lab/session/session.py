@@ -182,8 +182,15 @@ class Session:
 
         self._inbox.block_until(carried_out, timeout, late)
 
-    def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
+    def wait(
+        self,
+        epochs: int | None = None,
+        timeout: float | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         """Blocks until training stops, or until `epochs` epochs are done in all.
+
+        `meanwhile` is called now and then.
 
         Interrupting it ends the waiting, not the training.
 
@@ -206,7 +213,7 @@ class Session:
                 f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
             )
 
-        self._inbox.block_until(arrived, timeout, late)
+        self._inbox.block_until(arrived, timeout, late, meanwhile)
         if problem := self.status.problem:
             error: Exception = RuntimeError(problem.text)
             if isinstance(stopped := problem.error, TrainingStopped):

@@ -4,8 +4,8 @@
 import { isDark, make, onTheme, set } from "../page/dom.js";
 
 const MODES = [
-  ["tabs", "Tabs", "One figure at a time"],
-  ["side by side", "Side by side", "All figures at once"],
+  ["tabs", "Tabs", "One", "One figure at a time"],
+  ["side by side", "Side by side", "All", "All figures at once"],
 ];
 const SHOWN = ["mode", "tab", "wide", "runs", "hidden", "alts"]; // traits
 
@@ -32,8 +32,9 @@ class Bar {
     this.runs = group("runs", "group", "runs");
     const modes = group("modes", "group", "layout");
     this.el.replaceChildren(row);
-    this.modeButtons = MODES.map(([mode, text, title]) => {
-      const button = make("button", { parent: modes, type: "button", title, text });
+    this.modeButtons = MODES.map(([mode, name, text, title]) => {
+      const look = { type: "button", title, "aria-label": name };
+      const button = make("button", { parent: modes, ...look, text });
       button.onclick = () => this.write("mode", mode);
       return [mode, button];
     });
@@ -92,8 +93,9 @@ class Bar {
   drawTabs() {
     this.tabButtons.clear();
     this.tabs.replaceChildren();
-    for (const [name, text] of this.model.get("cards")) {
-      const button = make("button", { parent: this.tabs, type: "button", role: "tab", text });
+    for (const [name, title, text] of this.model.get("cards")) {
+      const look = { type: "button", role: "tab", title, "aria-label": title };
+      const button = make("button", { parent: this.tabs, ...look, text });
       button.onclick = () => this.write("tab", name);
       this.tabButtons.set(name, button);
     }

@@ -20,7 +20,7 @@ class Bar(anywidget.AnyWidget):
     _esm = join_script(HERE / "bar.js")
     _css = join_styles(*(HERE / f"{name}.css" for name in STYLES))
 
-    cards = traitlets.List().tag(sync=True)  # [name, title] each
+    cards = traitlets.List().tag(sync=True)  # [name, title, title in a word] each
     runs = traitlets.List().tag(sync=True)  # [name, colour] each
     alts = traitlets.Dict().tag(sync=True)  # {card: its figure in words}
     wide_from = traitlets.Int(WIDE_FROM).tag(sync=True)
@@ -38,6 +38,6 @@ class Bar(anywidget.AnyWidget):
     @property
     def visible_cards(self) -> list[str]:
         """The cards that can be seen."""
-        names = [name for name, _ in self.cards]
+        names = [name for name, *_ in self.cards]
         tabs = self.mode == TABS or (self.mode == AUTO and not self.wide)
         return [name for name in names if name == self.tab] if tabs else names

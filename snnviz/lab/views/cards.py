@@ -14,7 +14,7 @@ from snnviz import figures
 from snnviz.history import History
 from snnviz.lab.session.status import Status
 from snnviz.lab.views.bar import Bar
-from snnviz.lab.views.kinds import ANY_RUN, KINDS, Kind, file_name
+from snnviz.lab.views.kinds import ANY_RUN, KINDS, ONE_RUN, Kind, file_name
 from snnviz.lab.views.saving import NothingToSave, Saved, Saver
 from snnviz.lab.views.screen import WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, Shown
@@ -112,6 +112,13 @@ class Card:
         if self.inches.layout.display != display:
             self.inches.layout.display = display
 
+    def follow(self, name: str) -> None:
+        """Shows this run, if it shows one run at a time."""
+        if self.kind.choices[0] is ONE_RUN:
+            dropdown = self.choices[ONE_RUN.name]
+            if name in [value for _, value in dropdown.options]:
+                dropdown.value = name
+
     def stale(self, key: Hashable) -> bool:
         """Whether there is more than what is shown."""
         return self._shown != key
@@ -155,18 +162,23 @@ class Views:
         self._folder, self._wake = folder, wake
         self.dark: bool | None = None  # None: as the page is
         self.cards = [Card(kind, wake, self._save_card) for kind in KINDS]
-        titles = [[kind.name, kind.title] for kind in KINDS]
+        titles = [[kind.name, kind.title, kind.tab] for kind in KINDS]
         self.bar = Bar(cards=titles, tab=KINDS[0].name)
         told = ["mode", "tab", "hidden", "wide", "roomy", "dark", "there"]
         self.bar.observe(lambda _: wake(), told)
         self.saved = Saved()
         self._saver = Saver(self.saved, wake)
         cards = widgets.Box([card.widget for card in self.cards]).add_class("snnviz-cards")
-        self.widget = widgets.VBox([self.bar, self.saved.widget, cards])
+        self.widget = widgets.VBox([self.bar, cards, self.saved.widget])
         self.widget.add_class("snnviz-views")
         self._budget, self._since = DRAWING_SAVED, time.monotonic()
         self._runs: tuple[Shown, ...] = ()
         self._moment: int | None = None
+        self._followed = True
+
+    def follow(self) -> None:
+        """Has the cards of one run show the first again, which is the one that is active now."""
+        self._followed = False
 
     def take(self, runs: Sequence[Shown], moment: int | None = None) -> None:
         """What there is to show and to save from now on; `show` draws it."""
@@ -189,8 +201,11 @@ class Views:
         alone = len(self.bar.visible_cards) == 1
         width = WIDE if alone and self.bar.roomy else WIDTH
         keys: dict[Card, Hashable] = {}
+        follow, self._followed = not self._followed, True
         for card in self.cards:
             card.offer(seen, moment)
+            if follow:
+                card.follow(seen[0].name)
             if card.kind.name in self.bar.visible_cards:
                 keys[card] = (*_key(card, status, seen, moment), dark, width)
         now = time.monotonic()

@@ -39,6 +39,7 @@ class Kind:
 
     name: str
     title: str
+    tab: str  # the same in a word
     choices: Sequence[Choice]
     table: Callable[[Scene], "DataFrame"]
     draw: Callable[[Scene], Axes] | None = None
@@ -229,15 +230,17 @@ KINDS = (
     Kind(
         "learning_curves",
         "Learning curves",
+        "Curves",
         (ANY_RUN, METRIC, SHOWN_PHASES),
         _curves_table,
         draw=_curves,
         by_step=True,
     ),
-    Kind("switch_map", "Switch map", (ONE_RUN, GROUP), _factors_table, draw=_switch_map),
+    Kind("switch_map", "Switch map", "Map", (ONE_RUN, GROUP), _factors_table, draw=_switch_map),
     Kind(
         "neurons_on",
         "Neurons on",
+        "On",
         (ANY_RUN, Choice("group", _groups_of_one)),
         _shares_table,
         draw=_neurons_on,
@@ -245,13 +248,15 @@ KINDS = (
     Kind(
         "factor_distribution",
         "Factors",
+        "Factors",
         (ONE_RUN, GROUP),
         _last_factors_table,
         draw=_distribution,
     ),
-    Kind("size_accuracy", "Size and accuracy", (ANY_RUN, SIZE), _sizes_table, draw=_sizes),
+    Kind("size_accuracy", "Size and accuracy", "Size", (ANY_RUN, SIZE), _sizes_table, draw=_sizes),
     Kind(
         "events",
+        "Events",
         "Events",
         (ONE_RUN, Choice("event", _fix_options(*EVENTS.items())), GROUP),
         _events_table,

@@ -73,7 +73,7 @@ def test_wishes_of_the_page_are_tried_kept_and_let_go(panel: NeuronPanel) -> Non
     assert panel.session.status.pins == {first: {3: 1.0}, second: {1: 0.0}}
     assert f"<b>Kept: {first} · 3 is on, {second} · 1 is off;</b>" in panel.result.value
     wish(panel, "let go", [3])
-    assert "Select neurons below" in panel.result.value
+    assert "Switch the selected neurons off or on" in panel.result.value
     assert marks(panel)[3] == 0
     assert marks(panel)[n + 1] == PINNED
     wish(panel, "nonsense", [3])

@@ -569,4 +569,4 @@ def test_what_the_page_is_told_is_plain(views: Views) -> None:
     show(views, TWO)
     state = views.bar.get_state()
     json.dumps({name: state[name] for name in ("cards", "runs", "alts", "mode", "tab", "hidden")})
-    assert state["cards"] == [[kind.name, kind.title] for kind in KINDS]
+    assert state["cards"] == [[kind.name, kind.title, kind.tab] for kind in KINDS]

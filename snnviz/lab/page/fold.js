@@ -1,6 +1,6 @@
 // A button that shows and hides what comes after it: fold.css reads its aria-expanded.
 
-import { make } from "../page/dom.js";
+import { make } from "./dom.js";
 
 export default {
   render({ model, el }) {
