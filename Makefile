@@ -121,7 +121,13 @@ dist: setup
 	rm -rf dist
 	$(PY) -m build $(ARGS)
 
+# Its packages come on demand: nothing else needs them. Warnings, such as a link to nothing, fail it.
+docs: setup
+	@$(PY) -c 'import myst_nb, pydata_sphinx_theme, sphinx_design, sphinx_gallery' 2>/dev/null || \
+	  $(PY) -m pip install --disable-pip-version-check --editable '.[docs]'
+	$(PY) -m sphinx -W --keep-going -b html -c docs . docs/_build/html $(ARGS)
+
 # Only the default place of the environment is removed: VENV= may name one that others use.
 clean:
-	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache tests/artefacts
+	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/examples/runs .hypothesis .pytest_cache .ruff_cache tests/artefacts
 	find snnviz tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
