@@ -132,7 +132,7 @@ def keep_first_line(
 ) -> None:
     """Napoleon reads what stands before a colon in a property's first line as its type."""
     if kind == "property":
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment has none
 
 
 def setup(app: Sphinx) -> None:
