@@ -22,7 +22,7 @@ PY := "$(VENV)/bin/python"
 # A copy of what was installed, and from where, written last: there only if the install went through.
 STAMP := $(VENV)/snnviz-installed
 
-.PHONY: help setup lab quick test check format bench clean
+.PHONY: help setup lab quick test check format bench dist docs clean
 
 help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
@@ -31,6 +31,8 @@ help:
 	@echo 'make check    lint, format, types, no outputs in notebooks'
 	@echo 'make format   fix what make check finds, where ruff can'
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
+	@echo 'make dist     the wheel and the source archive, in dist/'
+	@echo 'make docs     the site, in docs/_build/html'
 	@echo 'make clean    remove the environment and caches'
 	@echo
 	@echo 'The first one of them sets up the environment: some minutes, and on Linux 3.5 GB to download.'
@@ -115,7 +117,17 @@ format: setup
 bench: setup
 	$(PY) "benchmarks/$(BENCH).py" $(ARGS)
 
+dist: setup
+	rm -rf dist
+	$(PY) -m build $(ARGS)
+
+# Its packages come on demand: nothing else needs them. Warnings, such as a link to nothing, fail it.
+docs: setup
+	@$(PY) -c 'import myst_nb, pydata_sphinx_theme, sphinx_design, sphinx_gallery' 2>/dev/null || \
+	  $(PY) -m pip install --disable-pip-version-check --editable '.[docs]'
+	$(PY) -m sphinx -W --keep-going -b html -c docs . docs/_build/html $(ARGS)
+
 # Only the default place of the environment is removed: VENV= may name one that others use.
 clean:
-	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache tests/artefacts
+	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/examples/runs .hypothesis .pytest_cache .ruff_cache tests/artefacts
 	find snnviz tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 Here SNN means *switcher neural network*, not spiking neural network.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from snnviz.data import ImageData, load_data
@@ -18,6 +18,8 @@ from snnviz.training import Schedule
 if TYPE_CHECKING:
     from snnviz import figures, plots
     from snnviz.lab import Lab
+
+    __version__: str
 
 __all__ = [
     "History",
@@ -39,6 +41,8 @@ _LAZY = {"plots": "snnviz.plots", "figures": "snnviz.plots.figures", "Lab": "snn
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # as installed; pyproject.toml is where it is written
+        return metadata.version("snnviz")
     if name not in _LAZY:
         raise AttributeError(f"module 'snnviz' has no attribute {name!r}")
     module = import_module(_LAZY[name])

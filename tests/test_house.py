@@ -49,7 +49,7 @@ ORDER = (
 )
 
 # What conda-forge calls a package that the Python package index has under another name.
-CONDA_NAMES = {"torch": "pytorch", "ray": "ray-core"}
+CONDA_NAMES = {"torch": "pytorch", "ray": "ray-core", "build": "python-build"}
 
 # They come when they are used, so that a script that needs none of them starts at once.
 LATE = ("pandas", "seaborn", "matplotlib", "ipywidgets", "anywidget", "ray", "torchvision")
@@ -206,7 +206,8 @@ def _bounds(lines: list[str]) -> dict[str, str]:
 def test_conda_and_pip_ask_for_the_same() -> None:
     project = _project()
     extras = project["optional-dependencies"]
-    assert extras.keys() == {"lab", "onnx", "sweep", "tensorboard", "trackio", "wandb", "dev"}
+    known = {"lab", "onnx", "sweep", "tensorboard", "trackio", "wandb", "docs", "dev"}
+    assert extras.keys() == known
     for large in ("trackio", "wandb"):
         del extras[large]
     wanted = _bounds([*project["dependencies"], *itertools.chain(*extras.values())])
@@ -248,6 +249,14 @@ def test_no_notebook_carries_outputs() -> None:
 def test_the_licence_is_mit() -> None:
     assert _read("LICENSE").startswith("MIT License\n\nCopyright (c) 2026 The snnviz authors\n")
     assert _project()["license"] == "MIT"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    import snnviz
+
+    wanted = _project()["version"]
+    assert snnviz.__version__ == wanted
+    assert yaml.safe_load(_read("CITATION.cff"))["version"] == wanted
 
 
 def test_the_changelog_is_at_this_version() -> None:

@@ -44,6 +44,7 @@ SLOW = {
     "tests/shrink/test_branches.py": Slow(20),
     "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
+    "tests/test_package.py": Slow(15, "a build and processes of their own"),
 }
 
 

@@ -12,7 +12,7 @@ from snnviz.data import checks, sources
 from snnviz.data.images import ImageData, Source
 from snnviz.devices import pick_device, standard_settings
 
-NAMES = ("fashion-mnist", *sources.TORCHVISION)
+NAMES = tuple(sources.TORCHVISION)
 
 
 @standard_settings()
@@ -26,11 +26,12 @@ def load_data(
 ) -> ImageData:
     """A known data set: fashion-mnist, mnist, kmnist, cifar10, cifar100 or svhn.
 
-    Fashion-MNIST ships with the project. The others are downloaded once, through torchvision,
-    into a folder of that name. The files are looked for in `folder`, or if that is not given in
-    $SNNVIZ_DATA, in the checkout's data/, or in ./data. `holdout` is the number of training images
-    to set aside, or their share. Raises FileNotFoundError naming the files that are missing, and
-    ValueError for damaged ones.
+    Fashion-MNIST ships with the project's repository. Whatever is missing is downloaded once,
+    through torchvision, into a folder of that name. The files are looked for in `folder`, or if
+    that is not given in $SNNVIZ_DATA, in the checkout's data/, or without a checkout in the user's
+    cache (on Linux ~/.cache/snnviz). `holdout` is the number of training images to set aside, or
+    their share. Raises FileNotFoundError naming the files that are missing, and ValueError for
+    damaged ones.
     """
     advice = "For other data use ImageData.from_tensors, from_dataset or from_folder."
     one_of("name", name, NAMES, advice)

@@ -1,4 +1,4 @@
-"""Data sets by name: Fashion-MNIST in idx files, and others through torchvision."""
+"""Data sets by name: Fashion-MNIST in the project's files, and all through torchvision."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from platformdirs import user_cache_path
 from torch import Tensor
 
 from snnviz.data.pictures import one_line
@@ -45,6 +46,9 @@ class TorchvisionSet(NamedTuple):
 
 _IDX_FILES = tuple(name for split in FASHION_MNIST.values() for name, _ in split)
 TORCHVISION = {
+    "fashion-mnist": TorchvisionSet(
+        "FashionMNIST", tuple(f"FashionMNIST/raw/{f}" for f in _IDX_FILES), FASHION_CLASSES
+    ),
     "mnist": TorchvisionSet("MNIST", tuple(f"MNIST/raw/{f}" for f in _IDX_FILES), DIGITS),
     "kmnist": TorchvisionSet("KMNIST", tuple(f"KMNIST/raw/{f}" for f in _IDX_FILES), None),
     "cifar10": TorchvisionSet("CIFAR10", ("cifar-10-python.tar.gz",), None),
@@ -59,7 +63,7 @@ TORCHVISION = {
 
 
 def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """`folder` if given, otherwise $SNNVIZ_DATA, data/ of the checkout, or ./data."""
+    """`folder` if given, otherwise $SNNVIZ_DATA, data/ of the checkout, or the user's cache."""
     variable = os.environ.get("SNNVIZ_DATA")
     if folder:
         return home_path("folder", folder)
@@ -68,18 +72,17 @@ def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     checkout = Path(__file__).resolve().parents[2]
     # Next to an installed package, a folder "data" may belong to anything else.
     in_checkout = (checkout / "pyproject.toml").is_file() and (checkout / "data").is_dir()
-    return checkout / "data" if in_checkout else Path.cwd() / "data"
+    return checkout / "data" if in_checkout else user_cache_path("snnviz", appauthor=False)
 
 
 def fashion_mnist(folder: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """((images, labels) of train, (images, labels) of test); images (n, 1, 28, 28) uint8."""
-    missing = [name for name in _IDX_FILES if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f'load_data("fashion-mnist") needs the files {", ".join(_IDX_FILES)} in the folder '
-            f"{folder}, got a folder without {', '.join(missing)}. Copy them from data/ of the "
-            "project's repository, or give the folder that has them with folder= or SNNVIZ_DATA."
-        )
+    """((images, labels) of train, (images, labels) of test); images (n, 1, 28, 28) uint8.
+
+    They are read from the project's own files if all are in the folder, and otherwise downloaded.
+    """
+    if not all((folder / name).is_file() for name in _IDX_FILES):
+        train, test, _ = torchvision_sets("fashion-mnist", folder)
+        return (train.data[:, None], train.targets), (test.data[:, None], test.targets)
     splits = []
     for (images, image_shape), (labels, label_shape) in FASHION_MNIST.values():
         splits.append(
@@ -159,10 +162,16 @@ def torchvision_sets(name: str, folder: Path) -> tuple[Any, Any, tuple[str, ...]
         with _lock_folder(root):
             train, test = (make(root, download=True, **split) for split in splits)
     except (RuntimeError, OSError, HTTPException, AssertionError, ValueError) as error:
+        copied = "copy the files into the folder yourself; delete damaged ones first."
+        if name == "fashion-mnist":  # a copy of the project's files needs no folder of its own
+            root, files = folder, _IDX_FILES
+            copied = (
+                "copy the files from data/ of the project's repository, or give the folder that "
+                "has them with folder= or SNNVIZ_DATA."
+            )
         raise FileNotFoundError(
             f'load_data("{name}") needs the files {", ".join(files)} in the folder {root}. '
             "They are missing or damaged, and the download failed "
-            f"({one_line(error)}). Connect to the internet and try again, or copy the files into "
-            "the folder yourself; delete damaged ones first."
+            f"({one_line(error)}). Connect to the internet and try again, or {copied}"
         ) from error
     return train, test, classes or tuple(train.classes)

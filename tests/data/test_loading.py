@@ -15,6 +15,7 @@ from typing import Any
 
 import filelock
 import numpy as np
+import platformdirs
 import pytest
 import torch
 import torchvision
@@ -134,16 +135,49 @@ def test_damaged_fashion_mnist(
     assert said == f"{bad} {words}{AGAIN}"
 
 
-def test_missing_fashion_mnist_names_folder_and_files(tmp_path: Path) -> None:
+class Offline:
+    """In place of a dataset's class of torchvision: the download fails."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("no route\nto host")
+
+
+def test_missing_fashion_mnist_names_folder_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", Offline)
     shutil.copy(FASHION / "t10k-labels-idx1-ubyte.gz", tmp_path)
     said = message_of(lambda: load_data("fashion-mnist", folder=tmp_path), FileNotFoundError)
     assert said == (
-        f'load_data("fashion-mnist") needs the files {ALL_FILES} in the folder {tmp_path}, got a '
-        "folder without train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-        "t10k-images-idx3-ubyte.gz. "
-        "Copy them from data/ of the project's repository, or give the folder that has them with "
-        "folder= or SNNVIZ_DATA."
+        f'load_data("fashion-mnist") needs the files {ALL_FILES} in the folder {tmp_path}. They '
+        "are missing or damaged, and the download failed (RuntimeError: no route to host). Connect "
+        "to the internet and try again, or copy the files from data/ of the project's repository, "
+        "or give the folder that has them with folder= or SNNVIZ_DATA."
     )
+
+
+def test_fashion_mnist_is_downloaded_where_no_checkout_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torchvision's class finds its files in place, so that it only verifies them."""
+    raw = tmp_path / "fashion-mnist" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, n in (("train", 6), ("t10k", 4)):
+        for kind, shape in (("images-idx3", (n, 28, 28)), ("labels-idx1", (n,))):
+            values = bytes(i % 10 for i in range(int(np.prod(shape))))
+            head = bytes((0, 0, 8, len(shape))) + struct.pack(f">{len(shape)}I", *shape)
+            (raw / f"{split}-{kind}-ubyte").write_bytes(head + values)
+    monkeypatch.setenv("SNNVIZ_DATA", str(tmp_path))
+    data = load_data("fashion-mnist", "cpu")
+    assert (data.name, data.shape, data.classes) == (
+        "fashion-mnist",
+        (1, 28, 28),
+        sources.FASHION_CLASSES,
+    )
+    assert [len(data.train), len(data.test)] == [6, 4]
+    assert data.train.images.dtype == torch.uint8
+    assert data.train.images[1].flatten()[:7].tolist() == [4, 5, 6, 7, 8, 9, 0]
+    assert data.test.labels.tolist() == [0, 1, 2, 3]
 
 
 def test_folder_is_argument_then_variable_then_checkout(
@@ -151,8 +185,10 @@ def test_folder_is_argument_then_variable_then_checkout(
 ) -> None:
     def looked_in(**options: Any) -> str:
         said = message_of(lambda: load_data("fashion-mnist", **options), FileNotFoundError)
-        return said.partition("in the folder ")[2].partition(", got a folder")[0]
+        return said.partition("in the folder ")[2].partition(". They are missing")[0]
 
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", Offline)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("SNNVIZ_DATA", str(tmp_path / "variable"))
     assert looked_in(folder=tmp_path / "argument") == str(tmp_path / "argument")
     assert looked_in() == str(tmp_path / "variable")
@@ -160,10 +196,10 @@ def test_folder_is_argument_then_variable_then_checkout(
     monkeypatch.setattr(
         "snnviz.data.sources.__file__", str(tmp_path / "site" / "snnviz" / "data" / "a.py")
     )
-    monkeypatch.chdir(tmp_path)
-    assert looked_in() == str(Path.cwd() / "data")
+    cache = platformdirs.user_cache_dir("snnviz", appauthor=False)
+    assert looked_in() == cache
     (tmp_path / "site" / "data").mkdir(parents=True)
-    assert looked_in() == str(Path.cwd() / "data")  # somebody's folder beside an installed package
+    assert looked_in() == cache  # somebody's folder beside an installed package
     (tmp_path / "site" / "pyproject.toml").touch()
     assert looked_in() == str(tmp_path / "site" / "data")
 
@@ -204,7 +240,7 @@ def test_offline_names_folder_and_files(
     )
 
 
-@pytest.mark.parametrize("name", ["mnist", "kmnist", "cifar10", "cifar100", "svhn"])
+@pytest.mark.parametrize("name", DOWNLOADS)
 def test_torchvision_still_wants_these_files(name: str) -> None:
     kind, files = DOWNLOADS[name]
     dataset = getattr(torchvision.datasets, kind)

@@ -1,0 +1,143 @@
+"""The site: `make docs` builds it from docs/, notebooks/ and two pages of the top folder.
+
+The top folder is the source, so that the links of a page lead to the same places here and in a
+checkout.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+
+import gallery_parts  # noqa: E402  (beside this file)
+
+import snnviz  # noqa: E402
+
+project = "snnviz"
+author = "snnviz contributors"
+copyright = "snnviz contributors"
+version = release = snnviz.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+root_doc = "docs/index"
+include_patterns = ["docs/**", "notebooks/*.ipynb", "CHANGELOG.md", "CONTRIBUTING.md"]
+exclude_patterns = [
+    *("docs/_*", "docs/examples", "docs/gallery/*.ipynb"),
+    # Folders without pages, which take long to look through.
+    *(".*", "benchmarks", "build", "data", "dist", "runs", "snnviz", "tests"),
+]
+templates_path = [str(DOCS / "_templates")]
+# The pages of the reference, which autosummary writes, have the first of these.
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
+
+# --- pages and notebooks ----------------------------------------------------------------------
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests run the notebooks; here they are read
+
+# --- reference --------------------------------------------------------------------------------
+
+default_role = "code"  # docstrings write `names` in single backticks
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+autosummary_generate = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+# --- gallery ----------------------------------------------------------------------------------
+
+sphinx_gallery_conf = {
+    "examples_dirs": "docs/examples",
+    "gallery_dirs": "docs/gallery",
+    "filename_pattern": r"plot_\w+\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("gallery_parts.scrape_axes",),
+    "reset_modules": (),
+    "capture_repr": (),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e6,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+# --- looks ------------------------------------------------------------------------------------
+
+html_theme = "pydata_sphinx_theme"
+html_title = "snnviz"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_extra_path = ["_root"]  # the first page, which leads to docs/index.html
+html_show_sourcelink = False
+html_show_search_summary = False  # a page opened from disk cannot read others
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"docs/index": [], "CHANGELOG": [], "CONTRIBUTING": []}
+
+# A recorded run that plays in the page, if there is one: docs/index.md has the place for it.
+REPLAY = DOCS / "_static" / "replay.html"
+if REPLAY.is_file():
+    tags.add("replay")  # noqa: F821  # pyright: ignore  (Sphinx puts `tags` here)
+
+
+def unlink_files(app: Sphinx, page: str, source: list[str]) -> None:
+    """Links to folders and files of the checkout that are no pages become plain text.
+
+    A link to nothing is left as it is: the build then fails.
+    """
+    top = Path(app.srcdir)
+    folder = (top / page).parent
+
+    def replace(found: re.Match[str]) -> str:
+        target = (folder / found["target"]).resolve()
+        name = target.relative_to(top).with_suffix("").as_posix() if top in target.parents else ""
+        return found["text"] if target.exists() and name not in app.env.found_docs else found[0]
+
+    link = r"(?<!!)\[(?P<text>[^\[\]]+)\]\((?P<target>(?![a-z]+:)[^()\s#]+)(#[^()\s]*)?\)"
+    if not page.startswith("notebooks/"):
+        source[0] = re.sub(link, replace, source[0])
+
+
+def skip_others(
+    app: Sphinx, kind: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Members that a class has from torch or matplotlib are not described; None: no opinion."""
+    made_in = getattr(getattr(member, "fget", member), "__module__", None) or "snnviz"
+    return None if made_in.partition(".")[0] == "snnviz" else True
+
+
+def keep_first_line(
+    app: Sphinx, kind: str, name: str, member: object, options: object, lines: list[str]
+) -> None:
+    """Napoleon reads what stands before a colon in a property's first line as its type."""
+    if kind == "property":
+        lines[:0] = ["..", ""]  # an empty comment has none
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", keep_first_line, priority=400)  # before Napoleon
+    app.connect("autodoc-skip-member", skip_others)
+    app.connect("source-read", unlink_files)
+    # Before the gallery's scripts, which draw these runs.
+    app.connect("builder-inited", lambda app: gallery_parts.train_runs(), priority=100)

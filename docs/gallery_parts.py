@@ -1,0 +1,40 @@
+"""What the scripts of docs/examples need: two small runs, and a way for their Axes to the page."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sphinx_gallery.scrapers import figure_rst
+
+import snnviz as sv
+
+RUNS = Path(__file__).parent / "examples" / "runs"
+
+
+def train_runs() -> None:
+    """Two runs of some seconds each, unless they are there."""
+    plans = {
+        "switched": sv.Schedule(epochs=8, task_steps=2, switcher_steps=1, batch_size=64),
+        "dense": sv.Schedule(epochs=8, switcher_steps=0, batch_size=64),
+    }
+    missing = [name for name in plans if not is_finished(RUNS / name)]
+    data = sv.load_data("fashion-mnist", "cpu", holdout=57_000) if missing else None
+    for name in missing:
+        shutil.rmtree(RUNS / name, ignore_errors=True)
+        with sv.Trainer(sv.network("lenet5", data), data, plans[name], folder=RUNS / name) as run:
+            run.run()
+
+
+def is_finished(folder: Path) -> bool:
+    history = folder / "history"
+    return history.is_dir() and len(sv.History.load(history).epochs) == 8
+
+
+def scrape_axes(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """Saves the Axes that a script calls `axes`: they belong to no pyplot, so none are found."""
+    axes = block_vars["example_globals"].pop("axes", None)
+    if axes is None:
+        return ""
+    path = next(block_vars["image_path_iterator"])
+    axes.figure.savefig(path, dpi=200)
+    return figure_rst([path], gallery_conf["src_dir"])
