@@ -268,7 +268,7 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
     lab.locator(".snnviz-replay:visible").click()
     wait_for(lab, ".snnviz-replay", "Stop")
     stays("a replay")
-    lab.locator(".snnviz-now:visible").click()
+    lab.locator("button.snnviz-now:visible").click()
     lab.locator(".snnviz-save:visible").click()
     wait_for(lab, ".snnviz-saved", "Saved figures/learning_curves")
     stays("what was saved")

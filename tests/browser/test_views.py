@@ -53,7 +53,7 @@ ipywidgets.VBox([make_style(), views.widget]).add_class("snnviz-lab")"""
 def views(kept: Kept) -> Page:
     """A page with the figures of two runs."""
     page = kept.notebook([VIEWS])
-    page.set_viewport_size({"width": 1600, "height": 1400})
+    page.set_viewport_size({"width": 1900, "height": 1400})
     expect(card(page, "size_accuracy").locator("img")).to_have_attribute(
         "alt", re.compile("Size and accuracy of first, more steps")
     )
@@ -93,7 +93,7 @@ def test_side_by_side_where_there_is_room_and_tabs_where_not(views: Page) -> Non
             ".map(box => [box.scrollWidth, box.clientWidth, box.className])"
         )
         assert [box for box in widths if box[0] > box[1] + 1] == []
-    views.set_viewport_size({"width": 1600, "height": 1400})
+    views.set_viewport_size({"width": 1900, "height": 1400})
     pictures(views, "views_1600", ".snnviz-lab")
 
 

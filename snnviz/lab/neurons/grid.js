@@ -14,7 +14,7 @@ import { Page } from "./page.js";
 import { describeNeuron } from "./words.js";
 
 const WIDEST_NAME = 150;
-const AROUND = 460; // pixels of the window for all that is not neurons
+const AROUND = 490; // pixels of the window for all that is not neurons
 const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened"]; // traits
 const NEURON_HINT = "Each square is a neuron. Point at one; click it to open its page.";
 const NOTHING = 0xffff; // the key of a cell that is still to be drawn

@@ -10,7 +10,7 @@ from snnviz.lab.page.scripts import join_script, join_styles
 HERE = Path(__file__).parent
 STYLES = ("cards", "bar", "events", "saving")
 AUTO, TABS, SIDE = "auto", "tabs", "side by side"
-WIDE_FROM = 1100  # pixels of the lab, from which figures stand side by side of themselves
+WIDE_FROM = 1300  # pixels of the lab, from which figures stand side by side of themselves
 ROOMY_FROM = 720  # pixels of the figures' own place
 
 
