@@ -62,7 +62,7 @@ OVERLAPS = """() => {
         const style = getComputedStyle(node.parentElement);
         const hidden = node.parentElement.closest("style, select, svg, .snnviz-spoken");
         if (!node.textContent.trim() || hidden || !node.parentElement.checkVisibility()) continue;
-        if (node.parentElement.closest(".snnviz-strip, .snnviz-scale-bar")) continue;  // clipped
+        if (node.parentElement.closest(".snnviz-stages, .snnviz-scale-bar")) continue;  // clipped
         const range = document.createRange();
         range.selectNodeContents(node);
         for (const box of range.getClientRects())
@@ -151,7 +151,7 @@ def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page) -> No
             lab.wait_for_timeout(500)
         to_the_top(lab)
         screenshot(lab, f"layout_{sidebar}_sidebar")
-        for css in (".snnviz-play", ".snnviz-progress", ".snnviz-strip", ".snnviz-time-machine"):
+        for css in (".snnviz-play", ".snnviz-progress", ".snnviz-stages", ".snnviz-time-machine"):
             expect(lab.locator(f"{css}:visible")).to_be_in_viewport(ratio=0.99)
         assert lab.evaluate(IN_SIGHT) > 569, f"neurons in sight, {sidebar} a sidebar"
 

@@ -78,7 +78,7 @@ function drawWaterline(box, { score, scores, waterline, factor }) {
   write(`waterline ${decimals(waterline)}`, level, LINE_AXIS + 16, 48);
 }
 
-function describeFactor({ activation, factor, score, waterline, stays, least }) {
+function describeFactor({ activation, factor, score, waterline, stays = true, least = 0 }) {
   if (!stays) return "The size that the schedule asks for leaves this neuron out, so it is off.";
   if (waterline === null)
     return `${activation} makes a factor of ${decimals(factor)} from the score ${decimals(score)}.`;

@@ -16,7 +16,7 @@ def strip_html(bands: Sequence[Mapping[str, Any]], total: int, now: float, words
     """
     parts = "".join(_part(band, total) for band in bands)
     mark = f'<i style="left: {100 * min(now / total, 1):.1f}%"></i>' if now else ""
-    return f'<div class="snnviz-strip" role="img" aria-label="{escape(words)}">{parts}{mark}</div>'
+    return f'<div class="snnviz-stages" role="img" aria-label="{escape(words)}">{parts}{mark}</div>'
 
 
 def _part(band: Mapping[str, Any], total: int) -> str:
@@ -25,7 +25,7 @@ def _part(band: Mapping[str, Any], total: int) -> str:
     done = " snnviz-is-done" if band["done"] else ""
     left, width = (100 * x / total for x in (band["start"], band["end"] - band["start"]))
     return (
-        f'<span class="snnviz-strip-{kind.replace(" ", "-")}{done}" '
+        f'<span class="snnviz-stages-{kind.replace(" ", "-")}{done}" '
         f'style="left: {left:.1f}%; width: {width:.1f}%" title="{escape(band["words"])}">'
         f"{escape(label)}</span>"
     )
