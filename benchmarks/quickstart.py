@@ -1,4 +1,4 @@
-"""Dense, switched and two controls, on all of Fashion-MNIST: accuracy, neurons off, time.
+"""Dense, switched and two controls, on all of Fashion-MNIST: accuracy and neurons off.
 
     python benchmarks/quickstart.py                      # lenet5, 8 epochs, seeds 0 1 2
     python benchmarks/quickstart.py --network mlp --seeds 0 1 2 3 4 --methods dense switched
@@ -57,26 +57,24 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| network | method | seeds | test accuracy, % | neurons off, % | parameters left | time |",
-        "|---|---|---|---|---|---|---|",
+        "| network | method | seeds | test accuracy, % | neurons off, % | parameters left |",
+        "|---|---|---|---|---|---|",
     ]
     settings = dict.fromkeys((row["network"], row["epochs"]) for row in rows)
     for network, epochs in settings:
         same = [r for r in rows if (r["network"], r["epochs"]) == (network, epochs)]
-        dense_seconds = _mean(r["seconds"] for r in same if r["method"] == "dense")
         for method in READS:
             runs = [r for r in same if r["method"] == method]
             if not runs:
                 continue
             accuracies = [float(r["test_accuracy"]) for r in runs]
-            spread = statistics.stdev(accuracies) if len(runs) > 1 else float("nan")
+            spread = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
             off = [100 * int(r["off"]) / int(r["neurons"]) for r in runs]
             lines.append(
                 f"| {network}, {epochs} epochs | {method} | {len(runs)} "
-                f"| {statistics.mean(accuracies):.2f} ± {spread:.2f} "
+                f"| {statistics.mean(accuracies):.2f}{spread} "
                 f"| {min(off):.0f} to {max(off):.0f} "
-                f"| {_mean(r['parameters'] for r in runs):,.0f} "
-                f"| {_mean(r['seconds'] for r in runs) / dense_seconds:.2f} of dense |"
+                f"| {_mean(r['parameters'] for r in runs):,.0f} |"
             )
     return "\n".join(lines) + "\n\n± is the standard deviation over seeds.\n"
 

@@ -170,7 +170,8 @@ def test_the_main_settings_unfold(lab: Page) -> None:
 
 
 def test_the_state_stays_in_sight(lab: Page) -> None:
-    lab.evaluate("() => document.querySelector('.snnviz-views').scrollIntoView({block: 'end'})")
+    lab.set_viewport_size({"width": 1400, "height": 600})  # the lab does not fit into it
+    lab.evaluate("() => document.querySelector('.snnviz-lab').scrollIntoView({block: 'end'})")
     line = lab.locator(".snnviz-progress:visible")
     expect(line).to_be_in_viewport(ratio=1)
     expect(line).to_contain_text("Paused")
