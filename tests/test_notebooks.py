@@ -175,8 +175,8 @@ def check_answers(
 
 
 def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
-    """The lab with its picture, three others, the change of plan, and the figure's files."""
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
+    """Two labs with their pictures, three others, the change of plan, and the figure's files."""
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
     (lab,) = (c for c in notebook.cells if c.source.endswith("\nlab"))
     assert "application/vnd.jupyter.widget-view+json" in lab.outputs[0].data
     assert "image/png" in lab.outputs[1].data

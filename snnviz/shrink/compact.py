@@ -109,7 +109,7 @@ def compact(
         difference=difference,
         images=len(example),
         removed=removed,
-        kept=kept | dict.fromkeys(parts, "its outputs are concatenated with those of other layers"),
+        kept=kept | parts,
     )
     return _copy_modes(network, small), report
 

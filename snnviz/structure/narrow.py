@@ -11,26 +11,32 @@ from snnviz.structure.groups import Switches
 from snnviz.structure.splitting import count_down
 
 
-def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
+def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], dict[str, str]]:
     """Keeps one neuron in each layer that would lose all, because no layer can have no channels.
 
     The neuron stays off: its weights are 0. Changes `off` in place.
 
-    Returns the groups that are entirely off, and the layers whose part of a group is.
+    Returns the groups that are entirely off, and {layer whose part of a group is: why it stays}.
     """
     entirely = [name for name, gone in off.items() if gone.all()]
-    parts: list[str] = []
+    parts: dict[str, str] = {}
     for name in entirely:
         off[name][0] = False
-    # Layers whose outputs are concatenated write a part of a group each.
-    rows, _ = find_kept(switches, off)
+    # Layers whose outputs are concatenated write a part of a group each, and a layer behind a
+    # split reads or carries a part.
+    rows, columns = find_kept(switches, off)
     for group in switches.groups.values():
-        for member in group.written_as:
-            if not rows[member.layer].any():
-                rows[member.layer][member.channels[0]] = True
-                off[group.name][member.neurons[0]] = False
-                if group.name not in entirely:
-                    parts.append(member.layer)
+        for members, kept, why in (
+            (group.written_as, rows, "its outputs are concatenated with those of other layers"),
+            (group.carried_as, rows, "it gets only this part of a layer's outputs"),
+            (group.read_as, columns, "it gets only this part of a layer's outputs"),
+        ):
+            for member in members:
+                if not kept[member.layer].any():
+                    kept[member.layer][member.channels[0]] = True
+                    off[group.name][member.neurons[0]] = False
+                    if group.name not in entirely:
+                        parts[member.layer] = why
     return entirely, parts
 
 

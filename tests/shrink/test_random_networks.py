@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,8 @@ from tests import networks_at_random
 from tests.networks_at_random import Plan, built, plans
 from tests.shrink.nets import assert_cut, assert_ordinary, count, scores_of
 
-# Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/test_compact.py -k put_together
-RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "50"))
+# Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/shrink/test_random_networks.py
+RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "130"))
 # --- networks put together at random -------------------------------------------------------------
 
 
@@ -26,7 +27,7 @@ seen: Counter[str] = Counter()
 
 @settings(
     max_examples=RANDOM_NETWORKS,
-    derandomize=RANDOM_NETWORKS <= 50,
+    derandomize=RANDOM_NETWORKS <= 130,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(plans, st.integers(0, 10_000))
@@ -75,6 +76,7 @@ def put_together(plan: Plan, seed: int) -> None:
     seen["several writers"] += any(len(g.writers) > 1 for g in switches.groups.values())
 
 
+@pytest.mark.slow
 def test_networks_put_together_at_random() -> None:
     seen.clear()
     put_together()
