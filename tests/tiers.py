@@ -42,6 +42,7 @@ SLOW = {
     "tests/test_distributed.py": Slow(45, "killed processes"),
     "tests/structure/test_memory_format.py": Slow(30),
     "tests/shrink/test_branches.py": Slow(20),
+    "tests/shrink/test_known_networks.py": Slow(30, "large networks"),
     "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
     "tests/test_package.py": Slow(15, "a build and processes of their own"),

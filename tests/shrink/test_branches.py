@@ -485,7 +485,7 @@ KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-LARGE = ("resnet18", "convnext_tiny")
+LARGE = ("resnet18", "convnext_tiny", "vit_tiny")
 CASES = [pytest.param(k, marks=pytest.mark.slow if k in LARGE else ()) for k in KNOWN]
 
 
