@@ -15,13 +15,12 @@ first neuron goes off. Runs that the results hold already are not repeated.
 """
 
 import argparse
-import csv
 import statistics
 from pathlib import Path
 from typing import Any
 
-import machine
 import torch
+from rows import add, read, write_page
 
 import snnviz as sv
 from snnviz.switcher.switcher import LEARNED, Switcher
@@ -118,13 +117,6 @@ def span(values: list[Any]) -> str:
     return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("make", "measure"))
@@ -146,18 +138,9 @@ def main() -> None:
                 if key in {(r["network"], r["start"], r["seed"], r["epochs"]) for r in rows}:
                     continue
                 row = measure(name, start, seed, options.epochs, data)
-                rows.append({field: str(value) for field, value in row.items()})
-                with results.open("w", newline="") as file:
-                    writer = csv.DictWriter(file, fieldnames=list(row))
-                    writer.writeheader()
-                    writer.writerows(rows)
-    words = ", ".join(f"{field} {value}" for field, value in machine.describe().items())
-    text = table(rows)
-    print(text)
-    results.with_suffix(".md").write_text(
-        "# Beginning with the switcher that ships, Fashion-MNIST\n\n"
-        f"Made by `python benchmarks/learned_switcher.py measure` ({words}).\n\n{text}"
-    )
+                add(results, rows, row)
+    title = "Beginning with the switcher that ships, Fashion-MNIST"
+    write_page(results, title, "python benchmarks/learned_switcher.py measure", table(rows))
 
 
 if __name__ == "__main__":

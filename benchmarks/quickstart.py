@@ -9,14 +9,13 @@ that of `random` reads fixed random numbers. Runs that the results hold already 
 """
 
 import argparse
-import csv
 import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-import machine
+from rows import add, mean_and_spread, read, write_page
 
 import snnviz as sv
 
@@ -48,13 +47,6 @@ def run(network: str, method: str, seed: int, epochs: int, data: sv.ImageData) -
     return {**row, "off_by_group": json.dumps(off)}
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "| network | method | seeds | test accuracy, % | neurons off, % | parameters left |",
@@ -68,11 +60,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             if not runs:
                 continue
             accuracies = [float(r["test_accuracy"]) for r in runs]
-            spread = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
             off = [100 * int(r["off"]) / int(r["neurons"]) for r in runs]
             lines.append(
                 f"| {network}, {epochs} epochs | {method} | {len(runs)} "
-                f"| {statistics.mean(accuracies):.2f}{spread} "
+                f"| {mean_and_spread(accuracies)} "
                 f"| {min(off):.0f} to {max(off):.0f} "
                 f"| {_mean(r['parameters'] for r in runs):,.0f} |"
             )
@@ -99,19 +90,9 @@ def main() -> None:
             if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in rows}:
                 continue
             row = run(options.network, method, seed, options.epochs, data)
-            rows.append({name: str(value) for name, value in row.items()})
-            with options.results.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row))
-                writer.writeheader()
-                writer.writerows(rows)
-    text = table(rows)
-    print(text)
-    words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
-    command = "python benchmarks/quickstart.py"
-    title = "# Dense, switched and two controls, Fashion-MNIST"
-    options.results.with_suffix(".md").write_text(
-        f"{title}\n\nMade by `{command}` ({words}).\n\n{text}"
-    )
+            add(options.results, rows, row)
+    title = "Dense, switched and two controls, Fashion-MNIST"
+    write_page(options.results, title, "python benchmarks/quickstart.py", table(rows))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ results hold already are not repeated.
 """
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rows import add, read
 
 import snnviz as sv
 from snnviz.evidence import phase_cosines, phase_gradients
@@ -55,10 +55,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)  # sums in one order
-    results, rows = RESULTS / "signals.csv", []
-    if results.exists():
-        with results.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    results = RESULTS / "signals.csv"
+    rows = read(results)
     data = sv.load_data("fashion-mnist")
     for seed in options.seeds:
         for reads in READS:
@@ -66,11 +64,7 @@ def main() -> None:
             if key in {(r["network"], r["reads"], r["seed"], r["epochs"]) for r in rows}:
                 continue
             row = run(options.network, reads, seed, options.epochs, data)
-            rows.append({field: str(value) for field, value in row.items()})
-            with results.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row))
-                writer.writeheader()
-                writer.writerows(rows)
+            add(results, rows, row)
     for reads in READS:
         runs = [r for r in rows if r["reads"] == reads]
         means = [np.mean([float(r[name]) for r in runs]) for name in ("successive", "far_apart")]

@@ -11,13 +11,12 @@ the epochs. `difference` is the greatest difference between the class scores bef
 """
 
 import argparse
-import csv
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-import machine
+from rows import add, mean_and_spread, read, write_page
 
 import snnviz as sv
 from snnviz import rivals
@@ -55,13 +54,6 @@ def run(settings: dict[str, Any], data: sv.ImageData) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in SETTINGS)
 
@@ -79,11 +71,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             if not runs:
                 continue
             accuracies = [float(r["test_accuracy"]) for r in runs]
-            spread = statistics.stdev(accuracies) if len(runs) > 1 else float("nan")
             images = "" if float(share) == 1 else f", {share} of the images"
             lines.append(
                 f"| {network}, {epochs} epochs{images} | {size} | {method} | {len(runs)} "
-                f"| {statistics.mean(accuracies):.2f} ± {spread:.2f} "
+                f"| {mean_and_spread(accuracies)} "
                 f"| {statistics.mean(float(r['parameters_left']) for r in runs):.4f} "
                 f"| {max(float(r['difference']) for r in runs):.1e} |"
             )
@@ -114,19 +105,9 @@ def main() -> None:
         if key(settings) in set(map(key, rows)):
             continue
         row = run(settings, data)
-        rows.append({name: str(value) for name, value in row.items()})
-        with options.results.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-            writer.writerows(rows)
-    text = table(rows)
-    print(text)
-    words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
-    title = "# At a size that is asked for: an extension, not in the paper. Fashion-MNIST"
-    command = "python benchmarks/size.py"
-    options.results.with_suffix(".md").write_text(
-        f"{title}\n\nMade by `{command}` ({words}).\n\n{text}"
-    )
+        add(options.results, rows, row)
+    title = "At a size that is asked for: an extension, not in the paper. Fashion-MNIST"
+    write_page(options.results, title, "python benchmarks/size.py", table(rows))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from snnviz.switcher import Switcher
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
-PARTS = ("lab_side", "machine")  # no scripts of their own
+PARTS = ("lab_side", "machine", "rows")  # no scripts of their own
 
 Import = Callable[[str], Any]
 
