@@ -18,14 +18,18 @@ from snnviz.structure.costs import add_costs
 from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
+from snnviz.structure.heads import propose_heads
 from snnviz.structure.leaks import drop_leaking
 from snnviz.structure.modes import in_mode
 from snnviz.structure.moves import choose_moves
 from snnviz.structure.probe import (
+    MIXING,
+    NORMS,
     WRITERS,
     check_arguments,
     copied,
     count_positions,
+    has_channels,
     running,
 )
 from snnviz.structure.trial import drop_failing
@@ -82,15 +86,19 @@ def _find(
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_training(probe, example)
-    traced, graph = _trace(probe, example)
-    names: dict[Any, str] = {module: name for name, module in probe.named_modules()}
-    names |= {parameter: name for name, parameter in probe.named_parameters()}
+    seen, traced, graph = _trace_with_buffers(probe, example)
+    names: dict[Any, str] = {module: name for name, module in seen.named_modules()}
+    names |= {parameter: name for name, parameter in seen.named_parameters()}
     order = {name: i for i, name in enumerate(names.values())}
-    shared = shared_parameters(probe)
+    shared = shared_parameters(seen)
     left_alone: dict[str, str] = {}
     groups: dict[str, SwitchGroup] = {}
+    larger: list[list[SwitchGroup]] = []
+    heads: list[list[SwitchGroup]] = []
     for items in traced:
         found = build_switch_group(items, graph, names, shared, order, groups)
+        proposed = propose_heads(items, seen, names, shared, order)
+        heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
         if isinstance(found, str):
             left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
         elif _matches(found, exclude):
@@ -103,11 +111,18 @@ def _find(
                 groups[whole.name] = whole
         else:
             groups[found.name] = found
+            if graph.constant:
+                larger += _with_constants(found, items, graph, names, shared, order, groups)
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    groups, leaking = drop_leaking(probe, example, groups, positions)
+    groups, leaking = drop_leaking(probe, example, groups, positions, shared_parameters(probe))
     left_alone |= leaking
-    groups, failing = drop_failing(probe, example, groups, positions)
+    groups, failing = drop_failing(
+        probe, example, groups, positions, shared_parameters(probe), larger, heads
+    )
     left_alone |= failing
+    switched = {writer for group in groups.values() for writer in group.writers}
+    left_alone = {layer: why for layer, why in left_alone.items() if layer not in switched}
+    groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
     left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
     if not groups:
         listed = "; ".join(f"{layer}: {why}" for layer, why in left_alone.items())
@@ -116,8 +131,20 @@ def _find(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = choose_moves(probe, example, groups, positions, shared)
+    groups = choose_moves(probe, example, groups, positions, shared_parameters(probe))
     return add_costs(probe, groups, left_alone, positions)
+
+
+def _with_constants(
+    found: SwitchGroup, items: list["Item"], graph: "Graph", *context: Any
+) -> list[list[SwitchGroup]]:
+    """Also with the channels that meet constant ones, whose number may follow."""
+    if not any(item.module in graph.constant for item in items):
+        return []
+    *names, groups = context
+    others = {name: group for name, group in groups.items() if group is not found}
+    more = build_switch_group(items, graph, *names, others, constant=False)
+    return [[more]] if isinstance(more, SwitchGroup) and more.neurons > found.neurons else []
 
 
 def describe(
@@ -144,7 +171,7 @@ def describe(
                 "group": group.name,
                 "neurons": group.neurons,
                 "writers": ", ".join(group.writers),
-                "scaled": ", ".join(group.scaled),
+                "scaled": ", ".join(group.readers if group.moved == "always" else group.scaled),
                 "readers": ", ".join(group.readers),
                 "parameters": whole.parameters - without.parameters,
                 "macs": whole.macs - without.macs,
@@ -242,6 +269,40 @@ def _are_scores(scores: Any, example: Tensor) -> bool:
 
 def _kind_of(scores: Any) -> str:
     return f"{tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+
+
+def _with_buffers_as_parameters(probe: nn.Module) -> nn.Module:
+    """A copy to trace, for autograd does not record buffers, and some belong to channels."""
+    known = (*WRITERS, *NORMS, *MIXING)
+    own = {
+        f"{name}.{own}".lstrip(".")
+        for name, module in probe.named_modules()
+        for own, buffer in module._buffers.items()
+        if not isinstance(module, known)
+        if buffer is not None and buffer.is_floating_point() and has_channels(buffer)
+    }
+    if not own:
+        return probe
+    seen = copied(probe)
+    for name in own:
+        owner, _, last = name.rpartition(".")
+        module = seen.get_submodule(owner)
+        buffer = module._buffers.pop(last)
+        module.register_parameter(last, nn.Parameter(buffer))
+    return seen
+
+
+def _trace_with_buffers(
+    probe: nn.Module, example: Tensor
+) -> tuple[nn.Module, list[list["Item"]], "Graph"]:
+    """What was traced, the groups, and the graph."""
+    seen = _with_buffers_as_parameters(probe)
+    try:
+        return seen, *_trace(seen, example)
+    except ValueError:  # buffers may change in place, and parameters may not
+        if seen is probe:
+            raise
+        return probe, *_trace(probe, example)
 
 
 def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:

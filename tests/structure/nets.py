@@ -16,8 +16,8 @@ NOTHING = "A network needs at least one hidden linear or convolution layer."
 Sequential = nn.Sequential
 
 
-def reach(reader: str) -> str:
-    return f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
+def change(layer: str) -> str:
+    return f"without some of them, the outputs of layer {layer} would change"
 
 
 def hidden(*before: nn.Module, width: int = 216) -> nn.Module:
