@@ -46,6 +46,7 @@ _MAPPED = (
     ops.OPTYPE.EXPAND,
     ops.OPTYPE.SLICE,
 )
+_MOST_TIED = 64  # channels of a root that meet in one of another layer, on average
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ class Graph(tp.DependencyGraph):
         self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
         self.passing: set[Any] = set()  # operations that keep every channel in its place
         self.unclear: set[Any] = set()  # operations that move channels in an unknown way
+        self.tangled: set[Any] = set()  # where each channel meets very many of the root
         self.splits: dict[Any, Split] = {}  # operations that take channels apart
         self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
         self._network, self._noting = network, Noting(network)
@@ -107,7 +109,9 @@ class Graph(tp.DependencyGraph):
             for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
                 new = new[~np.isin(codes(new), codes(known))]
-                if len(new):
+                if len(known) + len(new) > _MOST_TIED * len(np.unique([*known[:, 0], *new[:, 0]])):
+                    self.tangled.add(to[0].module)
+                elif len(new):
                     found[to] = np.concatenate([known, new])
                     waiting.append((to, new))
             if not waiting:

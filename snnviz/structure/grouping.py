@@ -75,6 +75,8 @@ def build_switch_group(
                 continue  # it writes what it reads
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = inputs_of(module) if reading else units_of(module)
+            if reading and channels == 1 and len(item.channels) > 1:
+                return f"{names[module]} runs along the channels, and reads each one's neighbours"
             if max(item.channels) >= channels:
                 return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
@@ -111,6 +113,8 @@ def build_switch_group(
             return f"{kind} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
+    if any(item.module in graph.tangled for item in items):
+        return "each of them is tied to very many others"
     if not parts["readers"] and any(item.module in graph.broadcast for item in items):
         return "their one channel acts on all channels of other layers"
     if not parts["readers"]:
