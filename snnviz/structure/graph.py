@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch_pruning import ops
 
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
+from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
     Mapping,
     Places,
     channel_dim,
     codes,
+    end_of_shuffle,
     equal_parts,
     gather_by,
     given_to,
@@ -35,6 +37,7 @@ from snnviz.structure.places import (
     shift_by,
     spread_by,
     take,
+    turned,
 )
 from snnviz.structure.splitting import Noting, Split, read_split
 
@@ -76,20 +79,41 @@ class Graph(tp.DependencyGraph):
         self.tangled: set[Any] = set()  # where each channel meets very many of the root
         self.splits: dict[Any, Split] = {}  # operations that take channels apart
         self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
+        self.dividing = find_dividing(network, example)
         self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
             with self._noting.noting():
                 self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
 
-    def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
+    def groups(self, kinds: tuple[type, ...]) -> list[list[Item]]:
         """For each layer of these kinds, all that is tied to its outputs; the layer first."""
-        seen = {self.images}
+        seen, found = {self.images}, []
         for module in list(self.module2node):
             if isinstance(module, kinds) and module not in seen:
                 items = self._tied_to(module)
                 seen |= {item.module for item in items if not item.reading}
-                yield items
+                found.append(items)
+        # What is tied to a part of a layer tells nothing of the rest of it.
+        covered: dict[Any, set[int]] = {}
+        for items in found:
+            for item in items:
+                if isinstance(item.module, kinds) and not item.reading:
+                    covered.setdefault(item.module, set()).update(item.channels.tolist())
+        parts = [m for m, some in covered.items() if len(some) < units_of(m)]
+        for module in sorted(parts, key=units_of, reverse=True):
+            if module is not self.images and module in parts:
+                whole = self._tied_to(module)
+                writers = {item.module for item in whole if not item.reading}
+                found = [items for items in found if items[0].module not in writers]
+                found.append(whole)
+                parts = [other for other in parts if other not in writers]
+        return found
+
+    def owner_of(self, operation: Any) -> tuple[str, nn.Module] | None:
+        """The module that does it, and its name, if that is known."""
+        name = self._noting.owners.get(self.module2node[operation].grad_fn)
+        return (name, self._network.get_submodule(name)) if name else None
 
     def counts(self, tensor: str, channels: int) -> Iterator[tuple[str, str]]:
         """The numbers of a tensor's module that are its number of channels, by their names."""
@@ -131,15 +155,24 @@ class Graph(tp.DependencyGraph):
                 yield (dep.target, dep.handler), new
 
     def _across(self, node: Any, way: Any, places: Places) -> Iterator[tuple[Any, Places]]:
-        """Each input of a depthwise convolution goes with all outputs that it has."""
+        """Inputs and outputs of a part go together in a depthwise convolution."""
         layer = node.module
         if isinstance(layer, nn.modules.conv._ConvNd) and is_depthwise(layer):
-            each = units_of(layer) // inputs_of(layer)
             pruner: Any = self.get_pruner_of_module(layer)
-            if way == pruner.prune_in_channels != pruner.prune_out_channels:
-                yield (node, pruner.prune_out_channels), spread_by(each)(places)
-            elif pruner.prune_in_channels != pruner.prune_out_channels:
-                yield (node, pruner.prune_in_channels), gather_by(each)(places)
+            into, out = (count // layer.groups for count in (inputs_of(layer), units_of(layer)))
+            if pruner.prune_in_channels == pruner.prune_out_channels:
+                return
+            if way == pruner.prune_in_channels:
+                yield (node, pruner.prune_out_channels), spread_by(out)(gather_by(into)(places))
+            else:
+                yield (node, pruner.prune_in_channels), spread_by(into)(gather_by(out)(places))
+
+    def get_pruner_of_module(self, module: Any) -> Any:
+        """Inputs and outputs of a depthwise convolution are the same only if they are as many."""
+        uneven = isinstance(module, nn.modules.conv._ConvNd) and is_depthwise(module)
+        if uneven and units_of(module) != inputs_of(module):
+            return self.REGISTERED_PRUNERS[ops.OPTYPE.CONV]
+        return super().get_pruner_of_module(module)
 
     def _others_of_splits(self, found: dict[Any, Places]) -> list[tuple[Any, Places]]:
         """Channels that are in the group because parts of a split must keep equal sizes."""
@@ -158,6 +191,7 @@ class Graph(tp.DependencyGraph):
 
     def _build_dependency(self, module2node: dict[Any, Any]) -> None:
         super()._build_dependency(module2node)
+        shuffled = self._shuffles(list(module2node.values()))
         for node in module2node.values():
             if node.type not in _MAPPED:
                 continue
@@ -165,7 +199,7 @@ class Graph(tp.DependencyGraph):
             node.type = ops.OPTYPE.CUSTOMIZED  # so that Torch-Pruning does not guess
             if kind == ops.OPTYPE.CONCAT:
                 self._join(node)
-            elif kind == ops.OPTYPE.RESHAPE:
+            elif kind == ops.OPTYPE.RESHAPE and node not in shuffled:
                 self._reshape(node)
             elif kind == ops.OPTYPE.EXPAND:
                 self._expand(node)
@@ -287,6 +321,23 @@ class Graph(tp.DependencyGraph):
         else:
             each = before[1] // after[1]
             self._map(node, [(gather_by(each), spread_by(each))])
+
+    def _shuffles(self, nodes: list[Any]) -> set[Any]:
+        """Channels in equal parts, one of each part after the other: the nodes that do this."""
+        found: set[Any] = set()
+        for node in nodes:
+            if node.type != ops.OPTYPE.RESHAPE or not node.inputs:
+                continue
+            before, parts = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+            last = end_of_shuffle(node)
+            if last is None or not before or shape_of(last.grad_fn) != before:
+                continue
+            shuffle = parts[1], parts[2]
+            if self._map_outputs(node, [(turned(*shuffle), turned(*reversed(shuffle)))]):
+                self.splits[node.module] = Split((), before[1], parts[2], {})
+                found |= {node, last}
+                self.passing.add(last.module)
+        return found
 
     def _gate(self, node: Any) -> None:
         """Half of the channels gate the others."""

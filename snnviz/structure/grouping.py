@@ -17,6 +17,7 @@ from snnviz.structure.probe import (
     has_channels,
     own_parameters,
 )
+from snnviz.structure.reasons import NEIGHBOURS, RESPONSES, SPREAD
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
@@ -47,14 +48,19 @@ def build_switch_group(
     splits: list[tuple[Item, Split]] = []
     fixed: set[int] = set()  # channels of the root
     unscaled = ""  # a norm that no factor can be folded into
-    for item in items:
+    # Readers that divide first: this is the reason, whatever else there is.
+    for item in sorted(items, key=lambda i: not (i.reading and i.module in graph.dividing)):
         module, reading = item.module, item.reading
         kind = _kind(module)
         for first, end in graph.constant.get(module, ()) if constant else ():
             fixed.update(item.roots[(first <= item.channels) & (item.channels < end)].tolist())
         if module in graph.unclear and not mixed_by:
-            return f"{kind} moves channels in a way that could not be followed"
-        if kind in _PASSED or module in graph.passing:
+            owner = graph.owner_of(module)
+            if owner and isinstance(owner[1], nn.LocalResponseNorm):
+                return f"{owner[0]} {RESPONSES}"
+            who = f"{owner[0]} ({_kind(owner[1])})" if owner else kind
+            return f"{who} moves channels in a way that could not be followed"
+        if (kind in _PASSED or module in graph.passing) and module not in graph.splits:
             continue
         if split := graph.splits.get(module):
             if split.equal:
@@ -65,6 +71,8 @@ def build_switch_group(
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
+        if reading and module in graph.dividing:
+            return f"{names[module]} {SPREAD}"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
             return f"{names[module]} computes its weights from other parameters"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and own_parameters(module):
@@ -76,7 +84,7 @@ def build_switch_group(
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = inputs_of(module) if reading else units_of(module)
             if reading and channels == 1 and len(item.channels) > 1:
-                return f"{names[module]} runs along the channels, and reads each one's neighbours"
+                return f"{names[module]} {NEIGHBOURS}"
             if max(item.channels) >= channels:
                 return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
@@ -236,9 +244,7 @@ def _parts(module: Any) -> int:
 def _in_equal_parts(item: "Item", channels: int) -> bool:
     """Whether a grouped convolution can lose the same places of all its parts."""
     module = item.module
-    if _parts(module) == 1:
-        return True
-    return module.groups != module.out_channels and len(np.unique(item.channels)) == channels
+    return _parts(module) == 1 or len(np.unique(item.channels)) == channels
 
 
 def _writer_before(norm: Any, nodes: dict[Any, Any], writers: dict[Any, Any]) -> Any:

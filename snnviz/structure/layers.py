@@ -41,8 +41,8 @@ def own_channel_dim(tensor: Tensor) -> int:
 
 
 def is_depthwise(layer: Any) -> bool:
-    """Whether each input has outputs of its own, so that both go together."""
-    return 1 < parts_of(layer) == inputs_of(layer)
+    """Whether each part has one input or one output, so that its inputs and outputs go together."""
+    return 1 < parts_of(layer) in (inputs_of(layer), units_of(layer))
 
 
 def kernel_size(layer: Any) -> int:

@@ -108,10 +108,11 @@ def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
     """Keeps these outputs (rows) and inputs (columns) of a layer."""
     n, parts = int(rows.sum()), parts_of(module)
-    if is_writer := isinstance(module, WRITERS):
-        per_input = units_of(module) // inputs_of(module) if is_depthwise(module) else 0
-        if per_input:  # whole parts go
-            parts, columns = n // per_input, rows[::per_input]
+    is_writer = isinstance(module, WRITERS)
+    if is_writer and is_depthwise(module):  # whole parts go
+        whole = rows[:: units_of(module) // parts]
+        columns = whole.repeat(inputs_of(module) // parts)
+        parts = int(whole.sum())
     for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
         if tensor is None or tensor.ndim == 0:  # no bias; a norm's count of batches
             continue

@@ -176,3 +176,36 @@ def spread_by(by: int) -> Mapping:
 
 def gather_by(by: int) -> Mapping:
     return lambda places: np.unique(places // (by, 1), axis=0)
+
+
+def turned(parts: int, size: int) -> Mapping:
+    """Channels of all parts in turn: the first of each, the second of each, and so on."""
+
+    def turn(places: Places) -> Places:
+        part, own = places[:, 0] // size, places[:, 0] % size
+        return np.stack([own * parts + part, places[:, 1]], 1)
+
+    return turn
+
+
+def end_of_shuffle(node: Any) -> Any:
+    """The node at which channels that were taken apart and turned come together, or None."""
+    parts = shape_of(node.grad_fn)
+    turns = 0
+    while len(node.outputs) == 1 and len(parts) == 5:
+        node = node.outputs[0]
+        name, shape = node.grad_fn.name(), shape_of(node.grad_fn)
+        if len(node.inputs) != 1:
+            return None
+        if name.startswith(("Transpose", "Permute")):
+            turns += 1
+            if (
+                shape != (parts[0], parts[2], parts[1], *parts[3:])
+                or _dim_after(node.grad_fn, 1) != 2
+            ):
+                return None
+        elif name.startswith(_RESHAPES):
+            return node if turns == 1 and len(shape) == 4 else None
+        elif not name.startswith("Clone"):
+            return None
+    return None

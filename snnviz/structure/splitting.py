@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+_RESHAPES = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, Tensor.unflatten)
 _JOINS = (torch.cat, torch.concat, torch.concatenate)
 
 
@@ -32,11 +33,11 @@ class Split(NamedTuple):
 
 
 class Noting(TorchFunctionMode):
-    """Notes which module calls split, chunk or takes a slice, and the shapes that are joined."""
+    """Notes which module takes tensors apart or reshapes them, and the shapes that are joined."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.owners: dict[Any, str] = {}  # {grad_fn of a split: the module's name}
+        self.owners: dict[Any, str] = {}  # {grad_fn of a split or reshape: a module's name}
         self.joined: dict[Any, list[tuple[int, ...]]] = {}  # {grad_fn: the shapes that are joined}
         self._network, self._running = network, [""]
 
@@ -46,17 +47,29 @@ class Noting(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         for part in result if isinstance(result, tuple | list) else (result,):
             function = part.grad_fn if isinstance(part, Tensor) else None
-            if function is not None and is_split(function):
+            if function is not None and (is_split(function) or func in _RESHAPES):
                 self.owners.setdefault(function, self._running[-1])
         if func in _JOINS and isinstance(result, Tensor) and result.grad_fn is not None:
             tensors = args[0] if args else (kwargs or {}).get("tensors", ())
             self.joined[result.grad_fn] = [tuple(tensor.shape) for tensor in tensors]
         return result
 
+    def _own(self, name: str, function: Any, before: set[Any]) -> None:
+        """Notes everything that a layer does, also what a function of torch does inside."""
+        waiting = [function]
+        while waiting:
+            function = waiting.pop()
+            if function is not None and function not in before and function not in self.owners:
+                self.owners[function] = name
+                waiting += [f for f, _ in function.next_functions]
+
     @contextmanager
     def noting(self) -> Iterator[None]:
-        def leave(*_: Any) -> None:
-            self._running.pop()
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            name = self._running.pop()
+            if isinstance(output, Tensor) and not list(module.children()):
+                before = {x.grad_fn for x in inputs if isinstance(x, Tensor)}
+                self._own(name, output.grad_fn, before)
 
         handles = []
         for name, module in self._network.named_modules():

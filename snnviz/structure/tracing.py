@@ -32,6 +32,7 @@ from snnviz.structure.probe import (
     has_channels,
     running,
 )
+from snnviz.structure.reasons import MEAN, TIED
 from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
@@ -100,7 +101,11 @@ def _find(
         proposed = propose_heads(items, seen, names, shared, order)
         heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
         if isinstance(found, str):
+            layer_norm = next((i.module for i in items if isinstance(i.module, nn.LayerNorm)), None)
+            found = f"{type(layer_norm).__name__} {MEAN}" if layer_norm else found
             left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
+        elif found.neurons == 1 < max(len(member.channels) for member in found.written_as):
+            left_alone |= dict.fromkeys(found.writers, TIED)
         elif _matches(found, exclude):
             left_alone |= dict.fromkeys(found.writers, "excluded by the user")
         elif found.mixed_by and not _matches(found, weighted):
@@ -220,7 +225,7 @@ def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:
 
 
 def _weighted_only(group: SwitchGroup) -> str:
-    return f"weighted only: {group.mixed_by} mixes its neurons, so none could be taken out"
+    return f"weighted only: {group.mixed_by} {MEAN}"
 
 
 # Running and tracing a copy ----------------------------------------------------------------------
@@ -312,7 +317,7 @@ def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Grap
 
     try:
         graph = Graph(probe, example)
-        return list(graph.groups(WRITERS)), graph
+        return graph.groups(WRITERS), graph
     except Exception as error:
         raise ValueError(
             "network cannot be traced, so its switch groups are not known "

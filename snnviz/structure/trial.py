@@ -7,6 +7,7 @@ group for which they are not is left alone.
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from snnviz.structure.modes import in_mode
 from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.own_forward import find_deaf, has_own_forward
 from snnviz.structure.probe import copied
+from snnviz.structure.reasons import FIXED_HEADS, find_mixing
 from snnviz.structure.scaling import scaled_parameters
 
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
@@ -96,11 +98,21 @@ class _Trial:
         if not why:
             self.accepted += groups
         elif explain:
-            self.rejected[groups[0].name] = why
+            self.rejected[groups[0].name] = self._mixing(groups[0]) or why
         else:
             half = len(groups) // 2
             self.accept(groups[:half])
             self.accept(groups[half:])
+
+    def _mixing(self, group: SwitchGroup) -> str:
+        group = replace(group, moved="")  # where it is read, it would come too late
+        switches = add_costs(self.probe, {group.name: group}, {}, self.positions)
+
+        def run(factors: Mapping[str, Tensor]) -> None:
+            with _gated(self.probe, switches, factors):
+                self._scores(self.probe, "evaluation")
+
+        return find_mixing(self.probe, run, group, self.example)
 
     def choose(self, proposed: Collection[list[SwitchGroup]]) -> None:
         """Accepts of each list the first group that can be removed too, or rejects all of it.
@@ -114,8 +126,10 @@ class _Trial:
                 own = {group.name for group in groups}
                 others = [group for group in self.accepted if group.name not in own]
                 why = self._why_not([*others, *groups])
-                for name in own if why else ():
-                    self.rejected.setdefault(name, why)
+                for group in groups if why else ():
+                    owner = name_of(group.numbers[0].module) if group.numbers else ""
+                    fixed = owner and "does not run" in why
+                    self.rejected.setdefault(group.name, f"{owner} {FIXED_HEADS}" if fixed else why)
                 if not why:
                     self.accepted = [*others, *groups]
                     break

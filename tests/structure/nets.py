@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 OUTPUTS = "these are the network's outputs"
-MIXES = "mixes its neurons, so none could be taken out"
+MIXES = "takes a mean over all channels, so without one of them the others would change"
+FROM_OTHERS = (
+    "computes each channel from the others too, so without one of them the others would change"
+)
 FOLLOWED = "in a way that could not be followed"
 RUNS = "network does not run on images of shape (2, 3, 8, 8): "
 CHECK = "Check that its first layer takes images of this shape."

@@ -19,7 +19,7 @@ from tests.helpers import example
 from tests.networks_at_random import drawn
 from tests.reference import BUILD
 from tests.shrink.nets import scores_of
-from tests.structure.nets import FOLLOWED, MIXES, OUTPUTS, Net, change, hidden
+from tests.structure.nets import FOLLOWED, FROM_OTHERS, MIXES, OUTPUTS, Net, change, hidden
 
 # --- groups --------------------------------------------------------------------------------------
 
@@ -487,7 +487,11 @@ def own_constant() -> nn.Module:
             {"1": f"weighted only: LayerNorm {MIXES}"},
             id="layer norm",
         ),
-        pytest.param(hidden(nn.Conv2d(3, 6, 3), nn.Softmax2d()), {"0": change("3")}, id="softmax"),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), nn.Softmax2d()),
+            {"0": f"1 (Softmax2d) {FROM_OTHERS}"},
+            id="softmax",
+        ),
         pytest.param(
             hidden(nn.Conv2d(3, 3, 3, groups=3), width=108),
             {"0": "they are tied to the channels of the images"},
