@@ -42,12 +42,13 @@ def propose_heads(
     inner = inputs_of(reader)
     if not plain or not weighs_inputs(reader, shared) or any(units_of(w) % inner for w in writers):
         return []
+    tied = {names.get(item.module) for item in items if isinstance(item.module, nn.Parameter)}
     found = []
     for owner, counted in _owners(names[writers[0]], probe, inner):
         for numbers in _sizes(probe.get_submodule(owner), inner):
             for side_by_side in (False, True) if units_of(writers[0]) > inner else (False,):
                 parts = _Heads(owner, counted, numbers, inner, side_by_side)
-                found.append(_group(parts, probe, writers, reader, names))
+                found.append(_group(parts, probe, writers, reader, names, tied))
     return found
 
 
@@ -84,7 +85,12 @@ class _Heads:
 
 
 def _group(
-    heads: _Heads, probe: nn.Module, writers: list[Any], reader: Any, names: dict[Any, str]
+    heads: _Heads,
+    probe: nn.Module,
+    writers: list[Any],
+    reader: Any,
+    names: dict[Any, str],
+    tied: set[str | None],
 ) -> SwitchGroup:
     owner, n = probe.get_submodule(heads.owner), heads.count(probe)
     each, every = heads.inner // n, np.arange(n)
@@ -98,9 +104,10 @@ def _group(
     written = tuple(member(layer, units_of(layer)) for layer in writers)
     # Such as a temperature, or a table of the differences of positions.
     own = [
-        f"{heads.owner}.{name}".lstrip(".")
+        path
         for name, p in owner.named_parameters(recurse=False)
-        if p.numel() == n in p.shape or (p.ndim == 2 and p.shape[1] == n)
+        if (path := f"{heads.owner}.{name}".lstrip(".")) in tied
+        and (p.numel() == n in p.shape or (p.ndim == 2 and p.shape[1] == n))
     ]
     counts = [(heads.counted, every), *((name, every.repeat(each)) for name in heads.sizes)]
     return SwitchGroup(

@@ -7,7 +7,7 @@ without it must give the same scores (`trial.py`). Where this fails, the neurons
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -87,43 +87,18 @@ def _find(
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_training(probe, example)
-    seen, traced, graph = _trace_with_buffers(probe, example)
-    names: dict[Any, str] = {module: name for name, module in seen.named_modules()}
-    names |= {parameter: name for name, parameter in seen.named_parameters()}
-    order = {name: i for i, name in enumerate(names.values())}
-    shared = shared_parameters(seen)
-    left_alone: dict[str, str] = {}
-    groups: dict[str, SwitchGroup] = {}
-    larger: list[list[SwitchGroup]] = []
-    heads: list[list[SwitchGroup]] = []
-    for items in traced:
-        found = build_switch_group(items, graph, names, shared, order, groups)
-        proposed = propose_heads(items, seen, names, shared, order)
-        heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
-        if isinstance(found, str):
-            layer_norm = next((i.module for i in items if isinstance(i.module, nn.LayerNorm)), None)
-            found = f"{type(layer_norm).__name__} {MEAN}" if layer_norm else found
-            left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
-        elif found.neurons == 1 < max(len(member.channels) for member in found.written_as):
-            left_alone |= dict.fromkeys(found.writers, TIED)
-        elif _matches(found, exclude):
-            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
-        elif found.mixed_by and not _matches(found, weighted):
-            whole = build_switch_group(items, graph, names, shared, order, groups, whole=True)
-            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
-                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
-            else:
-                groups[whole.name] = whole
-        else:
-            groups[found.name] = found
-            if graph.constant:
-                larger += _with_constants(found, items, graph, names, shared, order, groups)
+    found = _sort_out(_trace_with_buffers(probe, example), exclude, weighted)
+    groups, left_alone, larger, order = found.groups, found.left_alone, found.larger, found.order
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    groups, leaking = drop_leaking(probe, example, groups, positions, shared_parameters(probe))
+    own = shared_parameters(probe)
+    if larger:
+        names_of = [options[0].name for options in larger]
+        with_larger = groups | {options[0].name: options[0] for options in larger}
+        fit, _ = drop_leaking(probe, example, with_larger, positions, own)
+        larger = [[fit[name]] for name in names_of if name in fit]
+    groups, leaking = drop_leaking(probe, example, groups, positions, own)
     left_alone |= leaking
-    groups, failing = drop_failing(
-        probe, example, groups, positions, shared_parameters(probe), larger, heads
-    )
+    groups, failing = drop_failing(probe, example, groups, positions, own, larger, found.heads)
     left_alone |= failing
     switched = {writer for group in groups.values() for writer in group.writers}
     left_alone = {layer: why for layer, why in left_alone.items() if layer not in switched}
@@ -136,8 +111,56 @@ def _find(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = choose_moves(probe, example, groups, positions, shared_parameters(probe))
+    groups = choose_moves(probe, example, groups, positions, own)
     return add_costs(probe, groups, left_alone, positions)
+
+
+class _Found(NamedTuple):
+    """What a trace says; nothing of it has been tried yet."""
+
+    groups: dict[str, SwitchGroup]
+    left_alone: dict[str, str]
+    larger: list[list[SwitchGroup]]  # with the channels that meet constant ones
+    heads: list[list[SwitchGroup]]
+    order: dict[str, int]  # of layers and parameters
+
+
+def _sort_out(
+    traced: tuple[nn.Module, list[list["Item"]], "Graph"],
+    exclude: Sequence[str],
+    weighted: Sequence[str],
+) -> _Found:
+    seen, all_items, graph = traced
+    names: dict[Any, str] = {module: name for name, module in seen.named_modules()}
+    names |= {parameter: name for name, parameter in seen.named_parameters()}
+    order = {name: i for i, name in enumerate(names.values())}
+    context = names, shared_parameters(seen), order
+    groups: dict[str, SwitchGroup] = {}
+    left_alone: dict[str, str] = {}
+    larger: list[list[SwitchGroup]] = []
+    heads: list[list[SwitchGroup]] = []
+    for items in all_items:
+        found = build_switch_group(items, graph, *context, groups)
+        proposed = propose_heads(items, seen, *context)
+        heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
+        if isinstance(found, str):
+            layer_norm = next((i.module for i in items if isinstance(i.module, nn.LayerNorm)), None)
+            found = f"{type(layer_norm).__name__} {MEAN}" if layer_norm else found
+            left_alone |= dict.fromkeys(writers_among(items, names), found) | left_alone
+        elif _matches(found, exclude):
+            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
+        elif found.neurons == 1 < max(len(member.channels) for member in found.written_as):
+            left_alone |= dict.fromkeys(found.writers, TIED)
+        elif found.mixed_by and not _matches(found, weighted):
+            whole = build_switch_group(items, graph, *context, groups, whole=True)
+            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
+                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            else:
+                groups[whole.name] = whole
+        else:
+            groups[found.name] = found
+            larger += _with_constants(found, items, graph, *context, groups)
+    return _Found(groups, left_alone, larger, heads, order)
 
 
 def _with_constants(

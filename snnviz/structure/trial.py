@@ -118,11 +118,15 @@ class _Trial:
         """Accepts of each list the first group that can be removed too, or rejects all of it.
 
         What holds for one layer of a network usually holds for all that are built like it, so those
-        with as many alternatives are tried together.
+        of the same kind are tried together.
         """
-        for count in dict.fromkeys(map(len, proposed)):
-            alike = [options for options in proposed if len(options) == count]
-            for groups in zip(*alike, strict=True):
+        alike: dict[Any, list[list[SwitchGroup]]] = {}
+        for options in proposed:
+            owners = {number.module for group in options for number in group.numbers}
+            kinds = frozenset(type(self.probe.get_submodule(owner)) for owner in owners)
+            alike.setdefault((len(options), kinds), []).append(options)
+        for several in alike.values():
+            for groups in zip(*several, strict=True):
                 own = {group.name for group in groups}
                 others = [group for group in self.accepted if group.name not in own]
                 why = self._why_not([*others, *groups])
