@@ -108,7 +108,7 @@ class Step(nn.Module):
             self.after = nn.GroupNorm(width // 2, width)
         elif b.norm == "unscaled":
             self.after = nn.BatchNorm2d(width, affine=False)
-        elif b.norm == "instance":
+        elif b.norm == "instance" and b.kind != "gated":  # which has one place alone
             self.after = nn.InstanceNorm2d(width)
         self.activation = ACTIVATIONS[b.activation](channels if b.norm == "before" else width)
         self.first = b.norm == "before"
