@@ -59,6 +59,12 @@ def _seconds(item: pytest.Item) -> int:
     return SLOW.get(place_of(item.path), Slow(0)).seconds
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make quick` does not even import what it leaves out: that takes seconds in each worker."""
+    quick = config.option.markexpr == "not slow"
+    return True if quick and SLOW.get(place_of(collection_path), Slow(0)).needs else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slowest first, otherwise in the order of collection; and the mark `slow` by needs."""
