@@ -45,6 +45,8 @@ SLOW = {
     "tests/shrink/test_known_networks.py": Slow(30, "large networks"),
     "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
+    "tests/test_benchmarks.py": Slow(15, "the scripts of benchmarks/"),
+    "tests/test_studies.py": Slow(10, "the studies' results"),
     "tests/test_package.py": Slow(15, "a build and processes of their own"),
 }
 
