@@ -32,7 +32,7 @@ from snnviz.structure.probe import (
     has_channels,
     running,
 )
-from snnviz.structure.reasons import MEAN, TIED
+from snnviz.structure.reasons import FIXED_HEADS, MEAN, TIED
 from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
@@ -160,6 +160,9 @@ def _sort_out(
         else:
             groups[found.name] = found
             larger += _with_constants(found, items, graph, *context, groups)
+    for name, module in seen.named_modules():
+        if isinstance(module, nn.MultiheadAttention):  # it does not call its last layer
+            left_alone.setdefault(f"{name}.out_proj".lstrip("."), f"{name} {FIXED_HEADS}")
     return _Found(groups, left_alone, larger, heads, order)
 
 
