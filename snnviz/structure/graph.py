@@ -5,7 +5,6 @@ them. Here they are computed from the shapes that autograd has recorded. Where t
 open, the operation is listed as unclear, and the neurons that reach it are left alone.
 """
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,8 +34,10 @@ from snnviz.structure.places import (
     repeat_by,
     shape_of,
     shift_by,
+    spans_channels,
     spread_by,
     take,
+    tokens_in_line,
     turned,
 )
 from snnviz.structure.splitting import Noting, Split, read_split
@@ -211,7 +212,7 @@ class Graph(tp.DependencyGraph):
                 self._blocks(node)
                 self._gate(node)
         for node in module2node.values():
-            if isinstance(node.module, nn.Parameter) and not _spans_channels(node):
+            if isinstance(node.module, nn.Parameter) and not spans_channels(node):
                 self.passing.add(node.module)
         for node in module2node.values():  # last, because it changes the lists of dependencies
             if node.type == ops.OPTYPE.ELEMENTWISE:
@@ -263,15 +264,13 @@ class Graph(tp.DependencyGraph):
         return True
 
     def _join(self, node: Any) -> None:
-        shapes = [given_to(f) for f in node.grad_fn.next_functions]
+        given: list[Any] = [given_to(f) for f in node.grad_fn.next_functions]
         joined = shape_of(node.grad_fn)
         dim = node.grad_fn._saved_dim
         dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
         # Autograd does not record constants.
-        shapes = self._noting.joined.get(node.grad_fn, shapes)
-        if any(shape is None for shape in shapes) or len(shapes) != len(
-            node.grad_fn.next_functions
-        ):
+        shapes = self._noting.joined.get(node.grad_fn, given)
+        if None in shapes or len(shapes) != len(given):
             self.unclear.add(node.module)
             return
         starts, start, constant = [], 0, []
@@ -284,7 +283,8 @@ class Graph(tp.DependencyGraph):
         if dim % len(joined) != channel_dim(node.grad_fn) or len(starts) != len(node.inputs):
             self.unclear.add(node.module)
             return
-        self.constant[node.module] = constant
+        if constant:
+            self.constant[node.module] = constant
         self._map(node, [(shift_by(a), take(a, b)) for a, b in starts])
 
     def _pad(self, node: Any) -> None:
@@ -364,12 +364,9 @@ class Graph(tp.DependencyGraph):
         else:
             dim = known_dim(node.grad_fn.next_functions[0][0])
             places = places_per_channel(before, after, dim) if before else None
-            if before and places is None and 1 < len(before) - 1 == dim and len(after) == 2:
-                tokens = math.prod(before[1:-1])  # side by side
-                if after == (before[0], tokens * before[-1]):
-                    pair = repeat_by(before[-1], tokens), modulo(before[-1])
-                    self._map(node, [pair])
-                    return
+            if before and places is None and (tokens := tokens_in_line(before, after, dim)):
+                self._map(node, [(repeat_by(before[-1], tokens), modulo(before[-1]))])
+                return
         if places is None:
             if not (before and self._fold(node, before, after)):
                 self.unclear.add(node.module)
@@ -401,22 +398,3 @@ class Graph(tp.DependencyGraph):
         }
         for source, dep, mapping in zip(node.inputs, back, mappings, strict=True):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
-
-
-def _spans_channels(node: Any) -> bool:
-    """Whether a bare parameter has a number for each channel, and not for each place, of what it
-    is added to or multiplied with."""
-    size, last = node.module.numel(), tuple(node.module.shape)
-    while node.outputs:
-        node = node.outputs[0]
-        if node.grad_fn is None or node.grad_fn.name().startswith("Convolution"):
-            return True
-        after = shape_of(node.grad_fn)
-        if math.prod(after) > size:
-            dim = channel_dim(node.grad_fn)
-            if dim is None or len(last) > len(after):
-                return True
-            place = dim - len(after) + len(last)
-            return place >= 0 and last[place] > 1
-        last = after
-    return True
