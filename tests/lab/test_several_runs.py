@@ -18,7 +18,7 @@ from snnviz.runs import Trainer as Recorded
 from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer, until
 from tests.lab.test_lab import find, text
-from tests.runs.conftest import DATA, finish, make, tiny_net
+from tests.runs.conftest import DATA, PLAN, finish, make, tiny_net
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +142,30 @@ def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> 
         assert made.history.n_epochs == 1
         lab.close()
         made.run(1, progress=False)  # nothing has come between
+
+
+def test_a_run_is_looked_at_without_its_images(tmp_path: Path) -> None:
+    with make(tmp_path / "first", PLAN.replace(epochs=5)) as made:
+        made.run(2, progress=False)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    lab = Lab.open(tmp_path / "first", network=tiny_net())
+    missing = "The images of this run are not here; to train on, open it with data=, its own data: "
+    until(lambda: missing in text(lab, "notice"))
+    assert lab.trainer.history.n_epochs == 2
+    lab.show_epoch(1)
+    until(lambda: "epoch 1 of 2" in text(lab, "moment-readout"))
+    until(lambda: find(lab, "neurons").moment == "epoch 1")
+    lab.session.look_at("0", 3)
+    until(lambda: lab.session.status.page is not None)
+    assert lab.session.status.page is not None
+    assert lab.session.status.page.facts["answers"] is None
+    assert lab.what_if({"0": [1]}) is None
+    assert lab.session.status.refusal.startswith(f"Refused: {missing}")
+    lab.play()
+    assert message_of(lambda: lab.wait(timeout=TIMEOUT), RuntimeError).startswith(missing)
+    until(lambda: missing in text(lab, "alert"))
+    lab.close()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_runs_beside(lab: Lab, tmp_path: Path) -> None:
