@@ -23,6 +23,7 @@ STYLES = (
     "page/rows.css",
     "neurons/panel.css",
     "page/moments.css",
+    "page/access.css",
 )
 
 
