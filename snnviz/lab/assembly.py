@@ -169,8 +169,9 @@ class Lab:
             ValueError: that epoch is not finished.
         """
         done = self.trainer.history.n_epochs
-        if epoch is not None and not 0 <= epoch <= done:
-            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch}.")
+        epoch = checks.plain(epoch)
+        if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= done):
+            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch!r}.")
         self._parts.machine.go(epoch)
 
     def what_if(self, changes: Changes) -> Trial | None:

@@ -33,7 +33,8 @@ class SwitcherConfig:
     descriptors: tuple[str, ...] = ("length", "scale", "shift", "outgoing")
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
+        # Through lists, because a value of another kind may not be hashable.
+        if self.activation not in list(ACTIVATIONS):
             raise ValueError(
                 f"switcher.activation must be one of {_names(ACTIVATIONS)}, "
                 f"got {self.activation!r}. Add your own to snnviz.switcher.ACTIVATIONS."
@@ -67,7 +68,7 @@ def _check_descriptors(names: object) -> None:
             "For example ('length', 'outgoing')."
         )
     for i, name in enumerate(names):
-        if name not in DESCRIPTORS:
+        if name not in list(DESCRIPTORS):
             raise ValueError(
                 f"switcher.descriptors must be some of {_names(DESCRIPTORS)}, got {name!r}. "
                 "Add your own to snnviz.switcher.DESCRIPTORS."

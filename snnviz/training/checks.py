@@ -42,6 +42,11 @@ def _check_parameters(network: nn.Module) -> None:
             got, advice = "was made in inference mode", "outside torch.inference_mode()"
         elif parameter.is_meta:
             got, advice = "is on the device 'meta' and has no values", "on the CPU or a GPU"
+        elif not parameter.isfinite().all():
+            raise ValueError(
+                f"network must have finite parameters, and {name!r} has NaN or infinity. Build the "
+                "network again, or load an earlier state of it."
+            )
         if advice:
             raise ValueError(
                 f"network must have parameters that can be trained, and {name!r} {got}. "

@@ -15,6 +15,7 @@ from snnviz.lab import Lab
 from snnviz.lab.views.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
+from snnviz.training import TrainingStopped
 from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer, until
 from tests.lab.test_lab import find, text
@@ -128,6 +129,22 @@ def test_a_recorded_run_is_opened_and_forked_on_the_disk(tmp_path: Path) -> None
     lab.close()
     with Recorded.resume(tmp_path / "second", network=tiny_net(), data=DATA) as back:
         assert back.history.n_epochs == epochs
+
+
+def test_a_run_that_diverged_is_forked_from_an_earlier_epoch(tmp_path: Path) -> None:
+    with make(tmp_path / "first", PLAN.replace(epochs=3)) as made:
+        made.run(1, progress=False)
+        lab = Lab(made)
+        lab.set_schedule(task_lr=1e30)
+        lab.play()
+        with pytest.raises(TrainingStopped):
+            lab.wait(timeout=TIMEOUT)
+        lab.fork(epoch=1, name="second", task_lr=0.01)
+        assert lab.trainer.position.epoch == 1
+        lab.step("epoch")
+        lab.wait(timeout=TIMEOUT)
+        assert lab.trainer.history.n_epochs == 2
+        lab.close()
 
 
 def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> None:
@@ -261,6 +278,9 @@ def test_a_reset_that_deletes_epochs_asks_first(tmp_path: Path) -> None:
 def test_showing_a_past_epoch_in_a_cell(lab: Lab) -> None:
     message = message_of(lambda: lab.show_epoch(9))
     assert message == "epoch must be from 0 to 3, the epochs finished, got 9."
+    for epoch in ("1", 1.5, True):
+        with pytest.raises(ValueError, match=f"the epochs finished, got {epoch!r}"):
+            lab.show_epoch(epoch)  # pyright: ignore
     lab.show_epoch(1)
     until(lambda: "epoch 1 of 3" in text(lab, "moment-readout"))
     until(lambda: find(lab, "neurons").moment == "epoch 1")

@@ -1162,3 +1162,15 @@ def test_data_of_one_class_is_refused() -> None:
         "data must have at least two classes to tell apart, got only 'cat'. Add images of another "
         "class."
     )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_parameters_that_are_not_finite_are_named(value: float) -> None:
+    net = small()
+    name, parameter = next(iter(net.named_parameters()))
+    with torch.no_grad():
+        parameter.view(-1)[0] = value
+    assert message_of(lambda: trainer(net)) == (
+        f"network must have finite parameters, and {name!r} has NaN or infinity. Build the network "
+        "again, or load an earlier state of it."
+    )
