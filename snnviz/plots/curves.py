@@ -190,7 +190,7 @@ def compare_curves(
             words = f"{short[name]} {_format(last, metric)}".strip()
             ends.append(End(last, words, ink(axes), look))
     if within is None:
-        shown = [curve[longest // 10 :] for curve in values.values()]
+        shown = [curve[len(curve) // 10 :] for curve in values.values()]
         axes.set_ylim(
             (0, 100) if metric == "neurons_on" else limits_around(shown, CEILINGS[metric])
         )

@@ -77,7 +77,7 @@ def size_accuracy(
         if len(table):
             look = run_look(i, own.get(name) or (None if name else ink(axes)))
             path = np.stack([table[size] / unit, 100 * table["test_accuracy"]])  # (2, epochs)
-            paths.append(path[:, longest // 10 :])
+            paths.append(path[:, len(table) // 10 :])
             _draw_path(axes, path, name or "run", look)
             label = f"{short[name] or f'epoch {len(table)}:'} {path[1, -1]:.1f} %"
             ends.append(End(float(path[1, -1]), label, ink(axes), {**look, "ms": 5, "ls": ""}))

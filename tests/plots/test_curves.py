@@ -7,6 +7,7 @@ from snnviz import plots
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.plots.curves import MAX_DOTS, curve_table
 from tests.helpers import message_of
+from tests.plots.extremes import extreme
 from tests.plots.story import line, make_history, texts
 
 
@@ -201,3 +202,11 @@ def test_a_colour_that_there_is_not(plot, story):
 def test_phases_that_are_no_names(story):
     said = message_of(lambda: plots.learning_curves(story, phases=5))  # pyright: ignore
     assert said == "phases must be one of 'task', 'switcher', got 5."
+
+
+@pytest.mark.parametrize("plot", [plots.compare_curves, plots.size_accuracy])
+def test_a_short_run_beside_a_long_one_is_within_the_limits(plot):
+    long, short = extreme(epochs=60, steps=1), extreme(epochs=2, steps=1)
+    ax = plot({"long": long, "short": short})
+    low, high = ax.get_ylim()
+    assert low < 100 * short.last_epoch["test_accuracy"] < high
