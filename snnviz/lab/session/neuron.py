@@ -41,6 +41,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
     """
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
+    there = not trainer.data.missing
     norms = torch.linalg.vector_norm(incoming, dim=1)  # (neurons,)
     rank = 1 + int((norms > norms[index]).sum())
     facts = {
@@ -57,7 +58,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
         "feeds": list(switch.readers),
         "chain": make_chain(trainer, group, index),
         "weights": _pictures(trainer, switch, index),
-        "answers": _top_images(trainer, switch, index) if answers else None,
+        "answers": _top_images(trainer, switch, index) if answers and there else None,
         "notes": _notes(switch),
     }
     return Page(group, index, facts)
