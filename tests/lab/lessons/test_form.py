@@ -1,0 +1,48 @@
+"""A question's widgets: choosing, checking, and what is said."""
+
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+
+from snnviz.lab.lessons import Choice, Number
+from snnviz.lab.lessons.form import make_form
+
+CHOICE = Choice("1 < 2?", {"<b>": "Yes, & always.", "no": "Count on."}, right="<b>")
+
+
+def answer(form: Any, value: object) -> str:
+    """What is said after a click on Check."""
+    _, field, button, reply = form.children
+    field.value = value
+    button.click()
+    return reply.value
+
+
+def test_a_choice_begins_with_none_and_can_be_tried_again() -> None:
+    form = make_form(CHOICE)
+    text, field, *_ = form.children
+    assert isinstance(field, widgets.RadioButtons)
+    assert (field.options, field.value) == (("<b>", "no"), None)
+    assert text.value == "<b>1 &lt; 2?</b>"
+    assert answer(form, "no") == '<span role="status">✗ Not yet. Count on.</span>'
+    assert answer(form, "<b>") == '<span role="status">✓ Correct. Yes, &amp; always.</span>'
+
+
+def test_nothing_chosen_is_told_what_to_choose() -> None:
+    assert "Choose one of: &lt;b&gt;; no." in answer(make_form(CHOICE), None)
+
+
+def test_a_number_is_typed() -> None:
+    form = make_form(Number("2 + 2?", 4, "Two twice.", lambda x: "Less." if x > 4 else "More."))
+    assert "✗ Not yet. Less." in answer(form, "5")
+    assert "✓ Correct. Two twice." in answer(form, "4")
+    assert "Answer with a number" in answer(form, "")
+
+
+def test_a_question_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    CHOICE._ipython_display_()
+    (form,) = shown
+    assert "snnviz-question" in form._dom_classes
