@@ -13,7 +13,8 @@ from snnviz.lab.lessons.first import (
     say_which_go_off,
     say_why_off,
 )
-from snnviz.lab.lessons.questions import Choice, Number, Reply
+from snnviz.lab.lessons.questions import Choice, Number
+from snnviz.lab.lessons.reply import Reply
 
 __all__ = [
     "Choice",

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from snnviz import checks
-from snnviz.lab.lessons.questions import Choice, Number, Reply
+from snnviz.lab.lessons.questions import Choice, Number
+from snnviz.lab.lessons.reply import Reply
 from snnviz.switcher import Explanation
 from snnviz.training import AlternatingTrainer
 
@@ -94,15 +95,17 @@ def find_neuron_parameters(trainer: AlternatingTrainer, group: str) -> Number:
         ValueError: there is no such group, or it is not of one linear layer read by another.
     """
     groups = trainer.switches.groups
-    checks.one_of("group", group, groups)
+    checks.one_of("group", group, list(groups))
     (writer, *others), (reader, *more) = groups[group].writers, groups[group].readers
-    layers = trainer.network.get_submodule(writer), trainer.network.get_submodule(reader)
-    if others or more or not all(isinstance(layer, nn.Linear) for layer in layers):
+    into = trainer.network.get_submodule(writer)
+    out_of = trainer.network.get_submodule(reader)
+    plain = not others and not more
+    if not plain or not isinstance(into, nn.Linear) or not isinstance(out_of, nn.Linear):
         raise ValueError(
             f"group must be of one linear layer that one linear layer reads, got {group!r}. "
             "Use the last group of mlp or lenet5."
         )
-    inputs, outputs = layers[0].in_features, layers[1].out_features  # type: ignore[union-attr]
+    inputs, outputs = into.in_features, out_of.out_features
 
     def hint(count: float) -> str:
         if count == inputs:

@@ -6,22 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnviz import checks
-
-
-@dataclass(frozen=True, repr=False)
-class Reply:
-    """What is said of an answer.
-
-    Attributes:
-        right: whether it is right.
-        text: why it is, or a hint.
-    """
-
-    right: bool
-    text: str
-
-    def __repr__(self) -> str:
-        return f"{'Correct' if self.right else 'Not yet'}. {self.text}"
+from snnviz.lab.lessons.reply import Reply
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Choice:
         return Reply(answer == self.right, self.options[answer])
 
     def _ipython_display_(self) -> None:
-        _show(self)
+        _show(self.text, list(self.options), self.check)
 
 
 @dataclass(frozen=True)
@@ -89,12 +74,12 @@ class Number:
         return Reply(right, self.reply if right else self.hint(number))
 
     def _ipython_display_(self) -> None:
-        _show(self)
+        _show(self.text, None, self.check)
 
 
-def _show(question: Choice | Number) -> None:
+def _show(text: str, options: list[str] | None, check: Callable[[Any], Reply]) -> None:
     from IPython.display import display
 
     from snnviz.lab.lessons.form import make_form
 
-    display(make_form(question))
+    display(make_form(text, options, check))

@@ -11,6 +11,11 @@ from snnviz.lab.lessons.form import make_form
 CHOICE = Choice("1 < 2?", {"<b>": "Yes, & always.", "no": "Count on."}, right="<b>")
 
 
+def show(question: Choice | Number) -> widgets.VBox:
+    options = list(question.options) if isinstance(question, Choice) else None
+    return make_form(question.text, options, question.check)
+
+
 def answer(form: Any, value: object) -> str:
     """What is said after a click on Check."""
     _, field, button, reply = form.children
@@ -20,7 +25,7 @@ def answer(form: Any, value: object) -> str:
 
 
 def test_a_choice_begins_with_none_and_can_be_tried_again() -> None:
-    form = make_form(CHOICE)
+    form = show(CHOICE)
     text, field, *_ = form.children
     assert isinstance(field, widgets.RadioButtons)
     assert (field.options, field.value) == (("<b>", "no"), None)
@@ -30,11 +35,11 @@ def test_a_choice_begins_with_none_and_can_be_tried_again() -> None:
 
 
 def test_nothing_chosen_is_told_what_to_choose() -> None:
-    assert "Choose one of: &lt;b&gt;; no." in answer(make_form(CHOICE), None)
+    assert "Choose one of: &lt;b&gt;; no." in answer(show(CHOICE), None)
 
 
 def test_a_number_is_typed() -> None:
-    form = make_form(Number("2 + 2?", 4, "Two twice.", lambda x: "Less." if x > 4 else "More."))
+    form = show(Number("2 + 2?", 4, "Two twice.", lambda x: "Less." if x > 4 else "More."))
     assert "✗ Not yet. Less." in answer(form, "5")
     assert "✓ Correct. Two twice." in answer(form, "4")
     assert "Answer with a number" in answer(form, "")
