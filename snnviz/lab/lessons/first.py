@@ -37,10 +37,6 @@ def say_why_off() -> Choice:
     return Choice(
         "Nothing in the loss rewards a smaller network. Why do neurons go off all the same?",
         {
-            "The neurons of a group share a fixed total: if some factors rise, others must fall": (
-                "The mean factor of a group is always 1. What some gain, others lose, and a "
-                "factor cannot fall below 0."
-            ),
             "The loss has a small penalty for each neuron that is on": (
                 "Many methods have one, but not this one: both networks minimise the same "
                 "cross-entropy of the class scores. Look for something that all neurons of a "
@@ -50,13 +46,25 @@ def say_why_off() -> Choice:
                 "The switcher never sees an image; it reads weights. What does the mean factor "
                 "of a group have to be?"
             ),
+            "The neurons of a group share a fixed total: if some factors rise, others must fall": (
+                "The mean factor of a group is always 1. What some gain, others lose, and a "
+                "factor cannot fall below 0."
+            ),
         },
         "The neurons of a group share a fixed total: if some factors rise, others must fall",
     )
 
 
 def find_waterline(scores: Sequence[float]) -> Number:
-    """The waterline of these scores, for which the mean factor is 1."""
+    """The waterline of these scores, for which the mean factor is 1.
+
+    Raises:
+        ValueError: there is no score, or one of them is no number.
+    """
+    if len(scores) == 0:
+        raise ValueError("scores must have at least one number, got none. Use for example (3, 1).")
+    for score in scores:
+        checks.number("scores", score)
     z = torch.tensor(list(map(float, scores)), dtype=torch.float64)
     right = _waterline(z)
     told = ", ".join(f"{score:g}" for score in scores)
@@ -81,11 +89,8 @@ def find_waterline(scores: Sequence[float]) -> Number:
 def _waterline(z: Tensor) -> float:
     """tau with mean(relu(z - tau)) = 1: tried with the k highest scores on, for each k."""
     top, n = z.sort(descending=True).values, len(z)
-    for k in range(n, 0, -1):
-        tau = float((top[:k].sum() - n) / k)
-        if float(top[k - 1]) > tau:
-            break
-    return tau
+    levels = [float((top[:k].sum() - n) / k) for k in range(1, n + 1)]
+    return [tau for score, tau in zip(top.tolist(), levels, strict=True) if score > tau][-1]
 
 
 def find_neuron_parameters(trainer: AlternatingTrainer, group: str) -> Number:
@@ -132,11 +137,11 @@ def say_which_go_off() -> Choice:
     return Choice(
         "Which neurons does the switcher switch off?",
         {
-            "Those with short weights": (
-                "It found what people call magnitude pruning: keep the long ones. Nobody told it."
-            ),
             "Those with long weights": (
                 "Look at the table again: which of the two rows has the longer weights?"
+            ),
+            "Those with short weights": (
+                "It found what people call magnitude pruning: keep the long ones. Nobody told it."
             ),
             "Any: it makes no difference": (
                 "Compare the mean length of those on and those off. Could chance explain it?"
@@ -152,11 +157,11 @@ def read_difference() -> Choice:
         "Two runs that differ only in their seed differ by about 0.2 points. With switching your "
         "run is 0.1 points better than without. What have you shown?",
         {
-            "Nothing about the accuracy: it may be chance": (
-                "Several seeds, and an interval, could show more. The lesson on claims does that."
-            ),
             "Switching makes the network more accurate": (
                 "Would you say so if the other run had been 0.1 points better, with another seed?"
+            ),
+            "Nothing about the accuracy: it may be chance": (
+                "Several seeds, and an interval, could show more. The lesson on claims does that."
             ),
             "Switching does no harm": (
                 "A harm of 0.1 points could hide behind a seed as well as a gain. What would you "
@@ -171,7 +176,10 @@ def check_factors(mine: object, told: Explanation) -> Reply:
     """What is said of the factors of a group that somebody computed from scores and waterline."""
     if mine is None:
         return Reply(False, "Replace None by the factors, from told.scores and told.waterline.")
-    found = torch.as_tensor(mine, dtype=torch.float64).flatten()
+    try:
+        found = torch.as_tensor(mine, dtype=torch.float64).cpu().flatten()
+    except (TypeError, ValueError, RuntimeError):
+        return Reply(False, "Give a tensor or a list of numbers.")
     wanted = told.factors.double()
     if found.shape != wanted.shape:
         return Reply(False, f"These are {len(found)} numbers; {told.group} has {len(wanted)}.")

@@ -32,7 +32,7 @@ def make_form(
     def answer(_: object) -> None:
         found = check(field.value)
         text = f"{SIGNS[found.right]} {escape(repr(found))}"
-        reply.value = f'<span role="status">{text}</span>'
+        reply.value = f'<div role="status" style="line-height: 1.5">{text}</div>'
 
     button.on_click(answer)
     text = widgets.HTML(f"<b>{escape(question)}</b>", layout=wide)

@@ -1,5 +1,7 @@
 """The lesson's questions: their answers against a plain computation, and the hints."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,15 @@ def test_a_wrong_waterline_gets_its_factors() -> None:
     assert repr(question.check(1)) == "Correct. 1 of 4 neurons are off."
 
 
+def test_scores_are_numbers() -> None:
+    assert message_of(lambda: find_waterline(())) == (
+        "scores must have at least one number, got none. Use for example (3, 1)."
+    )
+    assert message_of(lambda: find_waterline((1, math.nan))) == (
+        "scores must be a finite number, got nan."
+    )
+
+
 def test_parameters_of_a_neuron() -> None:
     trainer = make_trainer()
     question = find_neuron_parameters(trainer, "fc1")  # 784 - 300 - 100
@@ -99,6 +110,7 @@ def test_factors_are_checked_step_by_step() -> None:
     right = (told.scores - told.waterline).clamp(min=0)
     assert check_factors(right, told).right
     assert check_factors(right.tolist(), told).right
+    assert check_factors("none", told).text == "Give a tensor or a list of numbers."
     assert "Replace None" in check_factors(None, told).text
     assert check_factors(right[:3], told).text == "These are 3 numbers; fc1 has 300."
     assert "above the waterline" in check_factors(told.scores.clamp(min=0) + 1, told).text
