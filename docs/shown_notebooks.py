@@ -16,7 +16,7 @@ SMALLER = {
     "00_quickstart": {"EPOCHS": 3},
     "01_switches": {"EPOCHS": 2},
     "02_runs": {"HOLDOUT": 55_000, "KILL_AT": (4, 10)},
-    "03_lab_tour": {},
+    "03_lab_tour": {"HOLDOUT": 54_000},
     "04_claims": {},
     "05_rivals": {},
     "06_what_the_switcher_reads": {"EPOCHS": 2},
