@@ -170,5 +170,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", skip_others)
     app.connect("source-read", unlink_files)
     app.connect("source-read", shown_notebooks.shrink)
+    app.connect("doctree-read", shown_notebooks.drop_widgets)
     # Before the gallery's scripts, which draw these runs.
     app.connect("builder-inited", lambda app: gallery_parts.train_runs(), priority=100)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,3 +47,14 @@ def shrink(app: Sphinx, page: str, source: list[str]) -> None:
         if lines and "parameters" in cell["metadata"].get("tags", ()):
             cell["source"] = ["".join(cell["source"]), "\n\n# Smaller, for this page:", *lines]
     source[0] = json.dumps(notebook)
+
+
+def drop_widgets(app: Sphinx, page: nodes.document) -> None:
+    """Takes out what only a kernel can show: a widget's state, and how Python writes a widget."""
+    from docutils import nodes
+
+    files = app.env.nb_metadata[app.env.docname].get("js_files", {})
+    files.pop("ipywidgets_state", None)  # some megabytes, with all data of the lab
+    for block in list(page.findall(nodes.literal_block)):
+        if re.match(r"\w+\(children=\(", block.astext()):
+            block.parent.remove(block)

@@ -46,9 +46,19 @@ def test_a_number_is_typed() -> None:
     assert "Answer with a number" in answer(form, "")
 
 
-def test_a_question_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    CHOICE._ipython_display_()
-    (form,) = shown
-    assert "snnviz-question" in form._dom_classes
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (CHOICE, "1 < 2?\n- <b>\n- no"),
+        (Number("2 + 2?", 4, "Two twice.", lambda x: "Count on."), "2 + 2?"),
+    ],
+)
+def test_a_question_shows_itself(
+    question: Choice | Number, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    question._ipython_display_()
+    (bundle,) = shown
+    assert bundle["text/plain"] == words
+    assert "application/vnd.jupyter.widget-view+json" in bundle
