@@ -3,14 +3,14 @@
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from snnviz import checks, runs
 from snnviz.files import home_path
 from snnviz.history import History
 from snnviz.lab.page import Progress, hear_as_asked
-from snnviz.lab.parts import Parts
+from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.run_list import RunList
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit
@@ -34,28 +34,43 @@ class Lab:
     Args:
         trainer: what to train.
         name: of the run, in this lab; None: its folder's.
+        show: the parts of the page, for beginners who need only some of them: any of "buttons",
+            "neurons", "figures", "schedule" and "time machine"; None: all. What training says of
+            itself is always there, and cells can do all that the buttons do.
 
     Raises:
         TypeError: it is no trainer.
+        ValueError: there is no such part.
 
     >>> lab = Lab(trainer)  # doctest: +SKIP
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: AlternatingTrainer, name: str | None = None) -> "Lab":
+    def __new__(
+        cls,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
         checks.kind_of("trainer", trainer, AlternatingTrainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: AlternatingTrainer, name: str | None = None) -> None:
+    def __init__(
+        self,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> None:
+        parts = check_parts(show)
         if _lab_of(trainer) is self:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
         self._runs = RunList(trainer, name, self._stepped)
         wake = self._refresher.hurry
-        self._parts = Parts(self._runs, self._choose, self._ask_fork, wake)
+        self._parts = Parts(self._runs, self._choose, self._ask_fork, wake, parts)
         self.widget = self._parts.widget
         _LABS[trainer] = weakref.ref(self)
         self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
