@@ -327,7 +327,7 @@ def test_the_keyboard_reaches_names_and_the_page(grid: Page) -> None:
 
     run_code(grid, "grid.page = page(71)\ngrid.opened = 71")
     focus(grid)
-    for _ in range(3):  # name, keys, the page's first button
+    for _ in range(4):  # name, sort, keys, the page's first button
         grid.keyboard.press("Tab")
     expect(grid.get_by_role("button", name="previous neuron")).to_be_focused()
     grid.keyboard.press("Tab")
