@@ -89,8 +89,9 @@ lab: setup
 	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
 	exec $(PY) -m jupyterlab "$$@" $(ARGS)
 
-# Whole files, the slowest first (tests/tiers.py), each by a worker process.
-PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile --durations=25
+# Whole files, the slowest first (tests/tiers.py), each by a worker process. Compiled modules are kept
+# whatever the surroundings say, for a hundred processes are started that would compile all again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile --durations=25
 
 quick: setup
 	$(PYTEST) -m "not slow" $(ARGS)

@@ -173,6 +173,27 @@ def test_a_switcher_is_handed_on_and_measured(script: Import, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("small")
+def test_the_table_of_transfers(
+    script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--to", "mlp", "--learned-on", "lenet5", "--epochs", "7", "--seeds", "0"]
+    results = tmp_path / "transfer.csv"
+    monkeypatch.setattr(sys, "argv", ["transfer.py", *options, "--results", str(results)])
+    module = script("transfer")
+    module.main()
+    rows = module.read(results)
+    methods = ["dense", "itself", "magnitude", "lenet5", "magnitude at lenet5"]
+    assert [row["method"] for row in rows] == methods
+    left = [float(row["parameters_left"]) for row in rows]
+    assert left[0] == 1
+    assert left[2] == pytest.approx(left[1], rel=0.02)
+    assert left[4] == pytest.approx(left[3], rel=0.02)
+    monkeypatch.setattr(module, "run", None)
+    module.main()  # all of them are there
+    assert module.read(results) == rows
+
+
+@pytest.mark.usefixtures("small")
 def test_signals_of_a_reader(script: Import) -> None:
     module = script("signals")
     module.FAR = 2

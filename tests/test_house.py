@@ -186,6 +186,7 @@ def test_at_most_twelve_names() -> None:
     assert all(hasattr(snnviz, name) for name in snnviz.__all__)
 
 
+@pytest.mark.slow
 def test_a_bare_import_brings_nothing_heavy() -> None:
     code = f"import sys, snnviz; print(*sorted(set({LATE!r}) & set(sys.modules)))"
     done = subprocess.run(

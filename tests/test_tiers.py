@@ -1,6 +1,8 @@
 """The list of slow tests: it is complete, and what it says of order and marks is done."""
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,24 @@ def test_slowest_first_and_folders_together(monkeypatch: pytest.MonkeyPatch) -> 
     came = [item.path.relative_to(ROOT / "tests").as_posix() for item in items]
     assert came == ["far/test_x.py", "far/test_y.py", "test_b.py", "test_a.py", "farther.py"]
     assert [item.marks for item in items] == [["slow"], ["slow"], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("file", "chosen", "left_out"),
+    [
+        ("tests/test_notebooks.py", "not slow", True),
+        ("tests/browser", "not slow", True),
+        ("tests/browser/test_grid.py", "not slow", True),
+        ("tests/runs/test_resume.py", "not slow", None),  # slow, but it needs nothing more
+        ("tests/test_files.py", "not slow", None),
+        ("tests/test_notebooks.py", "", None),
+    ],
+)
+def test_quick_does_not_import_what_it_leaves_out(
+    file: str, chosen: str, left_out: bool | None
+) -> None:
+    config: Any = SimpleNamespace(option=SimpleNamespace(markexpr=chosen))
+    assert tiers.pytest_ignore_collect(ROOT / file, config) is left_out
 
 
 def test_every_entry_is_there() -> None:

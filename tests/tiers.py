@@ -45,6 +45,8 @@ SLOW = {
     "tests/shrink/test_known_networks.py": Slow(30, "large networks"),
     "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
+    "tests/test_benchmarks.py": Slow(15, "the scripts of benchmarks/"),
+    "tests/test_studies.py": Slow(10, "the studies' results"),
     "tests/test_package.py": Slow(15, "a build and processes of their own"),
 }
 
@@ -57,6 +59,12 @@ def place_of(path: Path) -> str:
 
 def _seconds(item: pytest.Item) -> int:
     return SLOW.get(place_of(item.path), Slow(0)).seconds
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make quick` does not even import what it leaves out: that takes seconds in each worker."""
+    quick = config.option.markexpr == "not slow"
+    return True if quick and SLOW.get(place_of(collection_path), Slow(0)).needs else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks

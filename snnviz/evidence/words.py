@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from snnviz.evidence.claims import AIM, LEAST, NO_VERDICT
+from snnviz.evidence.claims import AIM, LEAST, MARGIN, NO_VERDICT
 from snnviz.evidence.doses import RULE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ RIVALS_SETTINGS = (
     "study, on other seeds and on held-out images. A rival that is tuned in the same way may do "
     "better."
 )
+NO_WORSE = f"No worse than dense by more than {100 * MARGIN:g} points"
 OWN_SIZES = "With each network at its own size, reading the weights"
 EQUAL_SIZES = "At equal size, reading the weights"
 EQUALS = {"epochs": "equal epochs", "examples": "equal steps"}

@@ -25,6 +25,7 @@ STYLES = (
     "page/rows.css",
     "neurons/panel.css",
     "page/moments.css",
+    "page/access.css",
 )
 
 

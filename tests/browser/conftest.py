@@ -99,6 +99,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         with suppress(Error):  # of a page that is gone
             report.sections += [("Dialog open in the page", d) for d in jupyter.open_dialogs(page)]
             jupyter.screenshot(page, "failed_" + re.sub(r"\W+", "_", item.name))
+            report.sections += [("Broken widget", text) for text in jupyter.broken_widgets(page)]
         if isinstance(kept, Kept):
             kept.leave()
     return report

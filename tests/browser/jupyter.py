@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import nbformat
 import psutil
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
@@ -188,6 +187,8 @@ def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
 
 def write_notebook(path: Path, cells: Iterable[str]) -> Path:
     """A notebook with these code cells."""
+    import nbformat  # takes seconds, and every process that collects tests imports this module
+
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -365,6 +366,13 @@ def wait_for(
 def open_dialogs(page: Page) -> list[str]:
     """What Jupyter asks or tells in dialogs; nothing below them can be clicked."""
     return page.locator(".jp-Dialog").all_inner_texts()
+
+
+def broken_widgets(page: Page) -> list[str]:
+    """What went wrong in the widgets that show an icon instead of themselves."""
+    for widget in page.locator(".jupyter-widgets-error-widget.icon-error").all():
+        widget.dispatch_event("click")
+    return page.locator(".jupyter-widgets-error-widget").all_inner_texts()
 
 
 def screenshot(page: Page, name: str, css: str | None = None) -> Path:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from snnviz.history import History
 from snnviz.lab import export_html
 from snnviz.lab.neurons.flips import Flips
+from tests.browser.accessibility import violations
 from tests.lab.conftest import make_trainer
 from tests.lab.report.test_export import EVIL, hostile_run
 from tests.lab.views.pretence import pretended_run
@@ -29,7 +31,7 @@ class Opened:
         self.asked: list[str] = []
         self.page = self.context.new_page()
         self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error.stack)))
         self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
         self.page.on("request", lambda request: self.asked.append(request.url))
 
@@ -223,3 +225,13 @@ def test_a_neuron_shows_its_weights(opened: Opened, tmp_path: Path) -> None:
     assert "784 weights" in str(
         page.locator(".snnviz-weights [role=img]").get_attribute("aria-label")
     )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_that_axe_finds(
+    opened: Opened, file: Path, scheme: Literal["light", "dark"]
+) -> None:
+    page = opened.open(file)
+    page.emulate_media(color_scheme=scheme)
+    page.locator(".snnviz-block canvas").first.click(position={"x": 8, "y": 8})
+    assert violations(page, "html") == []

@@ -250,6 +250,7 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_tilde_works_in_every_option_and_in_files(
     run: Any, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_compact(run: Any, first: Path) -> None:
     torch.testing.assert_close(load_compact("small").eval()(images), early)
 
 
+@pytest.mark.slow
 def test_figures(run: Any, first: Path) -> None:
     names = ["learning_curves", "neurons_on", "switch_map"]
     assert set(names) <= set(plots.OF_A_RUN)

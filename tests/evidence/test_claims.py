@@ -55,6 +55,27 @@ def test_claim_1_says_where_it_holds():
     assert last.endswith("; 2 pairs). Better: no verdict.")
 
 
+def test_a_small_loss_of_accuracy_is_no_worse():
+    lost = {"lenet5": 0.001, "mlp": 0.003, "resnet8": 0.002}
+    rows = study(
+        *(
+            run(method, seed, network=network, test_accuracy=0.9 - loss + NOISE[seed] / 10)
+            for network, worse in lost.items()
+            for method, loss in {"dense": 0, "magnitude": 0, "switched": worse}.items()
+            for seed in range(5)
+            if (method, seed) != ("switched", 0)
+        ),
+        *(run(network=name, test_accuracy=0.9 - worse + 1e-4) for name, worse in lost.items()),
+    )
+    table = claims.against(claims.compared(rows))
+    assert table["verdict"].tolist() == ["does not hold"] * 3
+    assert table["no_worse"].tolist() == ["holds", "does not hold", "undecided"]
+    assert words.summary(words.NO_WORSE, table, "no_worse") == (
+        "No worse than dense by more than 0.2 points: holds on lenet5; "
+        "does not hold on mlp; undecided on resnet8."
+    )
+
+
 def test_a_network_with_several_settings_is_told_apart():
     rows = study(*setting("mlp", MARKED), *setting("mlp", MARKED, share=0.5))
     assert claims.against(rows)["setting"].tolist() == ["mlp, share 0.5", "mlp, share 1.0"]

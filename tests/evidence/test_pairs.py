@@ -193,6 +193,7 @@ def test_equal_macs():
     assert evidence.at_equal_size(rows)["pairs"].item() == 0
 
 
+@pytest.mark.slow
 @given(
     st.integers(2, 10**6),
     st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 1)), min_size=1, max_size=6),

@@ -22,6 +22,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_compacted_and_saved(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

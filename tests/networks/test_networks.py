@@ -56,6 +56,7 @@ def test_the_docs_know_every_network() -> None:
     assert [name for name in names if "/" not in name] == ["network", *NETWORKS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 28, 28, 10), (3, 32, 32, 100)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_gives_scores(name: str, shape: tuple[int, int, int, int]) -> None:

@@ -73,6 +73,7 @@ def test_a_run_is_revisited(run: Path) -> None:
     assert trainer.evaluate().loss == pytest.approx(1.6271271, abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:The run continues in a different environment")
 def test_a_run_is_resumed(run: Path) -> None:
     trainer = Trainer.resume(run, network=tiny_net(), data=tiny_data())
     assert (trainer.position.step, trainer.position.epoch) == (13, 2)

@@ -48,6 +48,7 @@ def panels(ax: Any) -> dict[str, Any]:
     return {panel.get_xlabel(): panel for panel in ax.child_axes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads", READS)
 def test_a_mark_for_each_neuron_at_what_is_read_and_its_factor(reads: str) -> None:
     trainer = trained(reads=reads)
@@ -139,6 +140,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_it_can_be_read(case: str) -> None:
     ax = plots.what_it_reads(trained(**CASES[case]))

@@ -95,6 +95,7 @@ def test_no_epoch_has_ended_yet(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_fork_with_the_same_schedule_does_as_its_parent(tmp_path: Path) -> None:
     with make(tmp_path / "a") as parent:
         finish(parent)

@@ -393,6 +393,7 @@ def test_a_state_of_another_run_is_not_saved(tmp_path: Path) -> None:
 # --- what it costs -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_epoch_writes_as_much_however_long_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

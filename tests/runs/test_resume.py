@@ -73,6 +73,7 @@ def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {**options, "whole": finish(make(**options))}
 
 
+@pytest.mark.slow
 def test_stopped_at_any_step(kind: dict[str, Any], tmp_path: Path) -> None:
     whole, options = kind["whole"], {k: v for k, v in kind.items() if k != "whole"}
     norm = options.get("norm", "batch")
@@ -210,6 +211,7 @@ def test_back_to_an_earlier_epoch_drops_what_came_later(tmp_path: Path) -> None:
         assert_same_but_for_notes(again, first)
 
 
+@pytest.mark.slow
 def test_back_into_the_middle_of_a_table(tmp_path: Path) -> None:
     plan = PLAN.replace(epochs=53, batch_size=64, switcher_steps=0)
     with make(tmp_path / "a", plan) as first:
@@ -336,6 +338,7 @@ def look_clean(folder: Path) -> None:
 # --- where a run comes from ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_known_network_on_known_data_needs_no_more_than_its_folder(tmp_path: Path) -> None:
     data = load_data("fashion-mnist", device="cpu", holdout=0.5, augment="flip")
     made = Trainer(

@@ -518,6 +518,7 @@ def tiny(name: str) -> ImageData:
     return few_images(NETWORKS[name][1])
 
 
+@pytest.mark.slow
 def test_known_networks_are_saved_and_exported(
     known: tuple[str, nn.Module, nn.Module, Tensor], tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_each_group_keeps_about_the_same_share() -> None:
     assert max(shares) - min(shares) < 0.06
 
 
+@pytest.mark.slow
 def test_neurons_that_cannot_be_removed_are_kept() -> None:
     switches = switches_of("convnext_tiny")
     mixed = {name for name, group in switches.groups.items() if group.mixed_by}

@@ -33,6 +33,7 @@ def test_unit_mean_against_the_reference_projection(z: np.ndarray) -> None:
     np.testing.assert_allclose(ours, reference.unit_mean(z), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @given(SCORES)
 def test_unit_mean_is_the_nearest_point_of_mean_1(z: np.ndarray) -> None:
     """A law of projections: no other point of the set is nearer, tried with random ones."""

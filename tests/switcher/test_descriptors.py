@@ -97,6 +97,7 @@ def test_each_has_a_sentence() -> None:
 NETWORKS = ("mlp", "lenet5", "vgg_small", "resnet8", "mobilenet_v2", "resnext50", "squeezenet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_defined_for_any_group_of_any_network(name: str) -> None:
     """Several writers, grouped and depthwise convolutions, with a norm and without."""

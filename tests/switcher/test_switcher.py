@@ -113,6 +113,7 @@ def test_gradients_of_the_weights_that_are_read_by_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda *p: switcher({"a": made_of(*p)})["a"], parts)
 
 
+@pytest.mark.slow
 def test_gradients_of_the_switcher_by_finite_differences() -> None:
     switcher = awake(SwitcherConfig(gain=0.01)).double()
     readings = switcher.read({"a": some_weights(5, 4)})

@@ -297,6 +297,7 @@ def plans(draw: st.DrawFn) -> Schedule:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(plans(), st.data())
 def test_stopped_and_resumed_is_as_never_stopped(plan: Schedule, data: st.DataObject) -> None:

@@ -289,7 +289,7 @@ class NeuronGrid {
   // The neuron under the mouse, or -1.
   at(event) {
     const g = this.blocks.findIndex(({ canvas }) => canvas === event.target);
-    if (g < 0 || !this.plan) return -1;
+    if (g < 0 || !this.sprites) return -1;
     const { canvas, cols } = this.blocks[g];
     const box = canvas.getBoundingClientRect();
     const step = this.sprites.size / this.ratio;
@@ -335,7 +335,7 @@ class NeuronGrid {
 
   // The readout and the rings around cells.
   tell() {
-    if (!this.plan || !this.factors) return;
+    if (!this.sprites || !this.factors) return;
     const focused = document.activeElement === this.area && this.n > 0;
     const neuron = this.hovered >= 0 ? this.hovered : focused ? this.cursor : -1;
     const chosen = this.model.get("selected").length;

@@ -49,6 +49,16 @@ function isOurs(event) {
   return event.target.matches(EDITED) && "acvxyz".includes(event.key.toLowerCase());
 }
 
+// The way past all buttons, for those who come by keyboard.
+function addSkip(root) {
+  const skip = make("a", { class: "snnviz-skip", href: "#", text: "Skip to the neurons" });
+  skip.addEventListener("click", (event) => {
+    event.preventDefault();
+    root.querySelector(".snnviz-blocks")?.focus();
+  });
+  root.prepend(skip);
+}
+
 export default {
   render({ model, el }) {
     const undo = new AbortController();
@@ -100,6 +110,7 @@ export default {
       if (top) measured.observe(top);
       grown.observe(root, { childList: true, subtree: true });
       name();
+      addSkip(root);
     });
     attached.observe(el);
     return () => {

@@ -161,6 +161,7 @@ def test_only_what_is_seen_is_drawn(views: Views) -> None:
     assert views.bar.visible_cards == ["events"]
 
 
+@pytest.mark.slow
 def test_a_moment_is_drawn_within_the_whole(views: Views, monkeypatch: pytest.MonkeyPatch) -> None:
     show(views)
     before = shown(views)
@@ -206,6 +207,7 @@ def test_a_figure_that_fails_says_so(views: Views) -> None:
     assert broken.trouble.value == ""
 
 
+@pytest.mark.slow
 def test_one_thread_writes_traits(views: Views) -> None:
     """A choice, a click and a toggle only ask; what follows is written in `show`."""
     show(views, TWO)
@@ -248,6 +250,7 @@ def test_choices_follow_the_runs(views: Views) -> None:
     assert "Learning curves of first:" in card(views, "learning_curves").said
 
 
+@pytest.mark.slow
 def test_a_choice_stays_while_it_is_there(views: Views) -> None:
     group = card(views, "switch_map").choices["group"]
     show(views)
@@ -273,6 +276,7 @@ def test_a_choice_redraws_its_card_alone(views: Views) -> None:
     assert "MACs left" in card(views, "size_accuracy").said
 
 
+@pytest.mark.slow
 def test_hidden_runs_are_not_drawn(views: Views) -> None:
     show(views, TWO)
     assert views.bar.runs == [["first", plots.RIVALS[0]], ["second", plots.RIVALS[1]]]
@@ -332,6 +336,7 @@ def test_the_scale_keeps_its_ticks_in_the_dark() -> None:
     assert to_hex(bar.ax.yaxis.label.get_color()).upper() == LIGHT
 
 
+@pytest.mark.slow
 def test_the_page_says_if_it_is_dark(views: Views) -> None:
     show(views)
     light = shown(views)
@@ -376,6 +381,7 @@ def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
     assert len(re.findall("href=", said(views))) == 18
 
 
+@pytest.mark.slow
 def test_one_figure_is_saved_as_it_was_chosen(views: Views, tmp_path: Path) -> None:
     show(views, TWO)
     mine = card(views, "learning_curves")
@@ -416,6 +422,7 @@ def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
     assert 'role="alert">The figures were not saved. FileExistsError' in said(views)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("name", OF_THE_PAST)
 def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_other_numbers_keep_the_place_and_it_fits(layouts: list[int]) -> None:
     assert (edges[:, [0, -1]] == 255).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "width"),
     [
