@@ -29,6 +29,8 @@ def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool
             epoch = trainer.position.epoch
             trainer.step()
             bar.update()
+            if trainer.position.epoch == target:  # the number of steps was known to within a round
+                bar.total = bar.n
             if trainer.position.epoch > epoch:
                 bar.set_postfix_str(_summarize_epoch(trainer.history))
 
