@@ -62,9 +62,9 @@ def differences(
     axes.set_xlabel(f"{other} minus rival, {unit}" if rivals else f"difference to {other}, {unit}")
     times = 100 if unit == "points" else 1
     axes.axvline(0, color=ink(axes), lw=0.6, zorder=0, label="_zero")
+    limits = _limits([table] if within is None else [table, within], times)
     step = label_step(axes, len(lines) + 1)
     named = _choose_named(lines, step)
-    limits = _limits([table] if within is None else [table, within], times)
     _draw_rows(axes, lines, looks, times, limits, named)
     _name_rows(axes, lines, named)
     if step > 1:
@@ -105,8 +105,8 @@ def _draw_rows(
                 ax.hlines([-i], *np.clip((low, high), *limits), label=f"_interval of {name}", **bar)
             if limits[0] <= middle <= limits[1] or not np.isfinite(middle):
                 ax.plot([middle], [-i], **look, ls="", label=name, zorder=3)
-            _mark_cut(ax, -i, (low, middle, high), limits, look["color"])
             if i in named:
+                _mark_cut(ax, -i, (low, middle, high), limits, look["color"])
                 write(ax, 1, -i, f"{row['pairs']}", **place)
 
 
@@ -144,8 +144,7 @@ def _name_rows(ax: Axes, lines: list[Line], named: list[int]) -> None:
     short = shorten(names, MOST_LETTERS + 4) | shorten(settings, MOST_LETTERS + 12)
     ax.set_yticks([-i for i in named], [short[names[i]] for i in named], parse_math=False)
     for label, i in zip(ax.get_yticklabels(), named, strict=True):
-        row = lines[i][1]
-        label.set_fontweight("bold" if row is None else "normal")
+        label.set_fontweight("bold" if lines[i][1] is None else "normal")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(0.6 - len(lines), 0.6)

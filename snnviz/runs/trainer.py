@@ -251,20 +251,20 @@ class Trainer(AlternatingTrainer):
         if name is not None and distributed.first():
             check_new(parent.parent / files.check_name("name", name))
         RunConfig.read(parent)
-        epoch = pointer_of(parent).epochs if epoch is None else checks.plain(epoch)
-        loaded = reading.load(cls, parent, epoch, network, data, device)
+        start: int = pointer_of(parent).epochs if epoch is None else checks.plain(epoch)
+        loaded = reading.load(cls, parent, start, network, data, device)
         trainer = loaded.trainer
         trainer._folder_recorder.follow(loaded)
         if schedule is not None:
             trainer.schedule = schedule
         if not distributed.first():
             return trainer
-        target = parent.parent / (name or free_name(parent, epoch))
+        target = parent.parent / (name or free_name(parent, start))
         config = replace(
             loaded.past.config,
             schedule=trainer.schedule,
             made_with=surroundings(trainer.device),
-            parent=Parent(parent.resolve().name, epoch),
+            parent=Parent(parent.resolve().name, start),
             created=now(),
         )
         copies = {*loaded.kept, loaded.at}

@@ -169,6 +169,7 @@ MANY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", MANY.values(), ids=MANY)
 def test_large_studies_can_be_read(draw):
     ax = draw()
@@ -176,6 +177,7 @@ def test_large_studies_can_be_read(draw):
     assert unreadable(ax, plots.DOUBLE) == []
 
 
+@pytest.mark.slow
 def test_large_studies_say_what_is_left_out():
     ax = many_differences()
     named = [label.get_text() for label in ax.get_yticklabels()]
@@ -190,6 +192,7 @@ def test_large_studies_say_what_is_left_out():
     assert labels == ["×0.25", "", "", "×1", "", "", "×1.75", "", "", "×2.5"]
 
 
+@pytest.mark.slow
 def test_variants_of_many_methods_stay_with_their_dose():
     rows = rows_of_variants(1)
     more = [rows.assign(method=rows["method"] + f" {i}") for i in range(20)]
