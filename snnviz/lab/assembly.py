@@ -99,31 +99,25 @@ class Lab:
 
         A run that another trainer has open is shown as it was saved last; what is trained from
         there is kept in memory. Your own trainer gives its folder back with `trainer.close()`.
+        Where a run's images are not to be found, its past and its networks are shown, and nothing
+        can be trained.
 
         Args:
             folder: of the run.
             beside: other runs, whose curves are shown too.
             network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
+            data: for a run with data of your own, the same data; not needed to look at its past.
             device: instead of the run's.
 
         Raises:
             FileNotFoundError: a folder holds no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
+        data = runs.find_images(folder, device) if data is None else data
         given = {"network": network, "data": data, "device": device}
-        name = news = None
-        try:
-            trainer = runs.Trainer.resume(folder, **given)
-        except runs.InUse:
-            trainer = runs.Trainer.at(folder, **given)
-            name = f"{home_path('folder', folder).resolve().name}, a copy"
-            news = (
-                f"{folder} is open in another trainer. This is a copy of what was saved last, and "
-                "what you train here stays in memory. To continue the run itself, close that "
-                "trainer (trainer.close(), or shut down its kernel), and open the folder again."
-            )
-        lab = cls(trainer, name)
+        trainer, news = _open_run(folder, given)
+        own_name = home_path("folder", folder).resolve().name
+        lab = cls(trainer, f"{own_name}, a copy" if news else None)
         lab._runs.own(trainer)
         if news:
             lab._parts.news = Notice("news", news)
@@ -190,8 +184,9 @@ class Lab:
             ValueError: that epoch is not finished.
         """
         done = self.trainer.history.n_epochs
-        if epoch is not None and not 0 <= epoch <= done:
-            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch}.")
+        epoch = checks.plain(epoch)
+        if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= done):
+            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch!r}.")
         self._parts.machine.go(epoch)
 
     def what_if(self, changes: Changes) -> Trial | None:
@@ -345,6 +340,21 @@ class Lab:
             self._refresher.wake()
         else:
             self._refresher.hurry()
+
+
+def _open_run(folder: Folder, given: dict[str, Any]) -> tuple[runs.Trainer, str]:
+    """The run's trainer; or one that saves nothing, and what to say of it."""
+    if missing := getattr(given["data"], "missing", ""):
+        return runs.Trainer.at(folder, **given), missing
+    try:
+        return runs.Trainer.resume(folder, **given), ""
+    except runs.InUse:
+        news = (
+            f"{folder} is open in another trainer. This is a copy of what was saved last, and "
+            "what you train here stays in memory. To continue the run itself, close that "
+            "trainer (trainer.close(), or shut down its kernel), and open the folder again."
+        )
+        return runs.Trainer.at(folder, **given), news
 
 
 def _lab_of(trainer: AlternatingTrainer) -> Lab | None:

@@ -76,7 +76,7 @@ class Trainer(AlternatingTrainer):
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
-        checks.whole("keep_every", keep_every, 1)
+        keep_every = checks.whole("keep_every", keep_every, 1)
         path = _new_folder(folder) if folder is not None and distributed.first() else None
         config = TrainingConfig(
             Schedule() if schedule is None else schedule,
@@ -251,8 +251,7 @@ class Trainer(AlternatingTrainer):
         if name is not None and distributed.first():
             check_new(parent.parent / files.check_name("name", name))
         RunConfig.read(parent)
-        if epoch is None:
-            epoch = pointer_of(parent).epochs
+        epoch = pointer_of(parent).epochs if epoch is None else checks.plain(epoch)
         loaded = reading.load(cls, parent, epoch, network, data, device)
         trainer = loaded.trainer
         trainer._folder_recorder.follow(loaded)
