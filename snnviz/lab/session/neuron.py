@@ -144,6 +144,7 @@ def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) ->
         "labels": [data.classes[i] for i in labels],
         "values": [round(value, 4) for value in peaks[best].tolist()],
         "of": len(order),
+        "never": bool((peaks <= 0).all()),  # no image activates it at all
     }
 
 

@@ -22,7 +22,7 @@ class PastStates:
 
     def __init__(self, trainer: AlternatingTrainer) -> None:
         self._trainer = trainer
-        self._states: dict[int, Mapping[str, Any]] = {}
+        self._states: dict[int, Mapping[str, Any]] = {0: trainer.initial}
         self.epochs: frozenset[int] = frozenset()
         self.keep()
 
