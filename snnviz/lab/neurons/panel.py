@@ -46,10 +46,8 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self._asking = box("asking", [bar, self.result])
-        self.twin = Grid(groups, live=False, bare=True).add_class("snnviz-twin-grid")
-        self.twin.layout.display = "none"
-        parts = [self.grid, self._asking, self.twin]
-        self.widget = widgets.VBox(parts).add_class("snnviz-panel")
+        self.twin: Grid | None = None  # made when it is first needed
+        self.widget = widgets.VBox([self.grid, self._asking]).add_class("snnviz-panel")
         self._flips, self._past = Flips(), PastCourse()
         self._away = False  # closed, or looking at the past
         self._shown: dict[str, Any] = {}
@@ -78,10 +76,15 @@ class NeuronPanel:
 
     def show_twin(self, name: str, status: Status | None) -> None:
         """Shows the neurons of a run beside this one, if there is one."""
+        if self.twin is None and status is None:
+            return
+        if self.twin is None:
+            self.twin = Grid(self._groups, live=False, bare=True).add_class("snnviz-twin-grid")
+            self.widget.children = (*self.widget.children, self.twin)
         put(self.twin.layout, display="none" if status is None else None)
         if status is not None:
-            put(self.twin, moment=f"{name}, epoch {status.position.epoch}")
-            put(self.twin, factors=encode(self._groups, status.factors))
+            moment = f"{name}, epoch {status.position.epoch}"
+            put(self.twin, moment=moment, factors=encode(self._groups, status.factors))
 
     def _show_neurons(self, status: Status, history: History, moment: int | None) -> None:
         at = status.position

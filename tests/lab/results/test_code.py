@@ -114,6 +114,7 @@ def labs() -> Iterator[list[Lab]]:
         lab.close()
 
 
+@pytest.mark.slow
 def test_the_lines_do_the_same(labs: list[Lab]) -> None:
     """Weights, factors, pins, schedule, run and epoch, bit for bit."""
     first, second = labs
@@ -146,6 +147,7 @@ def test_the_lines_do_the_same(labs: list[Lab]) -> None:
     assert first.code == second.code
 
 
+@pytest.mark.slow
 def test_a_dense_twin_sees_the_same_batches(labs: list[Lab]) -> None:
     lab, other = labs
     lab.step("epoch")

@@ -31,6 +31,7 @@ def sheet(lab: Lab, title: str) -> object:
     return found
 
 
+@pytest.mark.slow
 def test_compact_shows_a_table_and_gives_the_network(lab: Lab) -> None:
     assert lab.compacted is None
     click(lab, "compact")
