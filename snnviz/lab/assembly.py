@@ -1,7 +1,6 @@
 """The lab that people call: a trainer's sessions, and the parts of the page that show them."""
 
 import os
-import queue
 import weakref
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 from snnviz import checks, runs
 from snnviz.files import home_path
 from snnviz.history import History
+from snnviz.lab.opening import open_run
 from snnviz.lab.page import Listener, Progress, hear_as_asked
 from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
@@ -17,7 +17,7 @@ from snnviz.lab.results import Compacted, make_smaller
 from snnviz.lab.run_list import RunList, make_twin
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, wait_for_answer
 from snnviz.lab.session.whatif import check_changes
-from snnviz.training import AlternatingTrainer, Schedule
+from snnviz.training import AlternatingTrainer
 
 Folder = str | os.PathLike[str]
 
@@ -117,7 +117,7 @@ class Lab:
         """
         data = runs.find_images(folder, device) if data is None else data
         given = {"network": network, "data": data, "device": device}
-        trainer, news = _open_run(folder, given)
+        trainer, news = open_run(folder, given)
         own_name = home_path("folder", folder).resolve().name
         lab = cls(trainer, f"{own_name}, a copy" if news else None)
         lab._runs.own(trainer)
@@ -238,7 +238,7 @@ class Lab:
         """
         schedule = self._parts.editor.draft.replace(**changes)
         epoch = self.trainer.history.n_epochs if epoch is None else epoch
-        problem = self._fork(epoch, name, schedule)
+        problem = self._runs.branch_now(epoch, name, schedule, self._take_fork)
         if problem is not None:
             raise problem
 
@@ -360,21 +360,6 @@ class Lab:
             self._parts.news = Notice("news", words)
         self._refresher.hurry()
 
-    def _fork(self, epoch: int, name: str, schedule: Schedule) -> Exception | None:
-        """Waits for it; what went wrong."""
-        found: queue.Queue[Exception | None] = queue.Queue()  # a cell waits for it
-
-        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
-            try:
-                self._take_fork(trainer, name)
-                found.put(trainer if isinstance(trainer, Exception) else None)
-            except Exception as error:
-                found.put(error)
-                raise
-
-        self._runs.branch(epoch, name, schedule, take)
-        return found.get()
-
     def _take_fork(self, trainer: AlternatingTrainer | Exception, name: str) -> None:
         """In the session's thread."""
         if isinstance(trainer, Exception):
@@ -399,21 +384,6 @@ class Lab:
             self._refresher.wake()
         else:
             self._refresher.hurry()
-
-
-def _open_run(folder: Folder, given: dict[str, Any]) -> tuple[runs.Trainer, str]:
-    """The run's trainer; or one that saves nothing, and what to say of it."""
-    if missing := getattr(given["data"], "missing", ""):
-        return runs.Trainer.at(folder, **given), missing
-    try:
-        return runs.Trainer.resume(folder, **given), ""
-    except runs.InUse:
-        news = (
-            f"{folder} is open in another trainer. This is a copy of what was saved last, and "
-            "what you train here stays in memory. To continue the run itself, close that "
-            "trainer (trainer.close(), or shut down its kernel), and open the folder again."
-        )
-        return runs.Trainer.at(folder, **given), news
 
 
 def _lab_of(trainer: AlternatingTrainer) -> Lab | None:

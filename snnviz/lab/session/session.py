@@ -44,8 +44,7 @@ class Session:
     afterwards, `wait` in between. While a session is open, nobody else may call the trainer's
     methods; its history may be read at any time.
 
-    A trainer has one session at most: a new one closes the one before it, and waits for the step
-    that it is making.
+    A trainer has one session at most: a new one waits for a step of the one before, and closes it.
 
     Args:
         trainer: from now on this session's own.
