@@ -42,6 +42,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
     """
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
+    there = not trainer.data.missing
     norms = torch.linalg.vector_norm(incoming, dim=1)  # (neurons,)
     rank = 1 + int((norms > norms[index]).sum())
     facts = {
@@ -58,7 +59,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
         "feeds": list(switch.readers),
         "chain": make_chain(trainer, group, index),
         "weights": _pictures(trainer, switch, index),
-        "answers": _top_images(trainer, switch, index) if answers else None,
+        "answers": _top_images(trainer, switch, index) if answers and there else None,
         "notes": _notes(switch),
     }
     return Page(group, index, facts)
@@ -143,6 +144,7 @@ def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) ->
         "labels": [data.classes[i] for i in labels],
         "values": [round(value, 4) for value in peaks[best].tolist()],
         "of": len(order),
+        "never": bool((peaks <= 0).all()),  # no image activates it at all
     }
 
 
