@@ -82,7 +82,7 @@ def _show(text: str, options: list[str] | None, check: Callable[[Any], Reply]) -
 
     from snnviz.lab.lessons.form import make_form
 
-    bundle: dict[str, Any] = {**(make_form(text, options, check)._repr_mimebundle_() or {})}
+    form = make_form(text, options, check)._repr_mimebundle_() or {}
     # What is left where no kernel runs.
-    bundle["text/plain"] = "\n".join([text, *(f"- {option}" for option in options or ())])
-    display(bundle, raw=True)
+    words = "\n".join([text, *(f"- {option}" for option in options or ())])
+    display({**form, "text/plain": words}, raw=True)
