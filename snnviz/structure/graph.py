@@ -7,7 +7,6 @@ open, the operation is listed as unclear, and the neurons that reach it are left
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch_pruning import ops
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
 from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
+    Item,
     Mapping,
     Places,
     channel_dim,
@@ -50,17 +50,8 @@ _MAPPED = (
     ops.OPTYPE.EXPAND,
     ops.OPTYPE.SLICE,
 )
+_MOST_VISITS = 4  # of an operation, on average; loops of recurrent layers would need very many
 _MOST_TIED = 64  # channels of a root that meet in one of another layer, on average
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """The part that one layer or operation has in a group."""
-
-    module: Any
-    reading: bool  # the channels are its inputs, and its outputs are others
-    channels: np.ndarray  # (k,)
-    roots: np.ndarray  # (k,): the channels of the group's first item that they go with
 
 
 class Graph(tp.DependencyGraph):
@@ -129,7 +120,9 @@ class Graph(tp.DependencyGraph):
         start = self.module2node[root], pruner.prune_out_channels
         found = {start: np.stack([np.arange(n), np.arange(n)], 1)}
         waiting = [(start, found[start])]
-        while waiting:
+        for _ in range(_MOST_VISITS * len(self.module2node)):
+            if not waiting:
+                break
             (node, way), places = waiting.pop()
             for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
@@ -141,6 +134,8 @@ class Graph(tp.DependencyGraph):
                     waiting.append((to, new))
             if not waiting:
                 waiting = self._others_of_splits(found)
+        if waiting:
+            self.tangled.add(root)
         return [
             Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
             for (node, way), places in found.items()

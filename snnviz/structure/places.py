@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ _FIRST = (
 )
 _LAST = ("Addmm", "Mm", "Linear", "NativeLayerNorm")
 _RESHAPES = ("View", "Reshape", "UnsafeView", "Unsafe")
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """The part that one layer or operation has in a group."""
+
+    module: Any
+    reading: bool  # the channels are its inputs, and its outputs are others
+    channels: np.ndarray  # (k,)
+    roots: np.ndarray  # (k,): the channels of the group's first item that they go with
 
 
 def codes(places: Places) -> np.ndarray:

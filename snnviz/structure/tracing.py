@@ -38,7 +38,8 @@ from snnviz.structure.trial import drop_failing
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from snnviz.structure.graph import Graph, Item
+    from snnviz.structure.graph import Graph
+    from snnviz.structure.places import Item
 
 _PROBE_IMAGES = 2
 _LISTED = 60  # names of layers in an error
