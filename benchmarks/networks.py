@@ -22,6 +22,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def measure(name: str, data: sv.ImageData, quick: bool = False) -> Iterator[dict
     parameters = {n: p.numel() for n, p in network.named_parameters()}
     yield {"image": "x".join(map(str, images.shape[1:])), "parameters": sum(parameters.values())}
 
+    import_module("snnviz.structure.graph")  # which takes a second or two, once
     began = time.process_time()
     switches = find_switches(network, images)
     seconds = time.process_time() - began
