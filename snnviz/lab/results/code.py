@@ -90,8 +90,9 @@ def _combine(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, A
     made = {key: _as_mapping(value) for key, value in first.items()}
     for key, value in second.items():
         before, value = made.get(key), _as_mapping(value)
-        nested = isinstance(before, Mapping) and isinstance(value, Mapping)
-        made[key] = _combine(before, value) if nested else value
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            value = _combine(before, value)
+        made[key] = value
     return made
 
 
