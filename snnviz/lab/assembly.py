@@ -1,23 +1,23 @@
 """The lab that people call: a trainer's sessions, and the parts of the page that show them."""
 
 import os
-import queue
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from snnviz import checks, runs
 from snnviz.files import home_path
 from snnviz.history import History
+from snnviz.lab.opening import open_run
 from snnviz.lab.page import Listener, Progress, hear_as_asked
-from snnviz.lab.parts import Parts
+from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.results import Compacted, make_smaller
 from snnviz.lab.run_list import RunList, make_twin
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, wait_for_answer
 from snnviz.lab.session.whatif import check_changes
-from snnviz.training import AlternatingTrainer, Schedule
+from snnviz.training import AlternatingTrainer
 
 Folder = str | os.PathLike[str]
 
@@ -36,28 +36,43 @@ class Lab:
     Args:
         trainer: what to train.
         name: of the run, in this lab; None: its folder's.
+        show: the parts of the page, for beginners who need only some of them: any of "buttons",
+            "neurons", "figures", "schedule" and "time machine"; None: all. What training says of
+            itself is always there, and cells can do all that the buttons do.
 
     Raises:
         TypeError: it is no trainer.
+        ValueError: there is no such part.
 
     >>> lab = Lab(trainer)  # doctest: +SKIP
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: AlternatingTrainer, name: str | None = None) -> "Lab":
+    def __new__(
+        cls,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
         checks.kind_of("trainer", trainer, AlternatingTrainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: AlternatingTrainer, name: str | None = None) -> None:
+    def __init__(
+        self,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> None:
+        parts = check_parts(show)
         if _lab_of(trainer) is self:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
         self._runs = RunList(trainer, name, self._stepped)
         wake = self._refresher.hurry
-        self._parts = Parts(self._runs, self._choose, self._ask_fork, self.dense_twin, wake)
+        self._parts = Parts(self._runs, self._choose, self._ask_fork, self.dense_twin, wake, parts)
         self.widget = self._parts.widget
         _LABS[trainer] = weakref.ref(self)
         self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
@@ -86,31 +101,25 @@ class Lab:
 
         A run that another trainer has open is shown as it was saved last; what is trained from
         there is kept in memory. Your own trainer gives its folder back with `trainer.close()`.
+        Where a run's images are not to be found, its past and its networks are shown, and nothing
+        can be trained.
 
         Args:
             folder: of the run.
             beside: other runs, whose curves are shown too.
             network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
+            data: for a run with data of your own, the same data; not needed to look at its past.
             device: instead of the run's.
 
         Raises:
             FileNotFoundError: a folder holds no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
+        data = runs.find_images(folder, device) if data is None else data
         given = {"network": network, "data": data, "device": device}
-        name = news = None
-        try:
-            trainer = runs.Trainer.resume(folder, **given)
-        except runs.InUse:
-            trainer = runs.Trainer.at(folder, **given)
-            name = f"{home_path('folder', folder).resolve().name}, a copy"
-            news = (
-                f"{folder} is open in another trainer. This is a copy of what was saved last, and "
-                "what you train here stays in memory. To continue the run itself, close that "
-                "trainer (trainer.close(), or shut down its kernel), and open the folder again."
-            )
-        lab = cls(trainer, name)
+        trainer, news = open_run(folder, given)
+        own_name = home_path("folder", folder).resolve().name
+        lab = cls(trainer, f"{own_name}, a copy" if news else None)
         lab._runs.own(trainer)
         if news:
             lab._parts.news = Notice("news", news)
@@ -177,8 +186,9 @@ class Lab:
             ValueError: that epoch is not finished.
         """
         done = self.trainer.history.n_epochs
-        if epoch is not None and not 0 <= epoch <= done:
-            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch}.")
+        epoch = checks.plain(epoch)
+        if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= done):
+            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch!r}.")
         self._parts.machine.go(epoch)
 
     def what_if(self, changes: Changes) -> Trial | None:
@@ -228,7 +238,7 @@ class Lab:
         """
         schedule = self._parts.editor.draft.replace(**changes)
         epoch = self.trainer.history.n_epochs if epoch is None else epoch
-        problem = self._fork(epoch, name, schedule)
+        problem = self._runs.branch_now(epoch, name, schedule, self._take_fork)
         if problem is not None:
             raise problem
 
@@ -349,21 +359,6 @@ class Lab:
             words = f"{name} trains without a switcher, on the same batches, as far as {leader}."
             self._parts.news = Notice("news", words)
         self._refresher.hurry()
-
-    def _fork(self, epoch: int, name: str, schedule: Schedule) -> Exception | None:
-        """Waits for it; what went wrong."""
-        found: queue.Queue[Exception | None] = queue.Queue()  # a cell waits for it
-
-        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
-            try:
-                self._take_fork(trainer, name)
-                found.put(trainer if isinstance(trainer, Exception) else None)
-            except Exception as error:
-                found.put(error)
-                raise
-
-        self._runs.branch(epoch, name, schedule, take)
-        return found.get()
 
     def _take_fork(self, trainer: AlternatingTrainer | Exception, name: str) -> None:
         """In the session's thread."""

@@ -1,11 +1,12 @@
 """The parts of the page put together: how they stand on it, and how they are brought up to date."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
 import ipywidgets as widgets
 
+from snnviz import checks
 from snnviz.lab.neurons import NeuronPanel
 from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, TimeMachine
 from snnviz.lab.page.fold import fold
@@ -17,6 +18,7 @@ from snnviz.lab.session import Notice, Session, Status
 from snnviz.lab.views import Portrait, Views
 
 HERE = Path(__file__).parent
+PARTS = ("buttons", "neurons", "figures", "schedule", "time machine")
 # In this order: where two rules are equally specific, the later one wins.
 STYLES = (
     "page/lab.css",
@@ -38,6 +40,7 @@ class Parts:
         fork: called with an epoch and a name when a fork is asked for.
         twin: called when a dense twin is asked for.
         wake: called in any thread when `show` should be called soon; it must return at once.
+        show: some of PARTS, for a page with fewer controls.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Parts:
         fork: Callable[[int, str], None],
         twin: Callable[[], None],
         wake: Callable[[], None],
+        show: Collection[str] = PARTS,
     ) -> None:
         self._runs = runs
         self.news: Notice | None = None
@@ -64,12 +68,23 @@ class Parts:
         self.machine = TimeMachine(fork, wake)
         self.editor.on_pick(self.machine.go)
         self.portrait = Portrait()
-        middle = widgets.Box([self.panel.widget, self.views.widget]).add_class("snnviz-middle")
+        self._draws = "figures" in show
+        self.buttons.save.layout.display = None if self._draws else "none"
+        self.widget = self._put_together(show)
+
+    def _put_together(self, show: Collection[str]) -> widgets.VBox:
+        """The page; what is not shown of it is kept up to date all the same, except for figures."""
+        sides = {"neurons": self.panel.widget, "figures": self.views.widget}
+        middle = [side for name, side in sides.items() if name in show]
         top = widgets.Box([self.buttons.widget, self.choice.widget, self.desk.sheet])
         top.add_class("snnviz-top")
         schedule = fold("schedule", [self.editor.widget], line=[self.editor.strip])
-        rows = [top, self.messages.widget, middle, schedule, self.machine.widget]
-        self.widget = widgets.VBox([make_style(), Frame(), *rows]).add_class("snnviz-lab")
+        rows = [top] if "buttons" in show else []
+        rows.append(self.messages.widget)
+        rows += [widgets.Box(middle).add_class("snnviz-middle")] if middle else []
+        rows += [schedule] if "schedule" in show else []
+        rows += [self.machine.widget] if "time machine" in show else []
+        return widgets.VBox([make_style(), Frame(), *rows]).add_class("snnviz-lab")
 
     def turn_to_active(self) -> None:
         """Shows the run that is active now, at the present moment."""
@@ -122,11 +137,20 @@ class Parts:
         # Last: with it the page draws all.
         self.messages.show(status, history, self.news, moment, self.herald.news)
         self.views.take(shown, moment)
-        if not figures:
+        if self._draws and not figures:
             return True
-        waits = self.views.show(status, shown, moment)
+        waits = self._draws and self.views.show(status, shown, moment)
         self.portrait.show(status, shown, waits or replaying)
         return waits or replaying or self.buttons.asking
+
+
+def check_parts(show: Collection[str] | None) -> Collection[str]:
+    """The parts to show, all of them for None; ValueError if there is no such part."""
+    if show is None:
+        return PARTS
+    for part in [show] if isinstance(show, str) else show:
+        checks.one_of("show", part, PARTS, 'Give a list of them, such as ["buttons", "neurons"].')
+    return [show] if isinstance(show, str) else list(show)
 
 
 def make_style() -> widgets.HTML:

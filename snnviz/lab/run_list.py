@@ -1,5 +1,6 @@
 """The runs of a lab: those that it can train (one is active), and those shown beside them."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 
@@ -132,6 +133,21 @@ class RunList:
         called = name or f"{self.active}, from {epoch}"
         self.session.pause()
         self.session.branch(epoch, lambda made: then(made, called), schedule, name)
+
+    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> Exception | None:
+        """The same for a cell, which waits for it; what went wrong."""
+        found: queue.Queue[Exception | None] = queue.Queue()
+
+        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
+            try:
+                then(trainer, name)
+                found.put(trainer if isinstance(trainer, Exception) else None)
+            except Exception as error:
+                found.put(error)
+                raise
+
+        self.branch(epoch, name, schedule, take)
+        return found.get()
 
     def in_colours(self) -> list[Shown]:
         """All runs, the active one first; each keeps its colour, whichever is active."""

@@ -14,7 +14,7 @@ from snnviz import checks
 from snnviz.evidence.rows import cells, varying_columns
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
 from snnviz.plots.names import shorten
-from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, paper_axes, write
+from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, label_step, paper_axes, write
 from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
@@ -63,11 +63,25 @@ def differences(
     times = 100 if unit == "points" else 1
     axes.axvline(0, color=ink(axes), lw=0.6, zorder=0, label="_zero")
     limits = _limits([table] if within is None else [table, within], times)
-    _draw_rows(axes, lines, looks, times, limits)
-    _name_rows(axes, lines)
+    step = label_step(axes, len(lines) + 1)
+    named = _choose_named(lines, step)
+    _draw_rows(axes, lines, looks, times, limits, named)
+    _name_rows(axes, lines, named)
+    if step > 1:
+        axes.set_xlabel(f"{axes.get_xlabel()}\n({len(named)} of {len(lines)} rows are named)")
     axes.set_xlim(*limits)
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto"))
     return axes
+
+
+def _choose_named(lines: list[Line], step: int) -> list[int]:
+    """Rows `step` apart, so that there is room for their names: of settings first."""
+    chosen: list[int] = []
+    for settings in (True, False):
+        for i, (_, row) in enumerate(lines):
+            if (row is None) == settings and all(abs(i - other) >= step for other in chosen):
+                chosen.append(i)
+    return sorted(chosen)
 
 
 def _draw_rows(
@@ -76,6 +90,7 @@ def _draw_rows(
     looks: dict[str, dict[str, Any]],
     times: float,
     limits: tuple[float, float],
+    named: list[int],
 ) -> None:
     """Draws rows from y = 0 downwards: a marker, a bar, and on the right the number of pairs."""
     beside = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=12, units="points")
@@ -90,8 +105,9 @@ def _draw_rows(
                 ax.hlines([-i], *np.clip((low, high), *limits), label=f"_interval of {name}", **bar)
             if limits[0] <= middle <= limits[1] or not np.isfinite(middle):
                 ax.plot([middle], [-i], **look, ls="", label=name, zorder=3)
-            _mark_cut(ax, -i, (low, middle, high), limits, look["color"])
-            write(ax, 1, -i, f"{row['pairs']}", **place)
+            if i in named:
+                _mark_cut(ax, -i, (low, middle, high), limits, look["color"])
+                write(ax, 1, -i, f"{row['pairs']}", **place)
 
 
 def _mark_cut(
@@ -121,14 +137,14 @@ def _mark_cut(
         )
 
 
-def _name_rows(ax: Axes, lines: list[Line]) -> None:
+def _name_rows(ax: Axes, lines: list[Line], named: list[int]) -> None:
     """Writes the names of methods, and in bold the settings above them."""
     names = [name if row is None else in_words(name) for name, row in lines]
     settings = [name for name, row in lines if row is None]
     short = shorten(names, MOST_LETTERS + 4) | shorten(settings, MOST_LETTERS + 12)
-    ax.set_yticks(-np.arange(len(lines)), [short[name] for name in names], parse_math=False)
-    for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("bold" if row is None else "normal")
+    ax.set_yticks([-i for i in named], [short[names[i]] for i in named], parse_math=False)
+    for label, i in zip(ax.get_yticklabels(), named, strict=True):
+        label.set_fontweight("bold" if lines[i][1] is None else "normal")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(0.6 - len(lines), 0.6)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from snnviz import checks
 from snnviz.lab.session import cores
 from snnviz.lab.session.deeds import Deed, describe_fork
 from snnviz.lab.session.goals import UNITS, Goal, Pace, Unit
@@ -43,8 +44,7 @@ class Session:
     afterwards, `wait` in between. While a session is open, nobody else may call the trainer's
     methods; its history may be read at any time.
 
-    A trainer has one session at most: a new one closes the one before it, and waits for the step
-    that it is making.
+    A trainer has one session at most: a new one waits for a step of the one before, and closes it.
 
     Args:
         trainer: from now on this session's own.
@@ -96,9 +96,10 @@ class Session:
         """
         if unit not in UNITS:
             raise ValueError(f"unit must be one of 'batch', 'phase', 'epoch', got {unit!r}.")
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        count = checks.plain(n)
+        if type(count) is not int or count < 1:
             raise ValueError(f"n must be a whole number of at least 1, got {n!r}.")
-        self._send(partial(self._begin, Goal(unit, n)))
+        self._send(partial(self._begin, Goal(unit, count)))
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
@@ -214,7 +215,8 @@ class Session:
             RuntimeError: training ended with another error.
             TimeoutError: `timeout` seconds are over; training goes on.
         """
-        if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        epochs = checks.plain(epochs)
+        if epochs is not None and type(epochs) is not int:
             raise ValueError(f"epochs must be a whole number, got {epochs!r}.")
 
         def arrived() -> bool:

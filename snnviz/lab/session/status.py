@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from snnviz.data import ImagesMissing
 from snnviz.lab.session.classes import Classes
 from snnviz.lab.session.neuron import Page
 from snnviz.lab.session.whatif import Trial
@@ -139,6 +140,8 @@ def describe_error(error: Exception, step: int, back: str) -> str:
     """
     if isinstance(error, TrainingStopped):
         return f"{error.problem} {describe_way_back(back)}"
+    if isinstance(error, ImagesMissing):
+        return str(error)
     kind = type(error).__name__
     return (
         f"Training stopped after step {step} by {kind}: {error} "
