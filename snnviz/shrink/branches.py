@@ -101,10 +101,11 @@ def _cut(
         for node in graph.nodes
         if node.op == "call_module"
         and node.target in readers
-        and not any(values[source].any() for source in node.all_input_nodes)
+        and _gives_a_constant(network.get_submodule(node.target), node, values)
     }
     constant = _constants(graph, seeds)
-    padded = next((n for n in graph.nodes if n in constant and _pads(network, n, values)), None)
+    behind = [node for node in graph.nodes if node in constant and node not in seeds]
+    padded = next((node for node in behind if _pads(network, node, values)), None)
     ends = [_end(node, constant, values, padded) for node in _frontier(graph, constant)]
     stands_in = []
     for end in ends:
@@ -128,6 +129,12 @@ def _readers(switches: Switches, group: SwitchGroup, off: Sequence[str]) -> set[
             if read < layer.inputs * layer.reads_in:
                 raise _Stays(f"{layer.name} reads other neurons as well")
     return set(group.readers)
+
+
+def _gives_a_constant(reader: Any, node: fx.Node, values: dict[fx.Node, Any]) -> bool:
+    """Whether it gets nothing but 0, or has weights of 0 where factors act on what is read."""
+    silent = not any(values[source].any() for source in node.all_input_nodes)
+    return silent or not reader.weight.any()
 
 
 def _values(network: fx.GraphModule, images: Tensor) -> dict[fx.Node, Any]:

@@ -5,10 +5,8 @@ them. Here they are computed from the shapes that autograd has recorded. Where t
 open, the operation is listed as unclear, and the neurons that reach it are left alone.
 """
 
-import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from torch_pruning import ops
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
 from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
+    Item,
     Mapping,
     Places,
     channel_dim,
@@ -35,8 +34,10 @@ from snnviz.structure.places import (
     repeat_by,
     shape_of,
     shift_by,
+    spans_channels,
     spread_by,
     take,
+    tokens_in_line,
     turned,
 )
 from snnviz.structure.splitting import Noting, Split, read_split
@@ -49,17 +50,8 @@ _MAPPED = (
     ops.OPTYPE.EXPAND,
     ops.OPTYPE.SLICE,
 )
+_MOST_VISITS = 4  # of an operation, on average; loops of recurrent layers would need very many
 _MOST_TIED = 64  # channels of a root that meet in one of another layer, on average
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """The part that one layer or operation has in a group."""
-
-    module: Any
-    reading: bool  # the channels are its inputs, and its outputs are others
-    channels: np.ndarray  # (k,)
-    roots: np.ndarray  # (k,): the channels of the group's first item that they go with
 
 
 class Graph(tp.DependencyGraph):
@@ -128,7 +120,9 @@ class Graph(tp.DependencyGraph):
         start = self.module2node[root], pruner.prune_out_channels
         found = {start: np.stack([np.arange(n), np.arange(n)], 1)}
         waiting = [(start, found[start])]
-        while waiting:
+        for _ in range(_MOST_VISITS * len(self.module2node)):
+            if not waiting:
+                break
             (node, way), places = waiting.pop()
             for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
@@ -140,6 +134,8 @@ class Graph(tp.DependencyGraph):
                     waiting.append((to, new))
             if not waiting:
                 waiting = self._others_of_splits(found)
+        if waiting:
+            self.tangled.add(root)
         return [
             Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
             for (node, way), places in found.items()
@@ -211,7 +207,7 @@ class Graph(tp.DependencyGraph):
                 self._blocks(node)
                 self._gate(node)
         for node in module2node.values():
-            if isinstance(node.module, nn.Parameter) and not _spans_channels(node):
+            if isinstance(node.module, nn.Parameter) and not spans_channels(node):
                 self.passing.add(node.module)
         for node in module2node.values():  # last, because it changes the lists of dependencies
             if node.type == ops.OPTYPE.ELEMENTWISE:
@@ -263,15 +259,13 @@ class Graph(tp.DependencyGraph):
         return True
 
     def _join(self, node: Any) -> None:
-        shapes = [given_to(f) for f in node.grad_fn.next_functions]
+        given: list[Any] = [given_to(f) for f in node.grad_fn.next_functions]
         joined = shape_of(node.grad_fn)
         dim = node.grad_fn._saved_dim
         dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
         # Autograd does not record constants.
-        shapes = self._noting.joined.get(node.grad_fn, shapes)
-        if any(shape is None for shape in shapes) or len(shapes) != len(
-            node.grad_fn.next_functions
-        ):
+        shapes = self._noting.joined.get(node.grad_fn, given)
+        if None in shapes or len(shapes) != len(given):
             self.unclear.add(node.module)
             return
         starts, start, constant = [], 0, []
@@ -284,7 +278,8 @@ class Graph(tp.DependencyGraph):
         if dim % len(joined) != channel_dim(node.grad_fn) or len(starts) != len(node.inputs):
             self.unclear.add(node.module)
             return
-        self.constant[node.module] = constant
+        if constant:
+            self.constant[node.module] = constant
         self._map(node, [(shift_by(a), take(a, b)) for a, b in starts])
 
     def _pad(self, node: Any) -> None:
@@ -364,12 +359,9 @@ class Graph(tp.DependencyGraph):
         else:
             dim = known_dim(node.grad_fn.next_functions[0][0])
             places = places_per_channel(before, after, dim) if before else None
-            if before and places is None and 1 < len(before) - 1 == dim and len(after) == 2:
-                tokens = math.prod(before[1:-1])  # side by side
-                if after == (before[0], tokens * before[-1]):
-                    pair = repeat_by(before[-1], tokens), modulo(before[-1])
-                    self._map(node, [pair])
-                    return
+            if before and places is None and (tokens := tokens_in_line(before, after, dim)):
+                self._map(node, [(repeat_by(before[-1], tokens), modulo(before[-1]))])
+                return
         if places is None:
             if not (before and self._fold(node, before, after)):
                 self.unclear.add(node.module)
@@ -401,22 +393,3 @@ class Graph(tp.DependencyGraph):
         }
         for source, dep, mapping in zip(node.inputs, back, mappings, strict=True):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
-
-
-def _spans_channels(node: Any) -> bool:
-    """Whether a bare parameter has a number for each channel, and not for each place, of what it
-    is added to or multiplied with."""
-    size, last = node.module.numel(), tuple(node.module.shape)
-    while node.outputs:
-        node = node.outputs[0]
-        if node.grad_fn is None or node.grad_fn.name().startswith("Convolution"):
-            return True
-        after = shape_of(node.grad_fn)
-        if math.prod(after) > size:
-            dim = channel_dim(node.grad_fn)
-            if dim is None or len(last) > len(after):
-                return True
-            place = dim - len(after) + len(last)
-            return place >= 0 and last[place] > 1
-        last = after
-    return True

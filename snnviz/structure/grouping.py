@@ -17,10 +17,11 @@ from snnviz.structure.probe import (
     has_channels,
     own_parameters,
 )
-from snnviz.structure.reasons import NEIGHBOURS, RESPONSES, SPREAD
+from snnviz.structure.reasons import NEIGHBOURS, RESPONSES, SPREAD, TANGLED
 
 if TYPE_CHECKING:
-    from snnviz.structure.graph import Graph, Item
+    from snnviz.structure.graph import Graph
+    from snnviz.structure.places import Item
     from snnviz.structure.splitting import Split
 
 _PASSED = ("ElementWiseOp", "ReshapeOp", "ConcatOp")  # operations that a factor goes through
@@ -41,6 +42,8 @@ def build_switch_group(
     With `whole`, all channels that a GroupNorm takes together are one neuron. Channels that meet
     constant ones are no neurons, unless `constant` is False, for the number of those may be fixed.
     """
+    if items[0].module in graph.tangled:
+        return TANGLED
     mixing = (nn.LayerNorm,) if whole else MIXING
     ties = _Ties(1 + max(int(item.roots.max()) for item in items))
     mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, mixing)), "")
@@ -122,7 +125,7 @@ def build_switch_group(
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
     if any(item.module in graph.tangled for item in items):
-        return "each of them is tied to very many others"
+        return TANGLED
     if not parts["readers"] and any(item.module in graph.broadcast for item in items):
         return "their one channel acts on all channels of other layers"
     if not parts["readers"]:

@@ -5,7 +5,10 @@ same as multiplying parameters: the norm's scale and shift, or the layer's weigh
 task network runs with `torch.func.functional_call(network, scaled_parameters(...), (images,))`;
 the user's module is never edited. `tracing.py` finds out which neurons form a group.
 
-In training, some factors instead multiply the weights that read their neurons, where this is the
+Some factors multiply the weights that read their neurons instead: where nothing else could hold
+them, or where a neuron gives something for 0, as behind a sigmoid. What is off is not read then.
+
+In training, some other factors multiply the weights that read their neurons, where this is the
 same function of all parameters and factors and so has the same gradients (`moves.py`). There is one
 exception, a factor of exactly 0: in front of a ReLU its gradient is 0, and after the ReLU it need
 not be. This makes no difference, because the switcher's activations have gradient 0 there.

@@ -17,7 +17,7 @@ from snnviz.structure.layers import inputs_of, parts_of, units_of
 from snnviz.structure.probe import WRITERS, computes_weights, own_parameters
 
 if TYPE_CHECKING:
-    from snnviz.structure.graph import Item
+    from snnviz.structure.places import Item
 
 _UPWARDS = 2  # modules around a layer that may hold the number of its heads
 

@@ -108,8 +108,8 @@ def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
     """Keeps these outputs (rows) and inputs (columns) of a layer."""
     n, parts = int(rows.sum()), parts_of(module)
-    is_writer = isinstance(module, WRITERS)
-    if is_writer and is_depthwise(module):  # whole parts go
+    writes: bool = isinstance(module, WRITERS)
+    if writes and is_depthwise(module):  # whole parts go
         whole = rows[:: units_of(module) // parts]
         columns = whole.repeat(inputs_of(module) // parts)
         parts = int(whole.sum())
@@ -135,8 +135,10 @@ def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
     elif isinstance(module, nn.GroupNorm):
         module.num_groups = n * module.num_groups // module.num_channels
         module.num_channels = n
-    elif is_writer:
-        module.groups, module.in_channels, module.out_channels = parts, int(columns.sum()), n
+    elif writes:
+        sizes = {"groups": parts, "in_channels": int(columns.sum()), "out_channels": n}
+        for name, size in sizes.items():
+            setattr(module, name, size)
     else:
         module.num_features = n
 

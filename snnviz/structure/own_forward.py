@@ -26,14 +26,14 @@ def has_own_forward(module: nn.Module) -> bool:
 def find_deaf(probe: nn.Module, example: Tensor) -> set[str]:
     """Layers that undo a factor on their weight, such as those that normalise their weights."""
     calls = _own_calls(probe, example, (*WRITERS, *NORMS))
-    return {name for name, *call in calls if _is_deaf(*call)}
+    return {name for name, layer, inputs, by_name in calls if _is_deaf(layer, inputs, by_name)}
 
 
 @torch.no_grad()
 def find_dividing(probe: nn.Module, example: Tensor) -> set[nn.Module]:
     """Layers whose weights of one input depend on those of others: weight standardisation."""
     calls = _own_calls(probe, example, WRITERS)
-    return {layer for _, layer, *call in calls if _divides(layer, *call)}
+    return {layer for _, layer, inputs, by_name in calls if _divides(layer, inputs, by_name)}
 
 
 def _own_calls(

@@ -1,7 +1,8 @@
 """Where channels are in tensors, and where operations move them: from the shapes in autograd."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ _FIRST = (
 )
 _LAST = ("Addmm", "Mm", "Linear", "NativeLayerNorm")
 _RESHAPES = ("View", "Reshape", "UnsafeView", "Unsafe")
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """The part that one layer or operation has in a group."""
+
+    module: Any
+    reading: bool  # the channels are its inputs, and its outputs are others
+    channels: np.ndarray  # (k,)
+    roots: np.ndarray  # (k,): the channels of the group's first item that they go with
 
 
 def codes(places: Places) -> np.ndarray:
@@ -38,6 +49,13 @@ def given_to(function: Any) -> tuple[int, ...] | None:
 
 def is_leaf(grad_fn: Any) -> bool:
     return "AccumulateGrad" in grad_fn.name()
+
+
+def tokens_in_line(before: Sequence[int], after: Sequence[int], dim: int | None) -> int:
+    """How many tokens a reshape puts in line, each with all its channels; 0 if it does not."""
+    tokens = math.prod(before[1:-1])
+    last = 1 < len(before) - 1 == dim
+    return tokens if last and tuple(after) == (before[0], tokens * before[-1]) else 0
 
 
 def channel_dim(function: Any) -> int | None:
@@ -94,9 +112,7 @@ def _signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def places_per_channel(
-    before: tuple[int, ...], after: tuple[int, ...], dim: int | None
-) -> int | None:
+def places_per_channel(before: Sequence[int], after: Sequence[int], dim: int | None) -> int | None:
     """Into how many channels a reshape turns each channel; None if the shapes leave it open.
 
     Channels are in dimension 1, or last where there are tokens (n, tokens, channels).
@@ -209,3 +225,22 @@ def end_of_shuffle(node: Any) -> Any:
         elif not name.startswith("Clone"):
             return None
     return None
+
+
+def spans_channels(node: Any) -> bool:
+    """Whether a bare parameter has a number for each channel, and not for each place, of what it
+    is added to or multiplied with."""
+    size, last = node.module.numel(), tuple(node.module.shape)
+    while node.outputs:
+        node = node.outputs[0]
+        if node.grad_fn is None or node.grad_fn.name().startswith("Convolution"):
+            return True
+        after = shape_of(node.grad_fn)
+        if math.prod(after) > size:
+            dim = channel_dim(node.grad_fn)
+            if dim is None or len(last) > len(after):
+                return True
+            place = dim - len(after) + len(last)
+            return place >= 0 and last[place] > 1
+        last = after
+    return True

@@ -11,6 +11,7 @@ from snnviz.structure.probe import WRITERS
 OTHERS = "so without one of them the others would change"
 MEAN = f"takes a mean over all channels, {OTHERS}"
 TIED = "all its channels are tied together, so none can be taken out without all others"
+TANGLED = "each of them is tied to very many others, as in recurrent layers"
 RESPONSES = f"divides each channel by what its neighbours give, {OTHERS}"
 NEIGHBOURS = f"runs along the channels and reads each one's neighbours, {OTHERS}"
 SPREAD = f"divides its weights by their spread over all inputs, {OTHERS}"

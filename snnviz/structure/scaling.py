@@ -28,7 +28,7 @@ def scaled_parameters(
         constant: treat the network's parameters as constants, and include all of them.
         phase: the phase of a training step. In training, factors may act in the readers' weights
             where that is less work (see `SwitchGroup.moved`). Without a phase, the output of an
-            off neuron is exactly 0.
+            off neuron is exactly 0, or nothing reads it (`moved="always"`).
     """
     scaled = {name: p.detach() for name, p in network.named_parameters()} if constant else {}
     vectors = [factors[name] for name in switches.groups]

@@ -38,7 +38,8 @@ from snnviz.structure.trial import drop_failing
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from snnviz.structure.graph import Graph, Item
+    from snnviz.structure.graph import Graph
+    from snnviz.structure.places import Item
 
 _PROBE_IMAGES = 2
 _LISTED = 60  # names of layers in an error
@@ -158,8 +159,8 @@ def _sort_out(
             else:
                 groups[whole.name] = whole
         else:
+            larger += _with_constants(found, items, graph, context, list(groups))
             groups[found.name] = found
-            larger += _with_constants(found, items, graph, *context, groups)
     for name, module in seen.named_modules():
         if isinstance(module, nn.MultiheadAttention):  # it does not call its last layer
             left_alone.setdefault(f"{name}.out_proj".lstrip("."), f"{name} {FIXED_HEADS}")
@@ -167,14 +168,12 @@ def _sort_out(
 
 
 def _with_constants(
-    found: SwitchGroup, items: list["Item"], graph: "Graph", *context: Any
+    found: SwitchGroup, items: list["Item"], graph: "Graph", context: Any, others: Collection[str]
 ) -> list[list[SwitchGroup]]:
     """Also with the channels that meet constant ones, whose number may follow."""
     if not any(item.module in graph.constant for item in items):
         return []
-    *names, groups = context
-    others = {name: group for name, group in groups.items() if group is not found}
-    more = build_switch_group(items, graph, *names, others, constant=False)
+    more = build_switch_group(items, graph, *context, taken=others, constant=False)
     return [[more]] if isinstance(more, SwitchGroup) and more.neurons > found.neurons else []
 
 

@@ -195,6 +195,13 @@ def convolution(into: int, out: int, kernel: int, **options: Any) -> nn.Module:
             id="one of two",
         ),
         pytest.param(
+            lambda: Net(saturated),
+            ["inner"],
+            INNER,
+            SHIFT,
+            id="that is not read, and gives something",
+        ),
+        pytest.param(
             lambda: Net(longer, last=convolution(5, 5, 1)),
             ["inner"],
             (*INNER, "last"),
@@ -322,6 +329,11 @@ def with_others(net: Any, images: Tensor) -> Tensor:
 def at_edges(net: Any, images: Tensor) -> Tensor:
     x = net.first(images).relu()
     return x + net.last(net.branch(x).relu())
+
+
+def saturated(net: Any, images: Tensor) -> Tensor:
+    x = net.first(images).relu()
+    return x + net.outer(net.norm(net.inner(x)).sigmoid())
 
 
 def framed(net: Any, images: Tensor) -> Tensor:

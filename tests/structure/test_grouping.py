@@ -405,13 +405,13 @@ def in_parts_with_others() -> nn.Module:
     return joined(2)
 
 
-def shuffled() -> nn.Module:
-    """Channels change places, as in ShuffleNet."""
+def moved() -> nn.Module:
+    """Channels change places with those of the image."""
 
     def way(net: Any, images: Tensor) -> Tensor:
         x = net.conv(images)
         n, c, h, w = x.shape
-        return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w).relu()
+        return x.view(n, 2, c // 2, h, w).transpose(2, 3).reshape(n, c, h, w).relu()
 
     return Net(way, 216, conv=nn.Conv2d(3, 6, 3))
 
@@ -498,14 +498,6 @@ def own_constant() -> nn.Module:
             id="depthwise convolution of the images",
         ),
         pytest.param(
-            hidden(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1, groups=4), width=144),
-            {
-                "0": "Conv2d is grouped, and its parts mix them with other channels",
-                "1": "Conv2d is grouped, and its parts mix them with other channels",
-            },
-            id="two inputs for each channel",
-        ),
-        pytest.param(
             tied(),
             {
                 "b": "Linear shares its parameters with another layer",
@@ -538,7 +530,7 @@ def own_constant() -> nn.Module:
             },
             id="in parts, with others",
         ),
-        pytest.param(shuffled(), {"conv": f"ReshapeOp moves channels {FOLLOWED}"}, id="shuffle"),
+        pytest.param(moved(), {"conv": f"ReshapeOp moves channels {FOLLOWED}"}, id="moved"),
         pytest.param(
             hidden(Quantised(3, 6, 3), nn.ReLU()), {"0": OWN.format(0, "step")}, id="quantiser step"
         ),

@@ -17,6 +17,7 @@ from tests import reference
 from tests.helpers import example, message_of
 from tests.structure.nets import (
     CHECK,
+    FROM_OTHERS,
     NOTHING,
     OUTPUTS,
     RUNS,
@@ -25,7 +26,6 @@ from tests.structure.nets import (
     Picky,
     Sequential,
     assert_untouched,
-    change,
     hidden,
 )
 
@@ -67,8 +67,8 @@ class NoCopy(nn.Sequential):
         ),
         pytest.param(
             Sequential(nn.Flatten(), nn.Linear(192, 7), nn.Softmax(1), nn.Linear(7, 4)),
-            f"network has no neurons that can be switched (1: {change('3')}; 3: {OUTPUTS}). "
-            f"{NOTHING}",
+            "network has no neurons that can be switched "
+            f"(1: 2 (Softmax) {FROM_OTHERS}; 3: {OUTPUTS}). {NOTHING}",
             id="none that can be switched",
         ),
     ],

@@ -146,6 +146,7 @@ def wide(middle: nn.Module, channels: int, width: int) -> nn.Module:
         pytest.param(wide(Scaled((8,), (1, -1, 1, 1)), 8, 8), {"first.0": 8}, id="reshaped scale"),
         pytest.param(wide(group_normed(4), 8, 8), {"middle.0": 4}, id="whole groups of a norm"),
         pytest.param(wide(group_normed(8), 8, 8), {"middle.0": 8}, id="a group for each channel"),
+        pytest.param(wide(Shuffled(), 8, 8), {"first.0": 4}, id="shuffled"),
         pytest.param(Net(gated, 144, first=nn.Conv2d(3, 8, 3)), {"first": 4}, id="gated"),
     ],
 )
@@ -181,6 +182,10 @@ def test_fixed_sizes_are_left_alone() -> None:
     assert left["first"].startswith("without some of them, the network itself does not run (")
 
 
-def test_shuffled_channels_are_left_alone() -> None:
-    left = find_switches(wide(Shuffled(), 8, 8), example((3, 8, 8))).left_alone
-    assert left["first.0"] == "middle (Shuffled) moves channels in a way that could not be followed"
+def test_channels_that_are_all_tied_together_are_left_alone() -> None:
+    """One shuffle ties two channels, and the second one ties these pairs."""
+    middle = nn.Sequential(Shuffled(), Shuffled())
+    left = find_switches(wide(middle, 4, 4), example((3, 8, 8))).left_alone
+    assert left["first.0"] == (
+        "all its channels are tied together, so none can be taken out without all others"
+    )

@@ -1,0 +1,62 @@
+"""Why neurons cannot be taken out, in terms of what the network computes."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snnviz.structure import find_switches
+from snnviz.structure.reasons import NEIGHBOURS, OTHERS, RESPONSES
+from tests.helpers import example
+from tests.structure.nets import FROM_OTHERS, Net, hidden
+
+
+class GlobalResponse(nn.Module):
+    """What each channel gives is divided by the mean over all of them (ConvNeXt V2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.norm(dim=(2, 3), keepdim=True)
+        return x + self.scale * x * length / (length.mean(1, keepdim=True) + 1e-6)
+
+
+def attended(net: Any, images: Tensor) -> Tensor:
+    """Gates of a convolution along the channels (ECA)."""
+    x = net.conv(images)
+    gates = net.along(x.mean((2, 3)).unsqueeze(1)).squeeze(1).sigmoid()
+    return x * gates[:, :, None, None]
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "why"),
+    [
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), nn.ReLU(), GlobalResponse(6)),
+            "0",
+            f"2 (GlobalResponse) {FROM_OTHERS}",
+            id="a mean over channels",
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), nn.Softmax2d(), nn.ReLU()),
+            "0",
+            f"1 (Softmax2d) {FROM_OTHERS}",
+            id="softmax",
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), nn.LocalResponseNorm(3)), "0", f"1 {RESPONSES}", id="local"
+        ),
+        pytest.param(
+            Net(attended, 216, conv=nn.Conv2d(3, 6, 3), along=nn.Conv1d(1, 1, 3, padding=1)),
+            "conv",
+            f"along {NEIGHBOURS}",
+            id="along the channels",
+        ),
+    ],
+)
+def test_the_layer_that_mixes_is_named(network: nn.Module, layer: str, why: str) -> None:
+    assert find_switches(network, example()).left_alone[layer] == why
+    assert why.endswith(OTHERS)
