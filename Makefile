@@ -22,7 +22,7 @@ PY := "$(VENV)/bin/python"
 # A copy of what was installed, and from where, written last: there only if the install went through.
 STAMP := $(VENV)/snnviz-installed
 
-.PHONY: help setup lab quick test check format bench dist docs clean
+.PHONY: help setup lab quick test check format lesson bench dist docs clean
 
 help:
 	@echo 'make lab      open the quickstart notebook in JupyterLab     PORT=8888 BROWSER=no'
@@ -33,6 +33,7 @@ help:
 	@echo 'make bench    run benchmarks/speed.py                        BENCH=quickstart ARGS="…"'
 	@echo 'make dist     the wheel and the source archive, in dist/'
 	@echo 'make docs     the site, in docs/_build/html'
+	@echo 'make lesson   the lesson for students, from the one with the answers'
 	@echo 'make clean    remove the environment and caches'
 	@echo
 	@echo 'The first one of them sets up the environment: some minutes, and on Linux 3.5 GB to download.'
@@ -107,13 +108,19 @@ check: setup
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright --pythonpath $(PY)
 	$(PY) -m tests.biome check
-	$(PY) -m nbstripout --keep-id --verify notebooks/*.ipynb
+	$(PY) -m nbstripout --keep-id --verify notebooks/*.ipynb notebooks/class/*.ipynb
 
 format: setup
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 	$(PY) -m tests.biome check --write
-	$(PY) -m nbstripout --keep-id notebooks/*.ipynb
+	$(PY) -m nbstripout --keep-id notebooks/*.ipynb notebooks/class/*.ipynb
+
+# Cells with the tag `instructor` are left out.
+lesson: setup
+	$(PY) -m nbconvert --to notebook --log-level WARN --TagRemovePreprocessor.enabled=True \
+	  --TagRemovePreprocessor.remove_cell_tags=instructor \
+	  --output lesson notebooks/class/instructor.ipynb
 
 bench: setup
 	$(PY) "benchmarks/$(BENCH).py" $(ARGS)
@@ -124,11 +131,11 @@ dist: setup
 
 # Its packages come on demand: nothing else needs them. Warnings, such as a link to nothing, fail it.
 docs: setup
-	@$(PY) -c 'import myst_nb, pydata_sphinx_theme, sphinx_design, sphinx_gallery' 2>/dev/null || \
+	@$(PY) -c 'import latex2mathml, myst_nb, pydata_sphinx_theme, sphinx_design, sphinx_gallery' 2>/dev/null || \
 	  $(PY) -m pip install --disable-pip-version-check --editable '.[docs]'
 	$(PY) -m sphinx -W --keep-going -b html -c docs . docs/_build/html $(ARGS)
 
 # Only the default place of the environment is removed: VENV= may name one that others use.
 clean:
-	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/examples/runs .hypothesis .pytest_cache .ruff_cache tests/artefacts
+	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/examples/runs docs/_static/replay.html .hypothesis .pytest_cache .ruff_cache tests/artefacts
 	find snnviz tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

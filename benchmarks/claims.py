@@ -12,29 +12,11 @@ from pathlib import Path
 from pandas import DataFrame
 
 from snnviz import sweep
-from snnviz.evidence import claims, words
+from snnviz.evidence import claims, tables, words
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "benchmarks" / "studies" / "directions"
 DOCUMENT = ROOT / "docs" / "claims.md"
-
-SETTING = {"setting": ("network", "")}
-INTERVAL = {"low": ("from", "+.2f%"), "high": ("to", "+.2f%")}
-DIFFERENCE = {"pairs": ("pairs", ""), "difference": ("difference, points", "+.2f%")} | INTERVAL
-VERDICT = {"verdict": ("verdict", "")}
-NO_WORSE = {"no_worse": (f"no worse by more than {100 * claims.MARGIN:g} points", "")}
-SIZES = {
-    "parameters_left": ("parameters left, %", ".0f%"),
-    "against_parameters_left": ("control's parameters left, %", ".0f%"),
-}
-PART = {
-    "rule": ("default gain", ".0f%"),
-    "fixed": ("fixed gain", ".0f%"),
-    "pairs": ("seeds", ""),
-    "difference": ("effect of the gain rule, points", "+.0f%"),
-    "low": ("from", "+.0f%"),
-    "high": ("to", "+.0f%"),
-}
 
 START = """# The paper's three claims: our results
 
@@ -125,7 +107,7 @@ def run(full: DataFrame) -> str:
     columns |= {name: (name, "") for name in ("epochs", "methods", "runs", "seeds")}
     return f"""## What was run
 
-{words.markdown(table, columns)}
+{tables.markdown(table, columns)}
 
 These runs are for claims 1 and 2, and include all methods. Claim 3 has further runs.
 {words.RIVALS_SETTINGS}"""
@@ -136,10 +118,7 @@ def accuracy(full: DataFrame) -> str:
     longer = claims.against(full, "dense_longer")
     equal = claims.rivals_at_equal_size(full)
     judged = (equal["pairs"] >= claims.LEAST).sum()
-    rivals = equal.assign(against=[words.method(name) for name in equal["against"]])
-    against = SETTING | {"against": ("rival", "")}
     best = words.over_all("The switched network", "rival of its size", equal, sized=True)
-    columns = SETTING | DIFFERENCE | VERDICT
     return f"""## Claim 1: more accurate
 
 **Question.** Starting from the same weights and trained on the same batches, does the network with
@@ -148,7 +127,7 @@ size?
 
 **Against dense**, with the same number of training examples for the task network:
 
-{words.markdown(dense, columns | {"verdict": ("more accurate", "")} | NO_WORSE)}
+{tables.accuracy(dense)}
 
 {words.summary("More accurate than dense", dense)}
 {words.summary(words.NO_WORSE, dense, "no_worse")}
@@ -158,7 +137,7 @@ interval is above -{100 * claims.MARGIN:g} points.
 **Against dense, trained for longer**: the dense network gets as many examples as the task network
 and the switcher together:
 
-{words.markdown(longer, columns)}
+{tables.methods(longer, "baseline")}
 
 {words.summary("More accurate than dense, trained for longer", longer)}
 
@@ -166,7 +145,7 @@ and the switcher together:
 excluded. Where claim 2 finds no neuron off, the rivals prune nothing either; *L1 magnitude* and
 *random* are then the same as the dense network:
 
-{words.markdown(rivals, against | DIFFERENCE | VERDICT)}
+{tables.methods(equal, "rival")}
 
 {best} {words.by_chance(judged + len(dense) + len(longer))}
 
@@ -175,21 +154,12 @@ excluded. Where claim 2 finds no neuron off, the rivals prune nothing either; *L
 
 def compression(full: DataFrame) -> str:
     table = claims.compression(full)
-    columns = SETTING | {
-        "runs": ("runs", ""),
-        "off": ("neurons off, %", ".0f%"),
-        "low": ("from", ".0f%"),
-        "high": ("to", ".0f%"),
-        "parameters_left": ("parameters left, %", ".0f%"),
-        "verdict": ("compressed", ""),
-        "aim": (f"by {claims.AIM:.0%} or more".replace("%", " %"), ""),
-    }
     summary = words.summary("Compressed, although nothing asks for it", table)
     return f"""## Claim 2: smaller, although nothing asks for it
 
 **Question.** How many of the hidden neurons are off at the end?
 
-{words.markdown(table, columns)}
+{tables.compression(table)}
 
 {summary} {words.summary("By 40 % or more", table, "aim")}
 
@@ -198,8 +168,6 @@ def compression(full: DataFrame) -> str:
 
 def reading(full: DataFrame) -> str:
     own, equal = claims.reading(full), claims.reading_at_equal_size(full)
-    tables = [t.assign(against=[words.method(name) for name in t["against"]]) for t in (own, equal)]
-    against = SETTING | {"against": ("control", "")}
     judged = sum((table["pairs"] >= claims.LEAST).sum() for table in (own, equal))
     return f"""## What does reading the weights add?
 
@@ -209,14 +177,14 @@ that reads another neuron's weights.
 
 **Each at its own size.** Here the sizes differ, so compare accuracy and size together:
 
-{words.markdown(tables[0], against | DIFFERENCE | SIZES | VERDICT)}
+{tables.methods(own, "control", sizes=True)}
 
 {words.over_all(words.OWN_SIZES, "control", own)}
 
 **At equal size.** The controls are not pruned to the size of the switched network, so most of their
 runs are excluded here:
 
-{words.markdown(tables[1], against | DIFFERENCE | VERDICT)}
+{tables.methods(equal, "control")}
 
 {words.over_all(words.EQUAL_SIZES, "control", equal)} {words.by_chance(judged)}
 
@@ -226,20 +194,6 @@ runs are excluded here:
 def doses(rows: DataFrame) -> str:
     runs = claims.doses(rows)
     table, ends, each = claims.trends(runs), claims.rules(runs, ends=True), claims.rules(runs)
-    dose = {"dose": ("dose", ""), "equal": ("equal", "")} | SETTING
-    correlation = {"correlation": ("rank correlation", "+.2f")}
-    correlation |= {"low": ("from", "+.2f"), "high": ("to", "+.2f")}
-    counts = {"runs": ("runs", ""), "seeds": ("seeds", "")}
-    gains = {"gain": ("gain", "")}
-    names = [words.gain(name).removesuffix(" gain") for name in table["method"]]
-    value = [words.dose(*pair) for pair in zip(each["dose"], each["value"], strict=True)]
-    way = [
-        f"{words.dose(row.dose, row.lowest)} to {words.dose(row.dose, row.highest)}"
-        for row in ends.itertuples()
-    ]
-    trends = words.markdown(
-        words.in_steps(table.assign(gain=names)), dose | gains | correlation | counts | VERDICT
-    )
     return f"""## Claim 3: less for simpler networks and for harder tasks
 
 **Question.** If a network is narrower, or if the task has more classes, more noise or fewer
@@ -247,7 +201,7 @@ training images, are fewer neurons switched off?
 
 {WAYS}
 
-{trends}
+{tables.trends(table)}
 
 {bullets(words.doses(table))}
 
@@ -257,28 +211,20 @@ training images, are fewer neurons switched off?
 neurons off changes from the lowest dose to the highest, with the default gain and with the fixed
 gain. The difference between them, in paired seeds, is the effect of the gain rule:
 
-{words.markdown(words.in_steps(ends.assign(way=way)), dose | {"way": ("from … to", "")} | PART)}
+{tables.rule(ends)}
 
 {words.rule_in_all(ends)}
 
 The same for each dose, with the share of neurons off in %:
 
-{words.markdown(words.in_steps(each.assign(at=value)), dose | {"at": ("value", "")} | PART)}
+{tables.rule_by_dose(each)}
 
 **What could change these verdicts.** {CHANGE_3}"""
 
 
 def tried(table: DataFrame) -> str:
-    columns = {
-        "method": ("setting", ""),
-        "pairs": ("pairs", ""),
-        "difference": ("difference, points", "+.2f%"),
-        **INTERVAL,
-        "off": ("neurons off, %", ".0f%"),
-        "against_off": ("neurons off with the defaults, %", ".0f%"),
-    }
     networks = "\n\n".join(
-        f"### {setting}\n\n{words.markdown(some, columns)}"
+        f"### {setting}\n\n{tables.tried(some)}"
         for setting, some in table.groupby("setting", sort=False)
     )
     return f"""## What we tried to improve the method

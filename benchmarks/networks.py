@@ -35,16 +35,19 @@ from snnviz.networks import NETWORKS
 from snnviz.structure import Switches, find_switches, scaled_parameters
 from snnviz.structure.modes import in_mode
 from snnviz.structure.probe import first_line
+from snnviz.structure.sizes import smallest_size
 from snnviz.switcher import DESCRIPTORS, Switcher, SwitcherConfig
 
 RESULTS = Path(__file__).parent / "results" / "networks.csv"
 DOCS = Path(__file__).parents[1] / "docs" / "networks.md"
 _COLUMNS = """
-    network image parameters groups neurons share_switched seconds parameters_after difference
-    difference_training saved round_runs pt2 onnx problem
+    network image parameters groups neurons share_switched can_go seconds parameters_after
+    difference difference_training saved round_runs pt2 onnx left_alone problem
 """
 LARGEST = 1e-5  # difference of the outputs in float64, as a share of the largest
 _CLASSES = 10
+_OUTPUTS = "these are the network's outputs"
+_LOW = 0.8  # of networks of which less is switched, the page says why
 
 # The width of the images is 64 unless it is given here, and the networks have three channels.
 TORCHVISION = """
@@ -133,15 +136,17 @@ def measure(name: str, data: sv.ImageData, quick: bool = False) -> Iterator[dict
     parameters = {n: p.numel() for n, p in network.named_parameters()}
     yield {"image": "x".join(map(str, images.shape[1:])), "parameters": sum(parameters.values())}
 
-    began = time.perf_counter()
+    began = time.process_time()
     switches = find_switches(network, images)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     switched = {layer for g in switches.groups.values() for layer in (*g.writers, *g.norms)}
     share = sum(k for n, k in parameters.items() if n.rpartition(".")[0] in switched)
     yield {
         "groups": len(switches.groups),
         "neurons": sum(group.neurons for group in switches.groups.values()),
         "share_switched": round(share / sum(parameters.values()), 3),
+        "can_go": round(1 - smallest_size(switches), 3),
+        "left_alone": main_reason(switches, parameters),
         "seconds": round(seconds, 1),
     }
     factors = {}
@@ -165,6 +170,17 @@ def measure(name: str, data: sv.ImageData, quick: bool = False) -> Iterator[dict
         small, images = small.float(), images.float()
         for kind in ("pt2", "onnx"):
             yield {kind: holds(lambda: export(small, Path(folder) / f"net.{kind}", images))}  # noqa: B023
+
+
+def main_reason(switches: Switches, parameters: dict[str, int]) -> str:
+    """Why most of the weights are left alone that are."""
+    counts: dict[str, int] = {}
+    for name, count in parameters.items():
+        layer = name.rpartition(".")[0]
+        why = switches.left_alone.get(layer, "").removeprefix("weighted only: ")
+        if why and why != _OUTPUTS:
+            counts[why] = counts.get(why, 0) + count
+    return max(counts, key=lambda why: counts[why], default="")
 
 
 def holds(step: Callable[[], Any]) -> str:
@@ -266,8 +282,8 @@ def main() -> None:
 
 _SECTIONS = {"": "Networks by name", "torchvision": "torchvision", "timm": "timm"}
 _HEAD = (
-    "network | image | parameters | groups | neurons | switched | seconds | with half off "
-    "| difference | in training | trains | saved | PT2 | ONNX"
+    "network | image | parameters | groups | neurons | switched | can go | seconds "
+    "| with half off | difference | in training | trains | saved | PT2 | ONNX"
 )
 
 
@@ -278,10 +294,12 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         "built by their names and work in the same way as your own: `sv.Trainer(network, data)`."
     )
     meaning = (
-        "*Switched* is the share of parameters in layers whose neurons can be switched, and "
-        "*seconds* is the time to find them, on one core that other programs used too. *With half "
-        "off* is the number of parameters left when half of each group is off. *Difference* is "
-        "the largest difference between the outputs of the network with factors and those of the "
+        "*Switched* is the share of parameters in layers whose neurons can be switched, and *can "
+        "go* the share that is gone when one neuron of each group is left: layers that read the "
+        "neurons become smaller too. *Seconds* is the processor time to find the groups. *With "
+        "half off* is the number of parameters left when half of each group is off. *Difference* "
+        "is the largest difference between the outputs of the network with factors and those of "
+        "the "
         "smaller network, as a share of the largest output, in float64; *in training*, that in "
         "training mode. All parameters are random for this. *Trains* says whether a round of "
         "training ran without an error, *saved* whether `save_compact` wrote the smaller network "
@@ -307,6 +325,7 @@ def line_of(row: dict[str, Any]) -> str:
 
     cells = [row["network"].rpartition("/")[2], word("image"), number("parameters", ",.0f")]
     cells += [number("groups", ".0f"), number("neurons", ",.0f"), number("share_switched", ".1%")]
+    cells += [number("can_go", ".1%")]
     cells += [number("seconds", ".1f"), number("parameters_after", ",.0f"), word("difference")]
     cells += map(word, ("difference_training", "round_runs", "saved", "pt2", "onnx"))
     return f"| {' | '.join(cells)} |"
@@ -317,6 +336,8 @@ def reasons(row: dict[str, Any]) -> Iterator[str]:
     name = row["network"].rpartition("/")[2]
     if row.get("problem"):
         yield f"- {name}: {row['problem']}"
+    if row.get("left_alone") and float(row["share_switched"] or 1) < _LOW:
+        yield f"- {name}, left alone for the most part because {row['left_alone']}"
     for key in ("round_runs", "saved", "pt2", "onnx"):
         kind, _, why = str(row.get(key, "")).partition(": ")
         if kind == "no":

@@ -8,12 +8,16 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
 import gallery_parts  # noqa: E402  (beside this file)
+import shown_notebooks  # noqa: E402
 
 import snnviz  # noqa: E402
 
@@ -31,7 +35,13 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*.ipynb", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = [
+    "docs/**",
+    "notebooks/*.ipynb",
+    "notebooks/class/lesson.ipynb",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+]
 exclude_patterns = [
     *("docs/_*", "docs/examples", "docs/gallery/*.ipynb"),
     # Folders without pages, which take long to look through.
@@ -43,9 +53,19 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-n
 
 # --- pages and notebooks ----------------------------------------------------------------------
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # the tests run the notebooks; here they are read
+html_math_renderer = "mathml"  # which browsers draw by themselves; MathJax would be a download
+
+# The notebooks run for the site, each in a smaller size (shown_notebooks.py), and only if they or
+# the package have changed since.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(DOCS / "_build" / f"notebooks-{shown_notebooks.hash_package()}")
+nb_execution_timeout = 300  # seconds, of a cell
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"  # progress bars
+nb_mime_priority_overrides = [("html", shown_notebooks.WIDGET, None)]  # widgets need a kernel
+nb_ipywidgets_js = {}
 
 # --- reference --------------------------------------------------------------------------------
 
@@ -93,12 +113,7 @@ html_theme_options = {
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"docs/index": [], "CHANGELOG": [], "CONTRIBUTING": []}
-
-# A recorded run that plays in the page, if there is one: docs/index.md has the place for it.
-REPLAY = DOCS / "_static" / "replay.html"
-if REPLAY.is_file():
-    tags.add("replay")  # noqa: F821  # pyright: ignore  (Sphinx puts `tags` here)
+html_sidebars = {page: [] for page in ("docs/index", "docs/method", "CHANGELOG", "CONTRIBUTING")}
 
 
 def unlink_files(app: Sphinx, page: str, source: list[str]) -> None:
@@ -135,9 +150,26 @@ def keep_first_line(
         lines[:0] = ["..", ""]  # an empty comment has none
 
 
+def visit_inline_math(self: HTML5Translator, node: nodes.math) -> None:
+    self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
+    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
+    app.add_html_math_renderer(
+        "mathml",
+        inline_renderers=(visit_inline_math, None),
+        block_renderers=(visit_math_block, None),
+    )
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)  # before Napoleon
     app.connect("autodoc-skip-member", skip_others)
     app.connect("source-read", unlink_files)
+    app.connect("source-read", shown_notebooks.shrink)
+    app.connect("doctree-read", shown_notebooks.drop_widgets)
     # Before the gallery's scripts, which draw these runs.
     app.connect("builder-inited", lambda app: gallery_parts.train_runs(), priority=100)

@@ -1,4 +1,7 @@
-"""What the scripts of docs/examples need: two small runs, and a way for their Axes to the page."""
+"""What the scripts of docs/examples need: two small runs, and a way for their Axes to the page.
+
+One of the runs also plays on the first page.
+"""
 
 import shutil
 from pathlib import Path
@@ -7,8 +10,10 @@ from typing import Any
 from sphinx_gallery.scrapers import figure_rst
 
 import snnviz as sv
+from snnviz.lab import export_html
 
 RUNS = Path(__file__).parent / "examples" / "runs"
+REPLAY = Path(__file__).parent / "_static" / "replay.html"
 
 
 def train_runs() -> None:
@@ -23,6 +28,7 @@ def train_runs() -> None:
         shutil.rmtree(RUNS / name, ignore_errors=True)
         with sv.Trainer(sv.network("lenet5", data), data, plans[name], folder=RUNS / name) as run:
             run.run()
+    export_html(RUNS / "switched", REPLAY, name="lenet5 on Fashion-MNIST")
 
 
 def is_finished(folder: Path) -> bool:

@@ -13,18 +13,35 @@ def kind_of(
         raise TypeError(f"{argument} must be {name}, got {type(value).__name__}. {advice}")
 
 
-def whole(argument: str, value: Any, least: int) -> None:
-    if type(value) is not int or value < least:
+def plain(value: Any) -> Any:
+    """The number of Python for one of NumPy, or for a tensor of one number; else the value."""
+    one = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return value.item() if one else value
+
+
+def whole(argument: str, value: Any, least: int) -> int:
+    """ValueError unless it is a whole number of at least `least`; returns it as an int."""
+    found = plain(value)
+    if type(found) is not int or found < least:
         raise ValueError(
             f"{argument} must be a whole number of at least {least}, got {value!r}. "
             f"Use for example {argument}={max(least, 1)}."
         )
+    return found
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a float can hold, and no flag."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def number(argument: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
     """ValueError unless it is a finite number from `least` to `most`; returns it as a float."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not least <= value <= most:
+    found = plain(value)
+    if not isinstance(found, int | float) or not is_finite(found) or not least <= found <= most:
         if math.isfinite(least) and math.isfinite(most):
             what = f"a number from {least:g} to {most:g}"
         elif math.isfinite(least):
@@ -33,7 +50,7 @@ def number(argument: str, value: Any, least: float = -math.inf, most: float = ma
             limit = f" of at most {most:g}" if math.isfinite(most) else ""
             what = f"a finite number{limit}"
         raise ValueError(f"{argument} must be {what}, got {value!r}.")
-    return float(value)
+    return float(found)
 
 
 def one_of(argument: str, value: Any, allowed: Collection[Any], advice: str = "") -> None:

@@ -255,9 +255,20 @@ def fixed_path(argument: str, value: str | os.PathLike[str]) -> Path:
 def check_new_names(argument: str, path: Path) -> None:
     """Raises ValueError for a folder to be made whose name some systems cannot have."""
     for part in (path, *path.parents):
-        if not part.name or part.name == ".." or part.exists():
+        if not part.name or part.name == "..":
+            return
+        try:
+            there, why = part.exists(), ""
+        except OSError as error:
+            there, why = False, error.strerror or first_line(error)
+        if there:
             return
         check_name(argument, part.name.lstrip(".") or part.name)  # hidden folders are fine
+        if why:  # each name is fine, and all together are too long
+            raise ValueError(
+                f"{argument} must be a path that this system can have, got {str(path)[:100]!r} and "
+                f"{max(len(str(path)) - 100, 0):,} more letters ({why}). Choose a shorter one."
+            )
 
 
 @contextmanager

@@ -41,6 +41,12 @@ KINDS = (
     "partial",
     "scaled",
     "paths",
+    "larger",
+    "several",
+    "padded",
+    "constants",
+    "shuffled",
+    "turned",
 )
 
 
@@ -52,7 +58,7 @@ class Block:
     width: int = 4  # channels, of an even number
     kernel: int = 3
     bias: bool = True
-    norm: str = "after"  # or "before", "grouped", "none"
+    norm: str = "after"  # or "before", "grouped", "none", "unscaled", "instance"
     activation: str = "relu"
     groups: int = 1
 
@@ -72,7 +78,9 @@ blocks = st.builds(
     width=st.sampled_from([2, 4, 6, 8]),
     kernel=st.sampled_from([1, 3]),
     bias=st.booleans(),
-    norm=st.sampled_from(["after", "after", "before", "before", "grouped", "none", "none"]),
+    norm=st.sampled_from(
+        ["after", "after", "before", "before", "grouped", "none", "none", "unscaled", "instance"]
+    ),
     activation=st.sampled_from(["relu", *ACTIVATIONS]),
     groups=st.sampled_from([1, 1, 2]),
 )
@@ -98,6 +106,10 @@ class Step(nn.Module):
         self.after = nn.BatchNorm2d(width) if b.norm == "after" else nn.Identity()
         if b.norm == "grouped" and width % 2 == 0:
             self.after = nn.GroupNorm(width // 2, width)
+        elif b.norm == "unscaled":
+            self.after = nn.BatchNorm2d(width, affine=False)
+        elif b.norm == "instance" and b.kind != "gated":  # which has one place alone
+            self.after = nn.InstanceNorm2d(width)
         self.activation = ACTIVATIONS[b.activation](channels if b.norm == "before" else width)
         self.first = b.norm == "before"
 
@@ -181,6 +193,48 @@ class Apart(nn.Module):
         return x.view(n, 2, channels // 2, *places).sum(1)
 
 
+class Moved(nn.Module):
+    """Channels that become places or others, and constant ones that are joined to them."""
+
+    def __init__(self, channels: int, b: Block) -> None:
+        super().__init__()
+        self.kind = b.kind
+        self.width = {
+            "larger": b.width,
+            "several": 2 * channels,
+            "padded": channels + 2,
+            "constants": channels + 2,
+            "shuffled": channels,
+            "turned": b.width,
+        }[b.kind]
+        self.inner: Any = Step(channels, self.width, b)
+        if b.kind == "larger":
+            groups = 2 if channels % 2 == 0 else 1
+            self.inner = nn.ConvTranspose2d(
+                channels, b.width, 3, padding=1, groups=groups, bias=b.bias
+            )
+        elif b.kind == "several":
+            self.inner = nn.Conv2d(channels, 2 * channels, 3, padding=1, groups=channels)
+        elif b.kind == "shuffled":
+            self.inner = nn.Identity()
+        elif b.kind == "turned":
+            self.inner = Step(channels, 4 * b.width, b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "padded":
+            short = torch.nn.functional.pad(x, (0, 0, 0, 0, 1, 1))
+            return self.inner(x) + short
+        if self.kind == "constants":
+            out = self.inner(x)
+            n, channels, *places = x.shape
+            return out + torch.cat([x, x.new_zeros(n, out.shape[1] - channels, *places)], 1)
+        if self.kind == "shuffled":
+            n, channels, *places = x.shape
+            return x.view(n, 2, channels // 2, *places).transpose(1, 2).reshape(x.shape)
+        x = self.inner(x)
+        return nn.functional.pixel_shuffle(x, 2)[:, :, ::2, 1::2] if self.kind == "turned" else x
+
+
 class Twice(nn.Module):
     """Joins what comes to itself."""
 
@@ -208,6 +262,11 @@ def built(plan: Plan) -> nn.Module:
                 apart = Apart(channels, b)
                 layers.append(apart)
                 channels = apart.width
+        elif b.kind in ("larger", "several", "padded", "constants", "shuffled", "turned"):
+            if b.kind != "shuffled" or channels % 2 == 0:
+                moved = Moved(channels, b)
+                layers.append(moved)
+                channels = moved.width
         elif b.kind == "pool":
             if size > 2:
                 layers.append(nn.MaxPool2d(2) if b.bias else nn.AvgPool2d(2))

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 
 from snnviz import checks
 from tests.training.test_trainer import message_of
@@ -24,6 +26,7 @@ def test_numbers_in_range_come_back_as_floats(value: float, least: float, most: 
         (math.inf, (0,), "x must be a finite number of at least 0, got inf."),
         (1.5, (0, 1), "x must be a number from 0 to 1, got 1.5."),
         (3, (-math.inf, 2), "x must be a finite number of at most 2, got 3."),
+        (10**400, (0,), f"x must be a finite number of at least 0, got {10**400}."),
     ],
 )
 def test_other_numbers_are_errors(value: object, limits: tuple[float, ...], message: str) -> None:
@@ -54,3 +57,17 @@ def test_whole(value: object) -> None:
     assert message_of(lambda: checks.whole("x", value, 1)) == (
         f"x must be a whole number of at least 1, got {value!r}. Use for example x=1."
     )
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)])
+def test_numbers_of_other_libraries_become_those_of_python(value: object) -> None:
+    assert type(checks.whole("x", value, 1)) is int
+    assert type(checks.number("x", value)) is float
+    assert checks.plain(value) == 3
+    assert checks.plain(many := np.array([3])) is many
+
+
+@pytest.mark.parametrize("value", [True, "3", None, math.nan, -math.inf, 10**400, [3], 1j])
+def test_what_is_no_finite_number(value: object) -> None:
+    assert not checks.is_finite(value)
+    assert checks.is_finite(-3.5)

@@ -108,6 +108,18 @@ def test_a_new_folder_has_names_for_every_system(tmp_path: Path) -> None:
         )
 
 
+def test_a_path_that_is_too_long_is_named(tmp_path: Path) -> None:
+    said = message_of(lambda: files.check_new_names("folder", tmp_path / ("x" * 300)))
+    assert said.startswith("folder must be a name that a file can have on every system, got 'xxx")
+    assert "which has more than 200 bytes" in said
+    deep = tmp_path.joinpath(*["y" * 200] * 40)
+    said = message_of(lambda: files.check_new_names("folder", deep))
+    assert said == (
+        f"folder must be a path that this system can have, got {str(deep)[:100]!r} and "
+        f"{len(str(deep)) - 100:,} more letters (File name too long). Choose a shorter one."
+    )
+
+
 def test_a_fixed_path_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert files.fixed_path("folder", "a/b") == tmp_path / "a" / "b"

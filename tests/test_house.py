@@ -239,7 +239,7 @@ def test_precommit_uses_the_versions_of_the_project() -> None:
 
 
 def test_no_notebook_carries_outputs() -> None:
-    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    notebooks = sorted((ROOT / "notebooks").glob("**/*.ipynb"))
     assert notebooks
     for file in notebooks:
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]

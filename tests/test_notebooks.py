@@ -1,6 +1,7 @@
 """Every notebook runs from top to bottom, in a smaller size, and shows what it promises."""
 
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import NamedTuple
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import NotebookExporter
+from traitlets.config import Config
 
 from snnviz import sweep
 from snnviz.runs import compare
@@ -20,6 +23,7 @@ CLAIMS, CHOICE = (
     for name in ("claims", "choice")
 )
 DOCUMENT = NOTEBOOKS.parent / "docs" / "claims.md"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 VERDICT = "(holds|does not hold|undecided|no verdict)"
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
@@ -34,6 +38,9 @@ SMALLER = {
         "OTHER": "mlp",
         "OTHER_EPOCHS": 2,
     },
+    "07_where_a_factor_comes_from": {"EPOCHS": 4, "HOLDOUT": 50_000},
+    "class/lesson": {"NETWORK": "mlp", "EPOCHS": 3, "HOLDOUT": 57_000},
+    "class/instructor": {"NETWORK": "mlp", "EPOCHS": 3, "HOLDOUT": 57_000},
 }
 
 
@@ -105,8 +112,8 @@ def run(name: str, folder: Path, constants: dict) -> nbformat.NotebookNode:
 
     Behind its cells stands the one with the exercise twice more: answered right, and wrong.
     """
-    shutil.copy(NOTEBOOKS / f"{name}.ipynb", folder)
-    notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+    copy = shutil.copy(NOTEBOOKS / f"{name}.ipynb", folder)
+    notebook = nbformat.read(copy, as_version=4)
     (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
     for constant, value in constants.items():
         assert f"{constant} = " in cell.source, f"{name} has no constant {constant}"
@@ -141,7 +148,18 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
 
 
 def test_every_notebook_is_run() -> None:
-    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(SMALLER)
+    found = (path.relative_to(NOTEBOOKS) for path in NOTEBOOKS.rglob("*.ipynb"))
+    names = {path.with_suffix("").as_posix() for path in found if path.parts[0] != "runs"}
+    assert {name for name in names if ".ipynb_checkpoints" not in name} == set(SMALLER)
+
+
+def test_the_students_lesson_is_the_instructors_without_its_answers() -> None:
+    """`make lesson` writes it."""
+    left_out = {"enabled": True, "remove_cell_tags": {"instructor"}}
+    exporter = NotebookExporter(config=Config({"TagRemovePreprocessor": left_out}))
+    source, lesson = (NOTEBOOKS / "class" / f"{name}.ipynb" for name in ("instructor", "lesson"))
+    text, _ = exporter.from_filename(str(source))
+    assert json.loads(text) == json.loads(lesson.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", SMALLER)
@@ -178,7 +196,7 @@ def quickstart(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> 
     """Two labs with their pictures, three others, the change of plan, and the figure's files."""
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
     (lab,) = (c for c in notebook.cells if c.source.endswith("\nlab"))
-    assert "application/vnd.jupyter.widget-view+json" in lab.outputs[0].data
+    assert WIDGET in lab.outputs[0].data
     assert "image/png" in lab.outputs[1].data
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".pdf", ".svg", ".png"}
     (events,) = (c for c in notebook.cells if "event == 'schedule'" in c.source)
@@ -243,8 +261,8 @@ def runs(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
 
 
 def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
-    """Two labs with a picture each, a pin that survives, and a fork beside its parent."""
-    shown = [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    """Two labs with a picture each, a pin that survives, a fork beside its parent, two files."""
+    shown = [o for o in outputs if WIDGET in o.get("data", {})]
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert len(shown) == len(pictures) == 2
     (pins,) = (c for c in notebook.cells if "event == 'pin'" in c.source)
@@ -252,6 +270,8 @@ def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
     (last,) = (c for c in notebook.cells if c.source.endswith("again.close()"))
     assert re.search(r"\b[1-9]\d* neurons are pinned", last.outputs[0].text)
     assert re.search(r"the run is saved in \S*first\b", last.outputs[0].text)
+    assert (folder / "first.html").stat().st_size > 100_000
+    assert sum("image/gif" in output.get("data", {}) for output in outputs) == 1
     kept = folder / "runs" / "03_lab_tour"
     table = compare([kept / "first", kept / "no-more-switching"])
     assert table.run.tolist() == ["first"] * 4 + ["no-more-switching"] * 2
@@ -259,31 +279,30 @@ def lab_tour(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> No
 
 def claims(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
     """Figures, and a verdict in words for each claim and network, from the committed rows."""
-    rows = sweep.read(CLAIMS)
     said = "".join(output.get("text", "") for output in outputs)
-    for network in rows[rows.method == "magnitude"].network.unique():
-        for claim in ("More accurate than dense", "More accurate than dense, trained for longer"):
-            verdict = rf"{network}\b.*: [+-][\d.]+ points .*{claim}: {VERDICT}\."
-            assert re.search(verdict, said), (network, claim)
-        ours = rows[(rows.network == network) & (rows.method == "switched")]
-        some_off = (ours.neurons_on < ours.neurons).any()
-        found = "(holds|undecided|no verdict)" if some_off else "(does not hold|no verdict)"
-        assert re.search(rf"{network}\b.*: \d+% of the neurons off .*Compressed: {found};", said), (
-            network
-        )
-        reads = (
-            rf"{network}\b.*, reading the weights against shuffled weights: .* parameters left .*"
-            rf"Verdict: {VERDICT}\."
-        )
-        assert re.search(reads, said), network
+    document = DOCUMENT.read_text(encoding="utf-8")
+    shown = [o.data["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
+    assert len(shown) == 9
+    for table in shown:
+        assert table in document
+    networks = sweep.read(CLAIMS).query("method == 'magnitude'").network.unique()
+    assert len(networks) >= 2
+    for network in networks:
+        # more accurate than dense, and than dense for longer; compressed
+        judged = [
+            table
+            for table in shown[:4]
+            if re.search(rf"^\| {network} \|.* {VERDICT} \|", table, re.M)
+        ]
+        assert len(judged) == 4, network
+        assert re.search(rf"^\| {network} \| shuffled .* {VERDICT} \|$", shown[4], re.MULTILINE)
     assert said.count("is better than every control on: ") == 2
     for dose in ("width", "classes", "noise", "share"):
         verdict = rf"^{dose}: (holds|does not hold|does not hold in general|undecided)\. At equal"
         assert re.search(verdict, said, re.MULTILINE), dose
-        effect = rf"^{dose} at .*Effect of the gain rule: [+-]\d+ points \("
-        assert re.search(effect, said, re.MULTILINE), dose
+        assert re.search(rf"^\| {dose} \|.*\| [+-]\d+ \|$", shown[8], re.MULTILINE), dose
     assert "Claim 3 as a whole: " in said
-    document = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
+    document = " ".join(document.split())
     for line in said.splitlines():
         if re.match(
             "Claim 3 as|With each|At equal size|The switched|More accurate than|Of .* compar",
@@ -320,6 +339,44 @@ def reads(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
     assert int(step) == int(warmup) + 5
 
 
+def factor(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """The chain by hand is the trainer's; pictures of descriptors and waterline, two sliders."""
+    said = "".join(output.get("text", "") for output in outputs)
+    waterline = re.search(r"waterline (\S+), in the trainer (\S+)\n", said)
+    neuron = re.search(r"neuron \d+: (\S+), in the trainer (\S+)\n", said)
+    for pair in (waterline, neuron):
+        assert pair is not None
+        assert abs(float(pair[1]) - float(pair[2])) <= 2e-3
+    assert "mean factor 1.000" in said
+    bundles = [output.get("data", {}) for output in outputs]
+    assert sum("image/png" in bundle for bundle in bundles) == 2
+    assert sum(WIDGET in bundle for bundle in bundles) == 2
+
+
+def lesson(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """A lab, seven questions that wait for an answer, and the run as a file."""
+    bundles = [output.get("data", {}) for output in outputs]
+    assert sum(WIDGET in bundle for bundle in bundles) == 1 + 7
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "Not yet. Replace None by the factors" in said
+    costs = re.findall(r"est of \d+ off as well: (\S+) points lost", said)
+    assert len(costs) == 2
+    assert (folder / "my_run.html").stat().st_size > 100_000
+
+
+def lesson_with_answers(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
+    """The same, and every answer is right."""
+    lesson(notebook, outputs, folder)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "instructor" in cell.metadata.get("tags", ()):
+            replies = "".join(
+                output.get("text", "") or output.get("data", {}).get("text/plain", "")
+                for output in cell.outputs
+            )
+            assert replies.startswith("Correct. "), cell.source
+            assert "Not yet" not in replies, cell.source
+
+
 PROMISES: dict[str, Callable] = {
     "00_quickstart": quickstart,
     "01_switches": switches,
@@ -328,4 +385,7 @@ PROMISES: dict[str, Callable] = {
     "04_claims": claims,
     "05_rivals": compared,
     "06_what_the_switcher_reads": reads,
+    "07_where_a_factor_comes_from": factor,
+    "class/lesson": lesson,
+    "class/instructor": lesson_with_answers,
 }

@@ -27,7 +27,7 @@ class Slow(NamedTuple):
 SLOW = {
     "tests/browser/test_lab.py": Slow(340, "a browser"),
     "tests/sweep/test_run.py": Slow(300, "Ray"),
-    "tests/test_notebooks.py": Slow(275, "notebooks"),
+    "tests/test_notebooks.py": Slow(330, "notebooks"),
     "tests/browser": Slow(150, "a browser"),
     "tests/runs/test_resume.py": Slow(140),
     "tests/runs/test_kill.py": Slow(95, "killed processes"),

@@ -26,6 +26,11 @@ def number(kind: Any, tokens: Sequence[Token]) -> int | float:
     raise ValueError(f"it must be a number, got {tokens[0].value!r}.")
 
 
+def real(kind: Any, tokens: Sequence[Token]) -> float:
+    """To a float."""
+    return float(number(kind, tokens))
+
+
 def path(kind: Any, tokens: Sequence[Token]) -> Path:
     """To a path, in which ~ is the home folder."""
     return expand_home(tokens[0].value)
@@ -42,4 +47,6 @@ def expand_home(text: str) -> Path:
     path = os.path.expanduser(text)  # not Path's, which takes ./~ for ~ as well
     if path.startswith("~"):
         raise ValueError(f"the home folder in {text!r} is not known. Write the whole path.")
-    return Path(path)
+    found = Path(path)
+    # Of "./~/runs" a Path keeps "~/runs", which would be taken for the home folder later.
+    return found.absolute() if str(found).startswith("~") else found

@@ -24,7 +24,7 @@ def read_options(file: Path) -> dict[str, Any]:
         file = file / CONFIG
     name = f"config {str(file)!r}"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         if file.suffix == ".toml":
             content = tomllib.loads(text)
         else:
@@ -34,6 +34,10 @@ def read_options(file: Path) -> dict[str, Any]:
     except WrongUsage as error:
         raise WrongUsage(f"{name}: {error}") from error
     except (ValueError, RecursionError) as error:
+        if file.suffix in (".yaml", ".yml"):
+            raise WrongUsage(
+                f"{name} must be JSON or .toml, got YAML. Write it as .toml."
+            ) from error
         raise WrongUsage(f"{name} must be a file of JSON (or .toml): {error}.") from error
     if not isinstance(content, dict):
         raise WrongUsage(f"{name} must hold a table of options.")
@@ -74,7 +78,7 @@ def _use_underscores(content: Any, where: str = "") -> Any:
 
 def _options_of_run(file: Path) -> dict[str, Any]:
     """What makes such a run again. For `YOUR_OWN`, the command line must name something."""
-    config = RunConfig.read(file.parent)
+    config = RunConfig.read(file.parent, file.name)
     options: dict[str, Any] = {
         "seed": config.seed,
         "device": str(config.device(None)),

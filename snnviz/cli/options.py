@@ -9,6 +9,8 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
@@ -114,7 +116,9 @@ class RunOptions:
             if self.size is not None:
                 checks.whole("size", self.size, 1)
             return
-        checks.one_of("data", self.data, (*NAMES, f"{FOLDER}PATH"))
+        own = isinstance(self.data, str) and Path(self.data).is_dir()
+        advice = f"For the images in this folder, use {FOLDER}{self.data}." if own else ""
+        checks.one_of("data", self.data, (*NAMES, f"{FOLDER}PATH"), advice)
         if self.size is not None:
             raise ValueError(
                 f"size is for your own images, got {self.size!r} with {self.data!r}. "
@@ -196,7 +200,11 @@ def fill(kind: type[T], *layers: Mapping[str, Any], where: str = "") -> T:
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for layer in layers for name in layer):
         if name not in hints:
-            raise WrongUsage(f"there is no option {where + name!r}; there are {', '.join(hints)}.")
+            close = get_close_matches(name, hints, 1)
+            meant = f" Did you mean {where + close[0]!r}?" if close else ""
+            raise WrongUsage(
+                f"there is no option {where + name!r}.{meant} There are {', '.join(hints)}."
+            )
         parts = [layer[name] for layer in layers if name in layer]
         if dataclasses.is_dataclass(hints[name]):
             values[name] = _fill_nested(name, hints[name], parts)
@@ -231,6 +239,5 @@ def _show_default(field: dataclasses.Field, defaults: bool) -> str | bool:
 
 
 def _choose_converter(hint: Any) -> Any:
-    if hint in (int, int | None):
-        return convert.whole
-    return convert.number if hint == int | float else None
+    converters = {int: convert.whole, float: convert.real, int | float: convert.number}
+    return next((use for of, use in converters.items() if hint in (of, of | None)), None)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from snnviz.cli.answers import DONE, FAILED, INTERRUPTED, WRONG_USAGE, Answer
 from snnviz.cli.commands import app
@@ -45,8 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    # cyclopts would take --schedule 3 for the first field of the schedule.
+    if any(word.partition("=")[0] == "--schedule" for word in words):
+        text = "--schedule has fields, each an option of its own, such as --schedule.epochs 3."
+        return _report(WRONG_USAGE, f"{text} See: {_help(words)}")
     try:
         command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    except UnusedCliTokensError as error:
+        some = ", ".join(map(repr, error.unused_tokens or []))
+        text = f"{some} belongs to no option. Options have names that begin with --."
+        return _report(WRONG_USAGE, f"{text} See: {_help(words)}")
     except CycloptsError as error:
         return _report(WRONG_USAGE, f"{error} See: {_help(words)}")
     as_json = bool(bound.arguments.get("json"))

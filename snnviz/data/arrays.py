@@ -18,10 +18,9 @@ def to_tensor(argument: str, value: Any) -> Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "buif":
         value = _from_array(argument, value)
     if not isinstance(value, Tensor):
-        got = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(
-            f"{argument} must be a torch tensor or a NumPy array of numbers, got {got}. "
-            "Convert first, for example with torch.stack or torch.tensor."
+            f"{argument} must be a torch tensor or a NumPy array of numbers, got "
+            f"{describe_value(value)}. {_advise(value)}"
         )
     if value.is_meta:
         raise ValueError(
@@ -54,6 +53,30 @@ def _from_array(argument: str, array: np.ndarray) -> Tensor:
     if dtype.kind == "f" and dtype.itemsize > 8:  # torch has no long double
         dtype = np.dtype(np.float64)
     return torch.tensor(np.ascontiguousarray(array, dtype=dtype), device="cpu")
+
+
+def _advise(value: Any) -> str:
+    if hasattr(value, "to_numpy"):  # of pandas or polars
+        return "Convert it first: .to_numpy()."
+    if not isinstance(value, np.ndarray):
+        return "Convert first, for example with torch.stack or torch.tensor."
+    if value.dtype.kind == "O":
+        return "If all its items have the same shape: np.stack(list(array))."
+    if value.dtype.kind in "US":
+        return (
+            "Number the names in both splits alike: names, numbers = np.unique(array, "
+            "return_inverse=True), and pass classes=names."
+        )
+    return "Convert first, for example with array.astype."
+
+
+def describe_value(value: Any) -> str:
+    """The type of a value, with what else a reader needs to see what is wrong with it."""
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of length {len(value)}"
+    return type(value).__name__
 
 
 def dtype_name(dtype: torch.dtype) -> str:

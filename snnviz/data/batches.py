@@ -23,8 +23,7 @@ class BatchOrder:
     """
 
     def __init__(self, n: int, batch_size: int, seed: int = 0) -> None:
-        whole("n", n, 1)
-        whole("batch_size", batch_size, 1)
+        n, batch_size = whole("n", n, 1), whole("batch_size", batch_size, 1)
         self.n, self.batch_size = n, min(batch_size, n)
         self.load_state_dict({"seed": seed, "drawn": 0})
 
@@ -52,9 +51,7 @@ class BatchOrder:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continues where `state_dict` was called; n and batch_size must be the same as then."""
-        for key in ("seed", "drawn"):
-            whole(key, state.get(key), 0)
-        self.seed, self.drawn = state["seed"], state["drawn"]
+        self.seed, self.drawn = (whole(key, state.get(key), 0) for key in ("seed", "drawn"))
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
 
 

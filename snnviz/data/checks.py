@@ -7,22 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnviz.checks import one_of
-from snnviz.data.arrays import dtype_name, to_tensor
+from snnviz.checks import one_of, plain
+from snnviz.data.arrays import describe_value, dtype_name, to_tensor
 from snnviz.data.classes import check_labels
 
 AUGMENTS = ("none", "shift", "flip", "shift+flip")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MOST_SIDE = 10_000  # pixels to which images are resized; more is probably a mistake
 MOST_CHANNELS = 4  # of a grey image, or one in colours, with or without transparency
 
 
 def check_pair(argument: str, value: Any) -> tuple[Tensor, Tensor]:
     """Images (n, c, h, w) as uint8 or float32 and labels (n,) as int64, both on the CPU."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        got = type(value).__name__
-        got += f" of length {len(value)}" if isinstance(value, tuple | list) else ""
         raise ValueError(
-            f"{argument} must be a pair (images, labels), got {got}. "
+            f"{argument} must be a pair (images, labels), got {describe_value(value)}. "
             f"Pass {argument}=(images, labels), or use ImageData.from_dataset for a dataset."
         )
     images = _check_images(f"{argument} images", value[0])
@@ -87,6 +86,7 @@ def check_same_kind(train: Tensor, test: Tensor) -> None:
 
 def count_holdout(holdout: int | float, n: int) -> int:
     """The number of training images to hold out of n; at least one stays for training."""
+    holdout = plain(holdout)
     size = round(holdout * n) if isinstance(holdout, float) and 0 < holdout < 1 else holdout
     if type(size) is not int or not 0 <= size < n or (size == 0 and isinstance(holdout, float)):
         raise ValueError(
@@ -105,13 +105,15 @@ def check_augment(value: str) -> None:
 
 def check_image_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """(height, width) of an image size that may be one number for both; None stays None."""
+    size = plain(size)
     both = (size, size) if isinstance(size, int) else size
     if both is None:
         return None
     right = isinstance(both, tuple | list) and len(both) == 2
-    if not right or not all(type(side) is int and side > 0 for side in both):
+    both = [*map(plain, both)] if right else both
+    if not right or not all(type(side) is int and 0 < side <= MOST_SIDE for side in both):
         raise ValueError(
-            f"size must be a number of pixels or a pair (height, width), got {size!r}. "
-            "Use size=32 for images of 32 x 32."
+            f"size must be a number of pixels (at most {MOST_SIDE:,}) or a pair (height, width), "
+            f"got {size!r}. Use size=32 for images of 32 x 32."
         )
     return both[0], both[1]

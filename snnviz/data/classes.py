@@ -47,10 +47,17 @@ def check_labels(argument: str, value: Any, n: int) -> Tensor:
     labels = labels.long()
     if labels.min() < 0:
         raise ValueError(
-            f"{argument} must be numbered from 0, got {int(labels.min())}. "
+            f"{argument} must be numbered from 0, got {_show_first(labels, labels < 0)}. "
             "Remove images without a label, or renumber the labels."
         )
     return labels
+
+
+def _show_first(labels: Tensor, wrong: Tensor) -> str:
+    """The first wrong label, where it is, and how many there are: "-1 for image 3 (2 in all)"."""
+    found = wrong.nonzero().flatten().tolist()
+    more = f" ({len(found):,} in all)" if len(found) > 1 else ""
+    return f"{int(labels[found[0]])} for image {found[0]}{more}"
 
 
 def choose_class_names(
@@ -66,8 +73,9 @@ def choose_class_names(
     for split, labels in (("train", train), ("test", test)):
         if labels.max() >= len(names):
             raise ValueError(
-                f"{split} labels must be below {len(names)}, the number of classes, "
-                f"got {int(labels.max())}. Number the classes from 0, or name more classes."
+                f"{split} labels must be below {len(names)}, the number of classes, got "
+                f"{_show_first(labels, labels >= len(names))}. Number the classes from 0, or name "
+                "more classes."
             )
     return names
 
@@ -81,22 +89,26 @@ def _number_classes(train: Tensor, test: Tensor) -> tuple[str, ...]:
     seen = train.unique()  # sorted
     unseen = sorted(set(test.unique().tolist()) - set(seen.tolist()))
     count = int(seen[-1]) + 1  # classes; int64 labels go up to 2**63 - 1
+    largest = f"{count - 1} (image {int(train.argmax())})"
     if count > max(MOST_UNUSED, MOST_GAPS * len(seen)):
         raise ValueError(
-            f"train labels must be numbered from 0 without large gaps, got numbers up to "
-            f"{count - 1}, of which only {len(seen)} differ. {RENUMBER}"
+            "train labels must be numbered from 0 without large gaps, got numbers up to "
+            f"{largest}, of which only {len(seen)} differ. {RENUMBER}"
         )
     if unseen:
         more = ", …" if len(unseen) > 5 else ""
+        first = int(torch.isin(test, torch.tensor(unseen)).nonzero()[0])
         raise ValueError(
             "test labels must occur in the train labels, got the unseen "
-            f"{', '.join(map(str, unseen[:5]))}{more}. Add training images of these classes, "
-            "or name all classes with classes=(…)."
+            f"{', '.join(map(str, unseen[:5]))}{more} (first in image {first}). Add training "
+            "images of these classes, or name all classes with classes=(…)."
         )
     unused = count - len(seen)
     if unused:
         start = int(seen[0])
-        what = f"start at {start}" if start == unused else f"skip {unused} of the numbers"
+        what = f"start at {start}"
+        if start != unused:
+            what = f"skip {unused} of the numbers up to {largest}"
         advice = f"Subtract {start} from all labels" if start == unused else RENUMBER.rstrip(".")
         many = "1 class" if len(seen) == 1 else f"{len(seen)} classes"
         tell(

@@ -28,6 +28,7 @@ NESTED = "in folders inside class folders"
 BESIDE = "beside the class folders"
 HIDDEN = "hidden"
 UNKNOWN = "with an ending that Pillow does not read"
+BROKEN = "a link that leads nowhere"
 FRAMES = "frames after the first"
 
 
@@ -68,10 +69,7 @@ class ImageFolder:
 
     def __init__(self, folder: Path, size: tuple[int, int] | None) -> None:
         if not folder.is_dir():
-            raise FileNotFoundError(
-                f"folder must hold train/<class>/ and test/<class>/ with images, "
-                f"got no folder {folder}. Make it, or check the path."
-            )
+            raise _no_split(folder)
         self.size = size  # (height, width)
         self.classes: list[str] = []
         self.files: list[tuple[Path, int]] = []
@@ -79,7 +77,9 @@ class ImageFolder:
         self.brightest = 0  # value in an image of 16 bits
         for path in _list_by_name(folder):
             if not path.is_dir():
-                if _is_picture(path):
+                if _is_broken(path):
+                    self._leave_out(BROKEN, path)
+                elif _is_picture(path):
                     self._leave_out(HIDDEN if _is_hidden(path) else BESIDE, path)
             elif _is_hidden(path):
                 self._leave_out(HIDDEN, *_find_pictures(path))
@@ -137,6 +137,9 @@ class ImageFolder:
         """The first frame of a file, turned as viewers show it."""
         from PIL import Image, ImageOps, UnidentifiedImageError
 
+        if not path.is_file():  # to open a pipe would wait for ever
+            kind = BROKEN if _is_broken(path) else "something that is not a file"
+            raise ValueError(f"{path} must be a complete image, got {kind}. Replace or remove it.")
         try:
             # Given a path, Pillow 13 maps the file into memory and garbles turned TIFF files.
             with path.open("rb") as file, Image.open(file) as image:
@@ -153,9 +156,11 @@ class ImageFolder:
                 "PIL.Image.MAX_IMAGE_PIXELS = None first."
             ) from error
         except UnidentifiedImageError as error:
+            kind = (
+                "a file that Pillow does not recognise" if path.stat().st_size else "an empty one"
+            )
             raise ValueError(
-                f"{path} must be a complete image, got a file that Pillow does not recognise. "
-                "Replace or remove the file."
+                f"{path} must be a complete image, got {kind}. Replace or remove the file."
             ) from error
         except Exception as error:  # damaged files make Pillow raise errors of many types
             raise ValueError(
@@ -220,6 +225,10 @@ def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
+def _is_broken(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
 def _is_picture(path: Path) -> bool:
     """Whether the ending is that of an image; macOS keeps other things in files named ._*."""
     return path.suffix.lower() in _endings() and not path.name.startswith("._")
@@ -232,6 +241,26 @@ def _endings() -> frozenset[str]:
     formats = Image.registered_extensions()
     readable = Image.OPEN.keys() - _UNREADABLE
     return frozenset(ending for ending, name in formats.items() if name in readable)
+
+
+def _no_split(split: Path) -> FileNotFoundError:
+    """A split is missing; the message says what there is instead."""
+    got, advice, folder = f"no folder {split}", "Make it, or check the path.", split.parent
+    if folder.is_file():
+        got, advice = f"the file {folder}", "Give the folder in which train and test are."
+    elif folder.is_dir():
+        found = [path.name for path in _list_by_name(folder) if path.is_dir()]
+        others = [name for name in found if name not in ("train", "test")]
+        if others:
+            got += f", but {', '.join(map(repr, others[:5]))}{', …' * (len(others) > 5)}"
+            advice = (
+                f"If one of these holds the images of that split, rename it to {split.name!r}. If "
+                "they are classes, move some images of each into train/<class>/ and the others "
+                "into test/<class>/."
+            )
+    return FileNotFoundError(
+        f"folder must hold train/<class>/ and test/<class>/ with images, got {got}. {advice}"
+    )
 
 
 def _no_images(folder: Path, nested: list[Path] | None = None) -> FileNotFoundError:

@@ -40,6 +40,10 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
+class ImagesMissing(ValueError):
+    """The images themselves are not here, only their number and shape."""
+
+
 @dataclass(frozen=True)
 class Source:
     """The arguments of `load_data`, with which the same data can be loaded again."""
@@ -57,7 +61,8 @@ class ImageData:
     images, unscaled for floating point images. `augment` says how batches of the training split
     are augmented: "shift" moves an image by up to 4 pixels and fills the border with 0, "flip"
     mirrors it left to right at random, "shift+flip" does both. `source` holds the arguments of
-    `load_data`, and is None for your own data.
+    `load_data`, and is None for your own data. `missing` is what to say if the images are asked
+    for and only their number and shape are known; "" if they are here.
     """
 
     name: str
@@ -69,6 +74,7 @@ class ImageData:
     std: Tensor
     augment: str = "none"
     source: Source | None = None
+    missing: str = ""
 
     def __post_init__(self) -> None:
         checks.check_augment(self.augment)
@@ -106,8 +112,11 @@ class ImageData:
         Batches of the training split are augmented if `augment` says so and a CPU generator is
         given. Random numbers are drawn on the CPU, so that all devices see the same images.
         `part` selects some of these rows, with the values that they have in the whole batch.
-        Never waits for the device. Raises ValueError for a split that does not exist.
+        Never waits for the device. Raises ValueError for a split that does not exist, and
+        ImagesMissing if the images are not here.
         """
+        if self.missing:
+            raise ImagesMissing(self.missing)
         rows = self.get_split(split)
         if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype != torch.int64:
             got = type(index).__name__
@@ -124,6 +133,13 @@ class ImageData:
             draws = pixels.draw_augmentation(drawn, self.augment, generator)[:, part]  # (3, b)
             images = pixels.augment_images(images, draws.to(self.device, non_blocking=True))
         return self.normalise(images), rows.labels.index_select(0, index)
+
+    def example(self, n: int = 2) -> Tensor:
+        """At most n images as `batch` gives them, for trying out a network; zeros if missing."""
+        n = min(n, len(self.train))
+        if self.missing:
+            return torch.zeros(n, *self.shape, device=self.device)
+        return self.batch("train", torch.arange(n))[0]
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalises raw images (b, c, h, w), of this data's dtype and device, as `batch` does."""

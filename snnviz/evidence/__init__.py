@@ -3,7 +3,8 @@
 Most functions take the rows of `snnviz.sweep.read`, a DataFrame with one row per run, and return
 tables. Failed runs are left out and counted. A run that belongs to several studies counts once. A
 number that needs more runs than there are is NaN. `claims` makes the tables behind the paper's
-three claims, and `words` writes sentences about them. `phase_gradients` takes a trainer instead.
+three claims, `tables` writes them as text, and `words` writes sentences about them.
+`phase_gradients` takes a trainer instead.
 """
 
 from snnviz.evidence.doses import dosed, rule_by_dose, rule_of_trend

@@ -47,10 +47,11 @@ def phase_gradients(trainer: AlternatingTrainer) -> np.ndarray:
 def phase_cosines(gradients: np.ndarray, lag: int = 1) -> np.ndarray:
     """(phases - lag,): the cosine between each phase's gradient and that of `lag` phases later.
 
-    Two gradients that share a signal m and have independent noise of variance v have a cosine of
-    about |m|² / (|m|² + v). So the mean of the cosines is the signal's share of a gradient: 0 if
-    there is only noise, 1 if there is none. With a large `lag` only a signal that lasts is counted,
-    and not one that turns with the weights. A phase whose gradient is 0 gives nan.
+    Two gradients that share a signal of squared length m, and have independent noise of variance v,
+    have a cosine of about m / (m + v). So the mean of the cosines is the signal's share of a
+    gradient: 0 if there is only noise, 1 if there is none. With a large `lag` only a signal that
+    lasts is counted, and not one that turns with the weights. A phase whose gradient is 0 gives
+    nan.
 
     Raises:
         ValueError: `lag` is not a whole number from 1 to the number of phases minus 1.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from snnviz.evidence.claims import AIM, LEAST, MARGIN, NO_VERDICT
+from snnviz.evidence.claims import LEAST, MARGIN, NO_VERDICT
 from snnviz.evidence.doses import RULE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ EQUAL_SIZES = "At equal size, reading the weights"
 EQUALS = {"epochs": "equal epochs", "examples": "equal steps"}
 
 
-def _rows(table: DataFrame) -> Iterator[Any]:
+def rows_of(table: DataFrame) -> Iterator[Any]:
     yield from table.itertuples(index=False)
 
 
@@ -63,15 +63,6 @@ def number_of(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def points(row: Any, pairs: str = "pair", digits: int = 2) -> str:
-    """ "+0.12 points (-0.05 to +0.29; 20 pairs)", for a row with a difference of shares."""
-    counted = number_of(row.pairs, pairs)
-    if math.isnan(row.difference):
-        return f"no difference ({counted})"
-    mean, low, high = (f"{100 * each:+.{digits}f}" for each in (row.difference, row.low, row.high))
-    return f"{mean} points ({'' if math.isnan(row.low) else f'{low} to {high}; '}{counted})"
-
-
 def by_chance(count: int) -> str:
     """How many of `count` intervals are expected to miss the true value by chance."""
     return (
@@ -79,11 +70,6 @@ def by_chance(count: int) -> str:
         f"{0.05 * count:.1f} of them would miss the true value, half of these on each side. So a "
         "single verdict among many is weaker evidence than its interval suggests."
     )
-
-
-def differences(table: DataFrame, claim: str) -> list[str]:
-    """A sentence for each row, from its interval."""
-    return [f"{row.setting}: {points(row)}. {claim}: {row.verdict}." for row in _rows(table)]
 
 
 def summary(claim: str, table: DataFrame, column: str = "verdict") -> str:
@@ -96,7 +82,7 @@ def summary(claim: str, table: DataFrame, column: str = "verdict") -> str:
 def needed(table: DataFrame, wanted: float = 0.001) -> str:
     """How many pairs are needed for intervals of ± `wanted`."""
     parts = []
-    for row in _rows(table):
+    for row in rows_of(table):
         half = (row.high - row.low) / 2
         if row.pairs >= LEAST and half > wanted:
             parts.append(f"{row.setting} {math.ceil(row.pairs * (half / wanted) ** 2)}")
@@ -107,30 +93,6 @@ def needed(table: DataFrame, wanted: float = 0.001) -> str:
 
 
 # --- against several methods ---------------------------------------------------------------------
-
-
-def several(table: DataFrame) -> list[str]:
-    """A sentence for each setting: which ones it is better than, worse than, undecided against."""
-    sentences = []
-    for setting, some in table.groupby("setting", sort=False):
-        at = {
-            each: [
-                f"{method(row.against)} ({points(row)})"
-                for row in _rows(_having(some, "verdict", each))
-                if each != NO_VERDICT
-            ]
-            for each in VERDICTS
-        }
-        without = _having(some, "verdict", NO_VERDICT)
-        at[NO_VERDICT] = [f"{method(row.against)} ({row.pairs})" for row in _rows(without)]
-        heads = ("better than", "worse than", "undecided against", f"no verdict ({FEW}) against")
-        parts = [
-            f"{head} {listed(names)}"
-            for head, names in zip(heads, at.values(), strict=True)
-            if names
-        ]
-        sentences.append(f"{setting}: {'; '.join(parts)}.")
-    return sentences
 
 
 def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
@@ -169,37 +131,12 @@ def over_all(what: str, other: str, table: DataFrame, sized: bool = False) -> st
     )
 
 
-def reading(table: DataFrame) -> list[str]:
-    """A sentence for each setting and control, with both sizes."""
-    return [
-        f"{row.setting}, reading the weights against {method(row.against)}: {points(row)}, with "
-        f"{_percent(row.parameters_left)} of the parameters left against "
-        f"{_percent(row.against_parameters_left)}. Verdict: {row.verdict}."
-        for row in _rows(table)
-    ]
-
-
-def compression(table: DataFrame) -> list[str]:
-    """A sentence for each setting."""
-    return [
-        f"{row.setting}: {_percent(row.off)} of the neurons off ({_percent(row.low)} to "
-        f"{_percent(row.high)}; {number_of(row.runs, 'run')}), "
-        f"{_percent(row.parameters_left)} of the parameters left. "
-        f"Compressed: {row.verdict}; by {AIM:.0%} or more: {row.aim}."
-        for row in _rows(table)
-    ]
-
-
-def _percent(share: float) -> str:
-    return "?" if math.isnan(share) else f"{share:.0%}"
-
-
 def tried(table: DataFrame) -> str:
     """How many settings differ clearly from the defaults, and how many would do so by chance."""
     judged = cast("DataFrame", table[(table["verdict"] != NO_VERDICT).to_numpy()])
     at = {each: _having(judged, "verdict", each) for each in ("holds", "does not hold")}
     named = {
-        each: [f'"{row.method}" on {row.setting}' for row in _rows(some)]
+        each: [f'"{row.method}" on {row.setting}' for row in rows_of(some)]
         for each, some in at.items()
     }
     n = len(judged)
@@ -219,16 +156,6 @@ def _counted(names: Sequence[str]) -> str:
 
 
 # --- claim 3 -------------------------------------------------------------------------------------
-
-
-def trends(table: DataFrame) -> list[str]:
-    """A sentence for each trend."""
-    return [
-        f"{row.dose} at {EQUALS[row.equal]}, {row.setting}, {gain(row.method)}: rank correlation "
-        f"{row.correlation:+.2f} ({row.low:+.2f} to {row.high:+.2f}; {number_of(row.runs, 'run')}, "
-        f"{number_of(row.seeds, 'seed')}). Verdict: {row.verdict}."
-        for row in _rows(table)
-    ]
 
 
 def gain(name: str) -> str:
@@ -294,23 +221,12 @@ def claim_3(table: DataFrame) -> str:
     )
 
 
-def rule(table: DataFrame) -> list[str]:
-    """A text for each trend: how much of it comes from the gain rule."""
-    return [
-        f"{row.dose} at {EQUALS[row.equal]}, {row.setting}: from {dose(row.dose, row.lowest)} to "
-        f"{dose(row.dose, row.highest)}, the share of neurons off changes by "
-        f"{100 * row.rule:+.0f} points with the default gain and by {100 * row.fixed:+.0f} points "
-        f"with the fixed gain. Effect of the gain rule: {points(row, 'seed', 0)}."
-        for row in _rows(table)
-    ]
-
-
 def rule_in_all(table: DataFrame) -> str:
     """One sentence: in which trends the gain rule has a clear effect."""
     clear = [
         f"{row.dose} on {row.setting} at {EQUALS[row.equal]} ({100 * row.difference:+.0f} of "
         f"{100 * row.rule:+.0f} points)"
-        for row in _rows(table)
+        for row in rows_of(table)
         if row.pairs >= LEAST and (row.low > 0 or row.high < 0)
     ]
     return (
@@ -321,27 +237,3 @@ def rule_in_all(table: DataFrame) -> str:
 
 def dose(name: str, value: float) -> str:
     return "all" if (name, value) == ("classes", 0) else f"{value:g}"
-
-
-# --- tables as Markdown --------------------------------------------------------------------------
-
-
-def markdown(table: DataFrame, columns: Mapping[str, tuple[str, str]]) -> str:
-    """A table. `columns` is {column: (heading, format)}; a format in "%" multiplies by 100."""
-    heads = [head for head, _ in columns.values()]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for row in table.to_dict("records"):
-        cells = [_written(row[name], form) for name, (_, form) in columns.items()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _written(value: Any, form: str) -> str:
-    if isinstance(value, float) and math.isnan(value):
-        return "–"
-    return f"{100 * value:{form[:-1]}}" if form.endswith("%") else f"{value:{form}}"
-
-
-def in_steps(table: DataFrame) -> DataFrame:
-    """With "steps" in the column `equal`, which is what readers call it."""
-    return table.assign(equal=table["equal"].replace("examples", "steps"))

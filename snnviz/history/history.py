@@ -162,8 +162,7 @@ class History:
         Raises:
             ValueError: `epochs` is not a whole number of at least 0.
         """
-        epochs = int(epochs) if isinstance(epochs, np.integer) else epochs
-        checks.whole("epochs", epochs, 0)
+        epochs = checks.whole("epochs", epochs, 0)
         past, steps = History(self.groups), self._steps
         past._epochs = self._epochs[:epochs]
         last = past._epochs[-1][0][EPOCH_COLUMNS.index("step")] if past._epochs else 0
@@ -172,13 +171,34 @@ class History:
         return past
 
     def factors_at(self, epoch: int) -> dict[str, np.ndarray]:
-        """{group: (neurons,) float32} at the end of an epoch; all are 1 at epoch 0, the start."""
+        """{group: (neurons,) float32} at the end of an epoch; all are 1 at epoch 0, the start.
+
+        Raises:
+            ValueError: that epoch is not finished.
+        """
+        epoch = checks.whole("epoch", epoch, 0)
+        if epoch > self.n_epochs:
+            raise ValueError(
+                f"epoch must be at most {self.n_epochs}, the number of finished epochs, got "
+                f"{epoch}. At epoch 0, the start, every factor is 1."
+            )
         if epoch == 0:
             return {group: np.ones(n, np.float32) for group, n in self.groups.items()}
         return {group: values.copy() for group, values in self._epochs[epoch - 1][1].items()}
 
     def of_neuron(self, group: str, neuron: int) -> np.ndarray:
-        """(epochs,) float32: one neuron's factor at the end of each epoch."""
+        """(epochs,) float32: one neuron's factor at the end of each epoch.
+
+        Raises:
+            ValueError: there is no such group or neuron.
+        """
+        checks.one_of("group", group, self.groups)
+        neuron = checks.whole("neuron", neuron, 0)
+        if neuron >= self.groups[group]:
+            raise ValueError(
+                f"neuron must be below {self.groups[group]}, the number of neurons of {group}, got "
+                f"{neuron}. The first one is 0."
+            )
         return np.array([values[group][neuron] for _, values in list(self._epochs)], np.float32)
 
     @property

@@ -1,21 +1,23 @@
 """The lab that people call: a trainer's sessions, and the parts of the page that show them."""
 
 import os
-import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from snnviz import checks, runs
 from snnviz.files import home_path
 from snnviz.history import History
-from snnviz.lab.page import Progress, hear_as_asked
-from snnviz.lab.parts import Parts
+from snnviz.lab.opening import open_run
+from snnviz.lab.page import Listener, Progress, hear_as_asked
+from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
-from snnviz.lab.run_list import RunList
-from snnviz.lab.session import Changes, Notice, Session, Trial, Unit
+from snnviz.lab.results import Compacted, make_smaller
+from snnviz.lab.run_list import RunList, make_twin
+from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, wait_for_answer
 from snnviz.lab.session.whatif import check_changes
-from snnviz.training import AlternatingTrainer, Schedule
+from snnviz.training import AlternatingTrainer
 
 Folder = str | os.PathLike[str]
 
@@ -34,28 +36,43 @@ class Lab:
     Args:
         trainer: what to train.
         name: of the run, in this lab; None: its folder's.
+        show: the parts of the page, for beginners who need only some of them: any of "buttons",
+            "neurons", "figures", "schedule" and "time machine"; None: all. What training says of
+            itself is always there, and cells can do all that the buttons do.
 
     Raises:
         TypeError: it is no trainer.
+        ValueError: there is no such part.
 
     >>> lab = Lab(trainer)  # doctest: +SKIP
     >>> lab.play(); lab.wait(epochs=2); lab.pause()  # doctest: +SKIP
     """
 
-    def __new__(cls, trainer: AlternatingTrainer, name: str | None = None) -> "Lab":
+    def __new__(
+        cls,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> "Lab":
         """The trainer's lab, if it has one that is open."""
         advice = "Give a trainer: Lab(trainer). Of a run folder: Lab.open(folder)."
         checks.kind_of("trainer", trainer, AlternatingTrainer, "a snnviz.Trainer", advice)
         lab = _lab_of(trainer)
         return lab if lab is not None and not lab.closed else super().__new__(cls)
 
-    def __init__(self, trainer: AlternatingTrainer, name: str | None = None) -> None:
+    def __init__(
+        self,
+        trainer: AlternatingTrainer,
+        name: str | None = None,
+        show: Collection[str] | None = None,
+    ) -> None:
+        parts = check_parts(show)
         if _lab_of(trainer) is self:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
         self._runs = RunList(trainer, name, self._stepped)
         wake = self._refresher.hurry
-        self._parts = Parts(self._runs, self._choose, self._ask_fork, wake)
+        self._parts = Parts(self._runs, self._choose, self._ask_fork, self.dense_twin, wake, parts)
         self.widget = self._parts.widget
         _LABS[trainer] = weakref.ref(self)
         self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
@@ -84,31 +101,25 @@ class Lab:
 
         A run that another trainer has open is shown as it was saved last; what is trained from
         there is kept in memory. Your own trainer gives its folder back with `trainer.close()`.
+        Where a run's images are not to be found, its past and its networks are shown, and nothing
+        can be trained.
 
         Args:
             folder: of the run.
             beside: other runs, whose curves are shown too.
             network: for a run with a network of your own, one of its architecture.
-            data: for a run with data of your own, the same data.
+            data: for a run with data of your own, the same data; not needed to look at its past.
             device: instead of the run's.
 
         Raises:
             FileNotFoundError: a folder holds no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
+        data = runs.find_images(folder, device) if data is None else data
         given = {"network": network, "data": data, "device": device}
-        name = news = None
-        try:
-            trainer = runs.Trainer.resume(folder, **given)
-        except runs.InUse:
-            trainer = runs.Trainer.at(folder, **given)
-            name = f"{home_path('folder', folder).resolve().name}, a copy"
-            news = (
-                f"{folder} is open in another trainer. This is a copy of what was saved last, and "
-                "what you train here stays in memory. To continue the run itself, close that "
-                "trainer (trainer.close(), or shut down its kernel), and open the folder again."
-            )
-        lab = cls(trainer, name)
+        trainer, news = open_run(folder, given)
+        own_name = home_path("folder", folder).resolve().name
+        lab = cls(trainer, f"{own_name}, a copy" if news else None)
         lab._runs.own(trainer)
         if news:
             lab._parts.news = Notice("news", news)
@@ -175,8 +186,9 @@ class Lab:
             ValueError: that epoch is not finished.
         """
         done = self.trainer.history.n_epochs
-        if epoch is not None and not 0 <= epoch <= done:
-            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch}.")
+        epoch = checks.plain(epoch)
+        if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= done):
+            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch!r}.")
         self._parts.machine.go(epoch)
 
     def what_if(self, changes: Changes) -> Trial | None:
@@ -226,7 +238,7 @@ class Lab:
         """
         schedule = self._parts.editor.draft.replace(**changes)
         epoch = self.trainer.history.n_epochs if epoch is None else epoch
-        problem = self._fork(epoch, name, schedule)
+        problem = self._runs.branch_now(epoch, name, schedule, self._take_fork)
         if problem is not None:
             raise problem
 
@@ -251,12 +263,56 @@ class Lab:
         self._runs.show_beside(name, history)
         self._refresher.hurry()
 
+    def choose(self, name: str) -> None:
+        """Makes another run the active one, and pauses the one that was.
+
+        Raises:
+            ValueError: no run that can be trained has this name.
+        """
+        if name not in self._runs.names:
+            known = ", ".join(map(repr, self._runs.names))
+            raise ValueError(f"name must be a run that can be trained ({known}), got {name!r}.")
+        self._choose(name)
+
+    def dense_twin(self) -> None:
+        """Trains the same network from its start without a switcher, beside the active run.
+
+        It sees the same batches, trains as many epochs as the active run, and is kept in memory.
+        """
+        leader = self._runs.active
+        if not self._runs.twin[0]:
+            self.session.ask(make_twin, partial(self._take_twin, leader), "dense_twin")
+
+    def compact(self, latency: bool = True) -> Compacted:
+        """The network without its off neurons, and a report, as from `compact`; shown in the lab.
+
+        Args:
+            latency: measure how much faster it is; takes a few seconds.
+
+        Raises:
+            OutputsDiffer: the smaller network's outputs differ.
+        """
+        smaller = wait_for_answer(self.session, partial(make_smaller, latency=latency), "compact")
+        return self._parts.desk.take(smaller)
+
+    @property
+    def compacted(self) -> Compacted | None:
+        """(network, report) of the last time that the lab compacted a network; None: not yet."""
+        return self._parts.desk.compacted
+
+    @property
+    def code(self) -> str:
+        """Lines that do to a new lab what was done to this one, by hand or in cells."""
+        self.session.settle()
+        return self._parts.write_code()
+
     def wait(self, epochs: int | None = None, timeout: float | None = None) -> None:
         """Blocks the cell until training stops, or until `epochs` epochs are done in all.
 
         Interrupting the cell ends the waiting, not the training. When training has stopped, the
         lab's picture in the notebook shows this state, even in a notebook that runs without a page
-        and whose kernel ends with the next cell.
+        and whose kernel ends with the next cell. Meanwhile the lab can be used, also from a page
+        that is loaded again.
 
         Raises:
             TrainingStopped: training ended with it.
@@ -264,10 +320,16 @@ class Lab:
             TimeoutError: `timeout` seconds are over.
         """
         session = self.session
-        progress = Progress(epochs)
+        progress, listener = Progress(epochs), Listener()
+
+        def meanwhile() -> None:
+            progress.show(session.status)
+            listener.listen()
+
         try:
-            session.wait(epochs, timeout, lambda: progress.show(session.status))
+            session.wait(epochs, timeout, meanwhile)
         finally:
+            listener.end()
             progress.end(session.status)
         if not session.status.running:
             self._parts.portrait.show(session.status, self._runs.in_colours(), waits=False)
@@ -288,24 +350,15 @@ class Lab:
         """The button: as soon as the session comes to it."""
         self._runs.branch(epoch, name, self._parts.editor.draft, self._take_fork)
 
-    def _fork(self, epoch: int, name: str, schedule: Schedule) -> Exception | None:
-        """Waits for it; what went wrong."""
-        done = threading.Event()
-        problems: list[Exception] = []
-
-        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
-            try:
-                self._take_fork(trainer, name)
-                problems.extend([trainer] if isinstance(trainer, Exception) else [])
-            except Exception as error:
-                problems.append(error)
-                raise
-            finally:
-                done.set()  # whatever happens, a cell waits for it
-
-        self._runs.branch(epoch, name, schedule, take)
-        done.wait()
-        return problems[0] if problems else None
+    def _take_twin(self, leader: str, made: AlternatingTrainer | Exception) -> None:
+        """In the session's thread."""
+        if isinstance(made, Exception):
+            self._parts.news = Notice("refused", f"No dense twin was made. {made}")
+        else:
+            name = self._runs.add_twin(made, leader)
+            words = f"{name} trains without a switcher, on the same batches, as far as {leader}."
+            self._parts.news = Notice("news", words)
+        self._refresher.hurry()
 
     def _take_fork(self, trainer: AlternatingTrainer | Exception, name: str) -> None:
         """In the session's thread."""
@@ -326,6 +379,7 @@ class Lab:
         self._refresher.hurry()
 
     def _stepped(self) -> None:
+        self._runs.lead()
         if self._runs.playing:
             self._refresher.wake()
         else:

@@ -1,11 +1,13 @@
 """The runs of a lab: those that it can train (one is active), and those shown beside them."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 
 from snnviz import runs
 from snnviz.history import History
-from snnviz.lab.session import Session
+from snnviz.lab.results import Run
+from snnviz.lab.session import Session, Status
 from snnviz.lab.views import Shown, in_colours
 from snnviz.training import AlternatingTrainer, Schedule
 
@@ -28,6 +30,8 @@ class RunList:
         self._lock = threading.Lock()
         self.active = name or name_run(trainer)
         self._sessions = {self.active: Session(trainer, on_change=stepped)}
+        self._twins: dict[str, str] = {}  # {twin: the run that it follows}
+        self._leading = threading.Lock()
         self._beside: dict[str, History] = {}
         self._owned: list[runs.Trainer] = []
 
@@ -45,6 +49,29 @@ class RunList:
     def playing(self) -> bool:
         """Whether any of them plays."""
         return any(s.status.activity == "playing" for s in list(self._sessions.values()))
+
+    @property
+    def deeds(self) -> list[Run]:
+        """What was done to each run, in the order in which they were made."""
+        return [
+            Run(
+                name=name,
+                began=session.began,
+                now=session.status.position,
+                deeds=session.deeds,
+                ends={row[0]: row[1] for row in session.trainer.history.epoch_rows()},
+                follows=name in self._twins,
+            )
+            for name, session in list(self._sessions.items())
+        ]
+
+    @property
+    def twin(self) -> tuple[str, Status | None]:
+        """The active run's twin without switcher: its name and status; ("", None): it has none."""
+        for twin, leader in list(self._twins.items()):
+            if leader == self.active:
+                return twin, self._sessions[twin].status
+        return "", None
 
     def own(self, trainer: runs.Trainer) -> None:
         """Has `close_trainers` close this one."""
@@ -64,6 +91,24 @@ class RunList:
             name = next(each for each in _number_names(name) if each not in taken)
             self._sessions[name] = Session(trainer, on_change=self._stepped)
         return name
+
+    def add_twin(self, trainer: AlternatingTrainer, leader: str) -> str:
+        """Adds a run that trains by itself as many epochs as another one; its name."""
+        for twin, other in self._twins.items():
+            if other == leader:  # it was asked for twice
+                return twin
+        name = self.add(trainer, f"{leader}, dense" if len(self._sessions) > 1 else "dense")
+        self._twins[name] = leader
+        self.lead()
+        return name
+
+    def lead(self) -> None:
+        """Has each twin go on if it is behind. Called in any thread."""
+        if not self._twins:
+            return
+        with self._leading:
+            for name, leader in list(self._twins.items()):
+                _follow(self._sessions[name], self._sessions[leader].status)
 
     def show_beside(self, name: str, history: History) -> None:
         """Shows another run's curves beside those of these."""
@@ -89,11 +134,27 @@ class RunList:
         self.session.pause()
         self.session.branch(epoch, lambda made: then(made, called), schedule, name)
 
+    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> Exception | None:
+        """The same for a cell, which waits for it; what went wrong."""
+        found: queue.Queue[Exception | None] = queue.Queue()
+
+        def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
+            try:
+                then(trainer, name)
+                found.put(trainer if isinstance(trainer, Exception) else None)
+            except Exception as error:
+                found.put(error)
+                raise
+
+        self.branch(epoch, name, schedule, take)
+        return found.get()
+
     def in_colours(self) -> list[Shown]:
         """All runs, the active one first; each keeps its colour, whichever is active."""
         with self._lock:
             trained = {name: s.trainer.history for name, s in self._sessions.items()}
-            shown = in_colours(trained | self._beside)
+            classes = {name: s.status.classes for name, s in self._sessions.items()}
+            shown = in_colours(trained | self._beside, classes)
         return sorted(shown, key=lambda run: run.name != self.active)
 
     def close_sessions(self) -> None:
@@ -111,6 +172,24 @@ def name_run(trainer: AlternatingTrainer) -> str:
     """The name of a trainer's run: its folder's, if it has one."""
     folder = trainer.folder if isinstance(trainer, runs.Trainer) else None
     return folder.resolve().name if folder else "run"
+
+
+def _follow(twin: Session, leader: Status) -> None:
+    status = twin.status
+    if status.running or status.problem or status.activity == "closed" or not twin.caught_up:
+        return
+    behind = leader.position.epoch - status.position.epoch
+    if behind > 0 and status.schedule.epochs < leader.position.epoch:
+        twin.set_schedule(epochs=leader.schedule.epochs)
+    if behind > 0:
+        twin.step("epoch")
+
+
+def make_twin(trainer: AlternatingTrainer) -> AlternatingTrainer:
+    """The same network from the same start, on the same batches, without switcher."""
+    made = trainer.branch(trainer.initial)
+    made.schedule = trainer.schedule.replace(switcher_steps=0, size=None)
+    return made
 
 
 def _number_names(name: str) -> Iterator[str]:

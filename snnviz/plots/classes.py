@@ -25,6 +25,7 @@ from snnviz.plots.paper import (
 from snnviz.plots.settings import figure_for_paper
 from snnviz.training import AlternatingTrainer, Predictions, predict
 
+MOST_CELLS = 150  # classes up to which each cell has a pixel on every screen
 MOST_NUMBERS = 12  # classes up to which each cell has its number
 PALE, STRONG = "#FDFDFD", "#1B1B1B"  # numbers on dark and on light cells, on any page
 SHARES = LinearSegmentedColormap.from_list("shares", ["#FFFFFE", TASK, "#00263D"])
@@ -54,7 +55,9 @@ def confusion(predictions: Predictions | AlternatingTrainer, ax: Axes | None = N
     counts = found.confusion
     images = counts.sum(axis=1, keepdims=True)
     shares = 100 * counts / np.maximum(images, 1)  # (true, predicted)
-    image = axes.imshow(shares, cmap=SHARES, vmin=0, vmax=100, interpolation="nearest")
+    # Of more cells than pixels, the nearest ones would show a few at random.
+    interpolation = "nearest" if n <= MOST_CELLS else "antialiased"
+    image = axes.imshow(shares, cmap=SHARES, vmin=0, vmax=100, interpolation=interpolation)
     axes.set_aspect("auto")
     short = shorten(found.classes, MOST_LETTERS)
     step = label_step(axes, n, 1.4)  # the names below take some of the height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -24,6 +24,7 @@ from snnviz.plots.paper import (
     check_history,
     ink,
     mark_step,
+    name_colours,
     name_runs,
     note_no_epoch,
     paper_axes,
@@ -69,7 +70,8 @@ def learning_curves(
         TypeError: `history` is not a History.
         ValueError: `metric` is neither "accuracy" nor "loss", or there is no such phase.
     """
-    phases = (phases,) if isinstance(phases, str) else tuple(phases)
+    listed = isinstance(phases, Iterable) and not isinstance(phases, str)
+    phases = tuple(phases) if listed else (phases,)  # type: ignore[arg-type]
     table = curve_table(history, metric, phases)
     axes = paper_axes(ax, height=2.2)
     axes.set_xlabel("epoch")
@@ -168,7 +170,7 @@ def compare_curves(
         ValueError: there is no run, or no such metric.
     """
     checks.one_of("metric", metric, UNITS)
-    named = name_runs(histories)
+    named, own = name_runs(histories), name_colours(colours)
     axes = paper_axes(ax, height=min(max(2.2, 0.7 + 0.135 * len(named)), TALLEST))
     axes.set_xlabel("epoch")
     axes.set_ylabel(UNITS[metric] if metric == "neurons_on" else f"test {UNITS[metric]}")
@@ -179,7 +181,7 @@ def compare_curves(
 
     ends, short = [], shorten(named, MOST_LETTERS)
     for i, (name, curve) in enumerate(values.items()):
-        look = run_look(i, (colours or {}).get(name))
+        look = run_look(i, own.get(name))
         if len(curve):
             marked: dict[str, Any] = {"markevery": mark_step(len(curve), MAX_MARKS), "zorder": 3}
             marked["clip_on"] = metric != "neurons_on"  # clipping would cut markers at 100 %
@@ -188,7 +190,7 @@ def compare_curves(
             words = f"{short[name]} {_format(last, metric)}".strip()
             ends.append(End(last, words, ink(axes), look))
     if within is None:
-        shown = [curve[longest // 10 :] for curve in values.values()]
+        shown = [curve[len(curve) // 10 :] for curve in values.values()]
         axes.set_ylim(
             (0, 100) if metric == "neurons_on" else limits_around(shown, CEILINGS[metric])
         )

@@ -5,7 +5,7 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
@@ -120,8 +120,10 @@ def _write(path: Path, content: bytes) -> Path:
 def _whole_figure(figure: Any) -> Figure:
     whole = figure.get_figure(root=True) if isinstance(figure, Axes) else figure
     if not isinstance(whole, Figure):
+        got = type(figure).__name__
+        got += ", which were removed from their figure" if isinstance(figure, Axes) else ""
         raise TypeError(
-            f"figure must be a matplotlib Figure or Axes, got {type(figure).__name__}. "
+            f"figure must be a matplotlib Figure or Axes, got {got}. "
             "Give the Axes that a function of snnviz.plots returned."
         )
     return whole
@@ -139,7 +141,8 @@ def _check_name(name: str) -> str:
 
 
 def _check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    kinds = (formats,) if isinstance(formats, str) else tuple(formats)
+    listed = isinstance(formats, Iterable) and not isinstance(formats, str)
+    kinds: tuple[Any, ...] = tuple(formats) if listed else (formats,)
     bad = [kind for kind in kinds if kind not in _METADATA]
     if bad or not kinds:
         raise ValueError(

@@ -14,13 +14,15 @@ from snnviz import checks
 from snnviz.evidence.rows import cells, varying_columns
 from snnviz.plots.methods import in_words, method_looks, setting_in_words
 from snnviz.plots.names import shorten
-from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, paper_axes, write
+from snnviz.plots.paper import MOST_LETTERS, TALLEST, ink, label_step, paper_axes, write
 from snnviz.plots.settings import figure_for_paper
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 Line = tuple[str, dict[str, Any] | None]  # a method and its row, or only a setting's name
+LEAST_ROWS = 4  # with fewer no interval counts as much longer than the others
+MOST_REACH = 4.0  # times the reach that three quarters of the rows stay within
 NEEDED = ("method", "kind", "against", "against_kind", "pairs", "difference", "low", "high")
 
 
@@ -33,6 +35,9 @@ def differences(
     within: DataFrame | None = None,
 ) -> Axes:
     """Mean differences in paired seeds with their intervals, a line at 0, and the number of pairs.
+
+    An interval that reaches much further than most others is cut, with an arrow where it goes on
+    and its numbers beside it, so that the others stay readable.
 
     Takes the table of `evidence.paired`, with one row per method, or of `evidence.at_equal_size`,
     with one row per rival. Several settings are drawn below each other, each under its name.
@@ -57,14 +62,36 @@ def differences(
     axes.set_xlabel(f"{other} minus rival, {unit}" if rivals else f"difference to {other}, {unit}")
     times = 100 if unit == "points" else 1
     axes.axvline(0, color=ink(axes), lw=0.6, zorder=0, label="_zero")
-    _draw_rows(axes, lines, looks, times)
-    _name_rows(axes, lines)
-    axes.set_xlim(*_limits([table] if within is None else [table, within], times))
+    limits = _limits([table] if within is None else [table, within], times)
+    step = label_step(axes, len(lines) + 1)
+    named = _choose_named(lines, step)
+    _draw_rows(axes, lines, looks, times, limits, named)
+    _name_rows(axes, lines, named)
+    if step > 1:
+        axes.set_xlabel(f"{axes.get_xlabel()}\n({len(named)} of {len(lines)} rows are named)")
+    axes.set_xlim(*limits)
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto"))
     return axes
 
 
-def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], times: float) -> None:
+def _choose_named(lines: list[Line], step: int) -> list[int]:
+    """Rows `step` apart, so that there is room for their names: of settings first."""
+    chosen: list[int] = []
+    for settings in (True, False):
+        for i, (_, row) in enumerate(lines):
+            if (row is None) == settings and all(abs(i - other) >= step for other in chosen):
+                chosen.append(i)
+    return sorted(chosen)
+
+
+def _draw_rows(
+    ax: Axes,
+    lines: list[Line],
+    looks: dict[str, dict[str, Any]],
+    times: float,
+    limits: tuple[float, float],
+    named: list[int],
+) -> None:
     """Draws rows from y = 0 downwards: a marker, a bar, and on the right the number of pairs."""
     beside = offset_copy(ax.get_yaxis_transform(), ax.get_figure(root=True), x=12, units="points")
     place: dict[str, Any] = {"transform": beside, "va": "center", "ha": "center"}
@@ -75,18 +102,49 @@ def _draw_rows(ax: Axes, lines: list[Line], looks: dict[str, dict[str, Any]], ti
             low, middle, high = (times * row[key] for key in ("low", "difference", "high"))
             if np.isfinite(low):
                 bar: dict[str, Any] = {"color": look["color"], "lw": 1.1}
-                ax.hlines([-i], low, high, label=f"_interval of {name}", **bar)
-            ax.plot([middle], [-i], **look, ls="", label=name, zorder=3)
-            write(ax, 1, -i, f"{row['pairs']}", **place)
+                ax.hlines([-i], *np.clip((low, high), *limits), label=f"_interval of {name}", **bar)
+            if limits[0] <= middle <= limits[1] or not np.isfinite(middle):
+                ax.plot([middle], [-i], **look, ls="", label=name, zorder=3)
+            if i in named:
+                _mark_cut(ax, -i, (low, middle, high), limits, look["color"])
+                write(ax, 1, -i, f"{row['pairs']}", **place)
 
 
-def _name_rows(ax: Axes, lines: list[Line]) -> None:
+def _mark_cut(
+    ax: Axes, y: float, values: tuple[float, float, float], limits: tuple[float, float], color: Any
+) -> None:
+    """Marks where an interval goes on beyond the limits, and writes its numbers there."""
+    low, middle, high = values
+    ends = [value if np.isfinite(value) else middle for value in (low, high)]
+    left, right = ends[0] < limits[0], ends[1] > limits[1]
+    for beyond, marker, x in ((left, "<", limits[0]), (right, ">", limits[1])):
+        if beyond:
+            ax.plot([x], [y], marker=marker, color=color, ls="", ms=4, clip_on=False, label="_cut")
+    if left or right:
+        said = f"{middle:+.0f}" + (f" ({low:+.0f} to {high:+.0f})" if np.isfinite(low) else "")
+        room = 0.04 * (limits[1] - limits[0])
+        x, side = (limits[1] - room, "right") if right else (limits[0] + room, "left")
+        ground = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1.0}
+        write(
+            ax,
+            x,
+            y,
+            said.replace("-", "\N{MINUS SIGN}"),
+            ha=side,
+            va="center",
+            bbox=ground,
+            zorder=4,
+        )
+
+
+def _name_rows(ax: Axes, lines: list[Line], named: list[int]) -> None:
     """Writes the names of methods, and in bold the settings above them."""
     names = [name if row is None else in_words(name) for name, row in lines]
-    short = shorten(names, MOST_LETTERS + 4)
-    ax.set_yticks(-np.arange(len(lines)), [short[name] for name in names], parse_math=False)
-    for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("bold" if row is None else "normal")
+    settings = [name for name, row in lines if row is None]
+    short = shorten(names, MOST_LETTERS + 4) | shorten(settings, MOST_LETTERS + 12)
+    ax.set_yticks([-i for i in named], [short[names[i]] for i in named], parse_math=False)
+    for label, i in zip(ax.get_yticklabels(), named, strict=True):
+        label.set_fontweight("bold" if lines[i][1] is None else "normal")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(0.6 - len(lines), 0.6)
@@ -115,10 +173,13 @@ def _lines(table: DataFrame, who: str, order: list[str]) -> Iterator[Line]:
 
 
 def _limits(tables: list[DataFrame], times: float) -> tuple[float, float]:
-    """Limits around all intervals and 0."""
+    """Limits around 0 and all intervals but those that reach much further than most."""
     columns = ["low", "difference", "high"]
-    ends = [table[columns].to_numpy(float).ravel() for table in tables]
-    values = times * np.concatenate([[0.0], *ends])
-    values = values[np.isfinite(values)]
+    values = times * np.concatenate([table[columns].to_numpy(float) for table in tables])
+    reach = np.abs(np.nan_to_num(values)).max(1)
+    known = reach[reach > 0]
+    if len(known) >= LEAST_ROWS:
+        values = values[reach <= MOST_REACH * np.quantile(known, 0.75)]
+    values = np.append(values[np.isfinite(values)], 0.0)
     room = 0.05 * float(np.ptp(values)) or 1.0
     return float(values.min()) - room, float(values.max()) + room

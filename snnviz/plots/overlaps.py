@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 SIDES = (("method", "kind", "on"), ("other", "other_kind", "other_on"))
 NEEDED = ("group", "neurons", "jaccard", "chance", *SIDES[0], *SIDES[1])
 SMALL = 5.5  # points
+MOST_NUMBERS, MOST_NAMES = 16, 17  # methods, so that numbers and names fit into a column
+KEY_OF_SHADES = (
+    "white: by chance at most; black: the same\nneurons on in both runs\n(diagonal: two seeds)"
+)
 KEY = "neurons on in both runs,\n% of those on in either\n(small: by chance; diagonal: two seeds)"
 
 
@@ -33,8 +38,8 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
     Takes the table of `evidence.overlap` for one setting. Fields below the diagonal compare two
     methods with the same seed (the mean over seeds); fields on the diagonal compare two seeds of
     one method. The small number is the value expected by chance. A field is white if its value is
-    at most that, and darkest if both sets are equal. A method that keeps every neuron in all runs
-    is left out, because its overlap has no meaning.
+    at most that, and darkest if both sets are equal. More than 16 methods have no numbers. A method
+    that keeps every neuron in all runs is left out, because its overlap has no meaning.
 
     Args:
         group: one of the table's groups, or "all together".
@@ -57,18 +62,23 @@ def overlap_map(table: DataFrame, ax: Axes | None = None, *, group: str = ALL) -
                     float(pairs[name].to_numpy(float).mean()) for name in ("jaccard", "chance")
                 )
                 shade[i, j] = max(jaccard - chance, 0) / (1 - chance) if chance < 1 else 0
-                _write_numbers(axes, j, i, jaccard, chance, bool(shade[i, j] > 0.6))
+                if len(methods) <= MOST_NUMBERS:
+                    _write_numbers(axes, j, i, jaccard, chance, bool(shade[i, j] > 0.6))
     look: dict[str, Any] = {"cmap": matplotlib.colormaps["Greys"], "vmin": 0, "vmax": 1}
     look |= {"aspect": "auto", "interpolation": "nearest"}
     axes.imshow(np.ma.masked_invalid(0.9 * shade), **look)
     _frame(axes, np.isfinite(shade))
     short = shorten(map(in_words, methods), MOST_LETTERS)
-    names = [short[in_words(method)] for method in methods]
-    axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
-    axes.set_yticks(range(len(names)), names, parse_math=False)
+    step = math.ceil(len(methods) / MOST_NAMES)
+    named = range(0, len(methods), step)
+    names = [short[in_words(methods[i])] for i in named]
+    axes.set_xticks(named, names, rotation=90, parse_math=False)
+    axes.set_yticks(named, names, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(KEY)
+    axes.set_xlabel(KEY if len(methods) <= MOST_NUMBERS else KEY_OF_SHADES)
+    if step > 1:
+        axes.set_ylabel(f"one name for {step} methods")
     return axes
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
 from snnviz import checks
@@ -126,13 +127,14 @@ def check_history(argument: str, value: Any) -> None:
 
 
 def name_runs(histories: Mapping[str, History] | History) -> dict[str, History]:
-    """{name: history}; a single history has an empty name.
+    """{name: history}; a single history has an empty name. Names such as 0.5 become texts.
 
     Raises:
         TypeError: a history is not a History.
         ValueError: there is no run.
     """
-    named = dict(histories) if isinstance(histories, Mapping) else {"": histories}
+    given = histories if isinstance(histories, Mapping) else {"": histories}
+    named = {str(name): history for name, history in given.items()}
     if not named:
         raise ValueError(
             "histories must contain at least one run, got none. Give {'a name': trainer.history}."
@@ -140,6 +142,22 @@ def name_runs(histories: Mapping[str, History] | History) -> dict[str, History]:
     for name, history in named.items():
         check_history(f"histories[{name!r}]" if name else "histories", history)
     return named
+
+
+def name_colours(colours: Mapping[Any, str] | None) -> dict[str, str]:
+    """{name of a run: its colour}, for those that have one.
+
+    Raises:
+        ValueError: matplotlib does not know a colour.
+    """
+    found = {str(name): colour for name, colour in (colours or {}).items()}
+    for name, colour in found.items():
+        if not is_color_like(colour):
+            raise ValueError(
+                f"colours[{name!r}] must be a colour, got {colour!r}. Use for example '#0072B2', "
+                "or a name that matplotlib has, such as 'black'."
+            )
+    return found
 
 
 def choose_groups(history: History, group: str | None) -> list[str]:

@@ -98,7 +98,8 @@ def what_it_reads(
             for name, y in zip(shown, places, strict=True)
         ]
         if not any(some):
-            write(panel, 0.5, 0.9, "the same for all", transform=panel.transAxes, ha="center")
+            place: dict[str, Any] = {"transform": panel.transAxes, "ha": "center", "va": "top"}
+            write(panel, 0.5, 0.97, "the same\nfor all", **place)
             panel.set_xticks([])
         for name in shown:
             if told[name].inputs is not None:

@@ -18,6 +18,7 @@ from snnviz.plots.paper import (
     TALLEST,
     ink,
     mark_step,
+    name_colours,
     name_runs,
     note_no_epoch,
     paper_axes,
@@ -59,7 +60,7 @@ def size_accuracy(
         ValueError: there is no run, or no such size.
     """
     checks.one_of("size", size, SIZES)
-    named = name_runs(histories)
+    named, own = name_runs(histories), name_colours(colours)
     axes = paper_axes(ax, height=min(max(2.2, 0.7 + 0.135 * len(named)), TALLEST))
     tables = {name: history.epochs for name, history in named.items()}
     longest = max(map(len, tables.values()))
@@ -74,9 +75,9 @@ def size_accuracy(
     ends, paths, short = [], [], shorten(named, MOST_LETTERS)
     for i, (name, table) in enumerate(tables.items()):
         if len(table):
-            look = run_look(i, (colours or {}).get(name) or (None if name else ink(axes)))
+            look = run_look(i, own.get(name) or (None if name else ink(axes)))
             path = np.stack([table[size] / unit, 100 * table["test_accuracy"]])  # (2, epochs)
-            paths.append(path[:, longest // 10 :])
+            paths.append(path[:, len(table) // 10 :])
             _draw_path(axes, path, name or "run", look)
             label = f"{short[name] or f'epoch {len(table)}:'} {path[1, -1]:.1f} %"
             ends.append(End(float(path[1, -1]), label, ink(axes), {**look, "ms": 5, "ls": ""}))

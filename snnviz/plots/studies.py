@@ -6,6 +6,7 @@ seeds; one seed alone has none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -39,6 +40,7 @@ RESPONSES = {
     "parameters_left": "parameters left, %",
     "macs_left": "MACs left, %",
 }
+MOST_DOSE_LETTERS = 22  # of all doses together, so that they fit beside long names
 DOT: dict[str, Any] = {"ls": "", "marker": "o", "ms": 1.8, "mew": 0, "alpha": 0.4}
 
 
@@ -174,12 +176,15 @@ def compression_trend(
     doses = np.unique(np.concatenate([part["_dose"].to_numpy() for part in [*runs, *shown]]))
     looks = _group_looks(groups)
     ends, short = [], shorten(names, MOST_LETTERS + 4)
+    gap = min(0.04, 0.5 / len(groups))  # so that bars do not overlap, and stay with their dose
     for i, (name, part, look) in enumerate(zip(names, runs, looks, strict=True)):
-        aside = 0.04 * (i - (len(groups) - 1) / 2)  # so that bars do not overlap
+        aside = gap * (i - (len(groups) - 1) / 2)
         part = part.assign(_x=np.searchsorted(doses, part["_dose"]) + aside)
         part = part.assign(_y=unit * part["_response"]).sort_values("_x", kind="stable")
         ends.append(End(_draw_line(axes, part, name, look), short[name], ink(axes), look))
-    axes.set_xticks(range(len(doses)), [_format_dose(dose, value) for value in doses])
+    words = [_format_dose(dose, value) for value in doses]
+    step = math.ceil(len(words) * max(map(len, words)) / MOST_DOSE_LETTERS)
+    axes.set_xticks(range(len(words)), [w if i % step == 0 else "" for i, w in enumerate(words)])
     axes.set_xlim(-0.3, len(doses) - 0.7)
     values = unit * np.concatenate([part["_response"].to_numpy() for part in shown])
     low, high = limits_around([values], 100 if unit == 100 else np.inf)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
+from snnviz.structure.layers import units_of
 from snnviz.structure.probe import copied
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import AlternatingTrainer
@@ -152,7 +153,7 @@ def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor)
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
         )
-        found[name] = graph.get_pruning_group(layer, prune, idxs=list(range(len(layer.weight))))
+        found[name] = graph.get_pruning_group(layer, prune, idxs=list(range(units_of(layer))))
     return found
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import find_switches
+from snnviz.structure.layers import units_of
 from snnviz.structure.probe import copied
 from snnviz.training.trainer import AlternatingTrainer
 
@@ -51,7 +52,7 @@ def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: 
         torch.manual_seed(seed)
         for name in dict.fromkeys(n for g in switches.groups.values() for n in g.scaled):
             layer = copy.get_submodule(name)
-            channels = len(layer.weight)  # type: ignore[arg-type]
+            channels = units_of(layer)
             hidden = max(1, round(channels / reduction))
             copy.set_submodule(name, Excited(layer, channels, hidden))
     return copy

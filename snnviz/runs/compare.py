@@ -84,7 +84,8 @@ def table(folder: Folder = "runs") -> "DataFrame":
 
     runs = files.home_path("folder", folder)
     if not runs.is_dir():
-        raise FileNotFoundError(f"folder {str(runs)!r} is missing. Give a folder of runs.")
+        what = "is a file" if runs.exists() else "is missing"
+        raise FileNotFoundError(f"folder {str(runs)!r} {what}. Give a folder of runs.")
     rows = [_row(run) for run in sorted(runs.iterdir()) if (run / CONFIG).is_file()]
     return pd.DataFrame.from_records(rows, columns=list(TABLE_COLUMNS))
 

@@ -122,14 +122,14 @@ class RunConfig:
         return json.dumps(content, indent=1, allow_nan=False).encode()
 
     @classmethod
-    def read(cls, folder: Path) -> "RunConfig":
-        """Reads `config.json` and checks every field.
+    def read(cls, folder: Path, name: str = NAME) -> "RunConfig":
+        """Reads `config.json`, or a copy of it with another name, and checks every field.
 
         Raises:
             FileNotFoundError: the folder contains no run.
             ValueError: the file is damaged, from a newer version, or has an invalid value.
         """
-        file = folder / NAME
+        file = folder / name
         if not file.is_file():
             raise FileNotFoundError(
                 f"folder {str(folder)!r} contains no run: {NAME} is missing. "
@@ -155,6 +155,8 @@ class RunConfig:
     def load_data(self, given: ImageData | None, device: str | torch.device) -> ImageData:
         """The run's data, as given or loaded again; raises an error if the images differ."""
         how = "Pass the run's own data: data=ImageData.from_tensors(...)."
+        if given is not None and getattr(given, "missing", ""):
+            return given
         if given is None:
             if self.data is None:
                 raise ValueError(f"this run was made with data of your own. {how} {_WITHOUT}")

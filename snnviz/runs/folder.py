@@ -26,9 +26,20 @@ def check_new(folder: Path) -> None:
     """
     if not folder.exists() or (folder.is_dir() and _has_not_begun(folder)):
         return
-    what = "already holds a run" if (folder / CONFIG).exists() else "is not empty"
+    if not folder.is_dir():
+        raise FolderTaken(
+            f"folder must be a new or empty one, got {str(folder)!r}, which is a file. Choose "
+            "another name."
+        )
+    if not (folder / CONFIG).exists():
+        held = sorted(path.name for path in folder.iterdir())
+        names = ", ".join(map(repr, held[:3])) + ", …" * (len(held) > 3)
+        raise FolderTaken(
+            f"folder must be a new or empty one, got {str(folder)!r}, which holds {names} and no "
+            "run. Choose a new folder, for example one inside it."
+        )
     raise FolderTaken(
-        f"folder {str(folder)!r} {what}. To continue that run: ",
+        f"folder {str(folder)!r} already holds a run. To continue that run: ",
         Call("resume", folder),
         "; to start a new run from it: ",
         Call("fork", folder, ...),

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from snnviz import files
+from snnviz import checks, files
 from snnviz.data import ImageData
 from snnviz.history import tables
 from snnviz.notes import tell
@@ -67,6 +67,7 @@ def load(
     Args:
         make: the class of the trainer; its arguments are those of `snnviz.Trainer`.
     """
+    epoch = checks.plain(epoch)
     found = _past(folder, epoch)
     config = found.config
     device = config.device(device)

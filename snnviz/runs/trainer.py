@@ -76,7 +76,7 @@ class Trainer(AlternatingTrainer):
         folder: Folder | None = None,
         keep_every: int = 1,
     ) -> None:
-        checks.whole("keep_every", keep_every, 1)
+        keep_every = checks.whole("keep_every", keep_every, 1)
         path = _new_folder(folder) if folder is not None and distributed.first() else None
         config = TrainingConfig(
             Schedule() if schedule is None else schedule,
@@ -251,21 +251,20 @@ class Trainer(AlternatingTrainer):
         if name is not None and distributed.first():
             check_new(parent.parent / files.check_name("name", name))
         RunConfig.read(parent)
-        if epoch is None:
-            epoch = pointer_of(parent).epochs
-        loaded = reading.load(cls, parent, epoch, network, data, device)
+        start: int = pointer_of(parent).epochs if epoch is None else checks.plain(epoch)
+        loaded = reading.load(cls, parent, start, network, data, device)
         trainer = loaded.trainer
         trainer._folder_recorder.follow(loaded)
         if schedule is not None:
             trainer.schedule = schedule
         if not distributed.first():
             return trainer
-        target = parent.parent / (name or free_name(parent, epoch))
+        target = parent.parent / (name or free_name(parent, start))
         config = replace(
             loaded.past.config,
             schedule=trainer.schedule,
             made_with=surroundings(trainer.device),
-            parent=Parent(parent.resolve().name, epoch),
+            parent=Parent(parent.resolve().name, start),
             created=now(),
         )
         copies = {*loaded.kept, loaded.at}

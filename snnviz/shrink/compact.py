@@ -20,6 +20,7 @@ from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
 from snnviz.shrink.report import CompactReport
 from snnviz.structure import Switches, find_switches, scaled_parameters
+from snnviz.structure.layers import own_channel_dim, units_of
 from snnviz.structure.memory_format import make_safe
 from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.probe import check_arguments, copied, running
@@ -116,10 +117,12 @@ def compact(
 
 def _check_switches(switches: Switches, network: nn.Module) -> None:
     modules: dict[str, Any] = dict(network.named_modules())
-    vectors = {name: parameter.flatten() for name, parameter in network.named_parameters()}
+    tensors = dict((*network.named_parameters(), *network.named_buffers()))
+    own = {name: t.shape[own_channel_dim(t)] for name, t in tensors.items() if t.ndim}
     for layer in switches.layers:
-        weight = getattr(modules.get(layer.name), "weight", vectors.get(layer.name))
-        if weight is None or len(weight) != layer.units:
+        module = modules.get(layer.name)
+        units = own.get(layer.name, 0) if module is None else units_of(module)
+        if units != layer.units:
             raise ValueError(
                 "switches must be those of this network, got those of a network with a layer "
                 f"{layer.name!r} of {layer.units} neurons. Leave out switches, or find them again "

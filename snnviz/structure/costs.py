@@ -1,11 +1,10 @@
 """What each layer of a network costs, and which neurons this depends on."""
 
-import math
-
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from snnviz.structure.groups import LayerCost, Switches, SwitchGroup
+from snnviz.structure.layers import inputs_of, kernel_size, own_channel_dim, parts_of, units_of
 from snnviz.structure.probe import WRITERS
 
 
@@ -27,14 +26,14 @@ def add_costs(
     for name, module in probe.named_modules():
         places = tuple(written.get(name, ())), tuple(read.get(name, ()))
         if isinstance(module, WRITERS):
-            weight: Tensor = module.weight
+            parts = parts_of(module)
             layers.append(
                 LayerCost(
                     name=name,
-                    units=weight.shape[0],
-                    inputs=weight.shape[1],
-                    reads_in=getattr(module, "groups", 1),
-                    per_connection=math.prod(weight.shape[2:]),
+                    units=units_of(module),
+                    inputs=inputs_of(module) // parts,
+                    reads_in=parts,
+                    per_connection=kernel_size(module),
                     per_unit=int(module.bias is not None),
                     positions=positions.get(name, 0),
                     written=places[0],
@@ -43,9 +42,13 @@ def add_costs(
             )
         elif name in written:
             own = list(module.parameters(recurse=False))
-            layers.append(LayerCost(name, len(own[0]), 0, 1, 0, len(own), 0, places[0], ()))
-    for name, parameter in probe.named_parameters():  # such as the scales of a whole layer
+            units = units_of(module)
+            layers.append(LayerCost(name, units, 0, 1, 0, len(own), 0, places[0], ()))
+    tensors = (*probe.named_parameters(), *probe.named_buffers())
+    for name, tensor in tensors:  # such as the scales of a whole layer
         if name in written:
             places = tuple(written[name])
-            layers.append(LayerCost(name, parameter.numel(), 0, 1, 0, 1, 0, places, ()))
+            units = tensor.shape[own_channel_dim(tensor)]
+            each = tensor.numel() // units if isinstance(tensor, nn.Parameter) else 0
+            layers.append(LayerCost(name, units, 0, 1, 0, each, 0, places, ()))
     return Switches(groups, left_alone, tuple(layers), sum(p.numel() for p in probe.parameters()))

@@ -7,7 +7,7 @@ open, the operation is listed as unclear, and the neurons that reach it are left
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,31 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch_pruning import ops
 
+from snnviz.structure.layers import inputs_of, is_depthwise, units_of
+from snnviz.structure.own_forward import find_dividing
+from snnviz.structure.places import (
+    Mapping,
+    Places,
+    channel_dim,
+    codes,
+    end_of_shuffle,
+    equal_parts,
+    gather_by,
+    given_to,
+    is_leaf,
+    known_dim,
+    modulo,
+    parts_before,
+    places_per_channel,
+    repeat_by,
+    shape_of,
+    shift_by,
+    spread_by,
+    take,
+    turned,
+)
 from snnviz.structure.splitting import Noting, Split, read_split
 
-Places = np.ndarray  # (k, 2): channels of a layer, and those of the group's root that they go with
-Mapping = Callable[[Places], Places]
 _MAPPED = (
     ops.OPTYPE.CONCAT,
     ops.OPTYPE.RESHAPE,
@@ -28,6 +49,7 @@ _MAPPED = (
     ops.OPTYPE.EXPAND,
     ops.OPTYPE.SLICE,
 )
+_MOST_TIED = 64  # channels of a root that meet in one of another layer, on average
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,39 +76,66 @@ class Graph(tp.DependencyGraph):
         self.broadcast: set[Any] = set()  # what gives one channel that acts on all of another
         self.passing: set[Any] = set()  # operations that keep every channel in its place
         self.unclear: set[Any] = set()  # operations that move channels in an unknown way
+        self.tangled: set[Any] = set()  # where each channel meets very many of the root
         self.splits: dict[Any, Split] = {}  # operations that take channels apart
+        self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
+        self.dividing = find_dividing(network, example)
         self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")
             with self._noting.noting():
                 self.build_dependency(nn.Sequential(self.images, network), example_inputs=example)
 
-    def groups(self, kinds: tuple[type, ...]) -> Iterator[list[Item]]:
+    def groups(self, kinds: tuple[type, ...]) -> list[list[Item]]:
         """For each layer of these kinds, all that is tied to its outputs; the layer first."""
-        seen = {self.images}
+        seen, found = {self.images}, []
         for module in list(self.module2node):
             if isinstance(module, kinds) and module not in seen:
                 items = self._tied_to(module)
                 seen |= {item.module for item in items if not item.reading}
-                yield items
+                found.append(items)
+        # What is tied to a part of a layer tells nothing of the rest of it.
+        covered: dict[Any, set[int]] = {}
+        for items in found:
+            for item in items:
+                if isinstance(item.module, kinds) and not item.reading:
+                    covered.setdefault(item.module, set()).update(item.channels.tolist())
+        parts = [m for m, some in covered.items() if len(some) < units_of(m)]
+        for module in sorted(parts, key=units_of, reverse=True):
+            if module is not self.images and module in parts:
+                whole = self._tied_to(module)
+                writers = {item.module for item in whole if not item.reading}
+                found = [items for items in found if items[0].module not in writers]
+                found.append(whole)
+                parts = [other for other in parts if other not in writers]
+        return found
+
+    def owner_of(self, operation: Any) -> tuple[str, nn.Module] | None:
+        """The module that does it, and its name, if that is known."""
+        name = self._noting.owners.get(self.module2node[operation].grad_fn)
+        return (name, self._network.get_submodule(name)) if name else None
+
+    def counts(self, tensor: str, channels: int) -> Iterator[tuple[str, str]]:
+        """The numbers of a tensor's module that are its number of channels, by their names."""
+        owner = tensor.rpartition(".")[0]
+        for name, value in vars(self._network.get_submodule(owner)).items():
+            if type(value) is int and value == channels:
+                yield owner, name
 
     def _tied_to(self, root: Any) -> list[Item]:
-        n = len(root.weight)
+        n = units_of(root)
         pruner: Any = self.get_pruner_of_module(root)
         start = self.module2node[root], pruner.prune_out_channels
         found = {start: np.stack([np.arange(n), np.arange(n)], 1)}
         waiting = [(start, found[start])]
         while waiting:
             (node, way), places = waiting.pop()
-            for dep in node.dependencies:
-                if not dep.is_triggered_by(way):
-                    continue
-                to, new = (dep.target, dep.handler), places
-                for mapping in dep.index_mapping:
-                    new = mapping(new) if mapping else new
+            for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
-                new = new[~np.isin(_codes(new), _codes(known))]
-                if len(new):
+                new = new[~np.isin(codes(new), codes(known))]
+                if len(known) + len(new) > _MOST_TIED * len(np.unique([*known[:, 0], *new[:, 0]])):
+                    self.tangled.add(to[0].module)
+                elif len(new):
                     found[to] = np.concatenate([known, new])
                     waiting.append((to, new))
             if not waiting:
@@ -95,6 +144,35 @@ class Graph(tp.DependencyGraph):
             Item(node.module, way.__name__ == "prune_in_channels", places[:, 0], places[:, 1])
             for (node, way), places in found.items()
         ]
+
+    def _along(self, node: Any, way: Any, places: Places) -> Iterator[tuple[Any, Places]]:
+        """The same channels in what comes before or after."""
+        for dep in node.dependencies:
+            if dep.is_triggered_by(way):
+                new = places
+                for mapping in dep.index_mapping:
+                    new = mapping(new) if mapping else new
+                yield (dep.target, dep.handler), new
+
+    def _across(self, node: Any, way: Any, places: Places) -> Iterator[tuple[Any, Places]]:
+        """Inputs and outputs of a part go together in a depthwise convolution."""
+        layer = node.module
+        if isinstance(layer, nn.modules.conv._ConvNd) and is_depthwise(layer):
+            pruner: Any = self.get_pruner_of_module(layer)
+            into, out = (count // layer.groups for count in (inputs_of(layer), units_of(layer)))
+            if pruner.prune_in_channels == pruner.prune_out_channels:
+                return
+            if way == pruner.prune_in_channels:
+                yield (node, pruner.prune_out_channels), spread_by(out)(gather_by(into)(places))
+            else:
+                yield (node, pruner.prune_in_channels), spread_by(into)(gather_by(out)(places))
+
+    def get_pruner_of_module(self, module: Any) -> Any:
+        """Inputs and outputs of a depthwise convolution are the same only if they are as many."""
+        uneven = isinstance(module, nn.modules.conv._ConvNd) and is_depthwise(module)
+        if uneven and units_of(module) != inputs_of(module):
+            return self.REGISTERED_PRUNERS[ops.OPTYPE.CONV]
+        return super().get_pruner_of_module(module)
 
     def _others_of_splits(self, found: dict[Any, Places]) -> list[tuple[Any, Places]]:
         """Channels that are in the group because parts of a split must keep equal sizes."""
@@ -113,6 +191,7 @@ class Graph(tp.DependencyGraph):
 
     def _build_dependency(self, module2node: dict[Any, Any]) -> None:
         super()._build_dependency(module2node)
+        shuffled = self._shuffles(list(module2node.values()))
         for node in module2node.values():
             if node.type not in _MAPPED:
                 continue
@@ -120,24 +199,32 @@ class Graph(tp.DependencyGraph):
             node.type = ops.OPTYPE.CUSTOMIZED  # so that Torch-Pruning does not guess
             if kind == ops.OPTYPE.CONCAT:
                 self._join(node)
-            elif kind == ops.OPTYPE.RESHAPE:
+            elif kind == ops.OPTYPE.RESHAPE and node not in shuffled:
                 self._reshape(node)
             elif kind == ops.OPTYPE.EXPAND:
                 self._expand(node)
             elif kind in (ops.OPTYPE.SPLIT, ops.OPTYPE.SLICE):
                 self._split(node)
+        for node in module2node.values():
+            if node.type == ops.OPTYPE.ELEMENTWISE and len(node.inputs) == 1:
+                self._pad(node)
+                self._blocks(node)
+                self._gate(node)
+        for node in module2node.values():
+            if isinstance(node.module, nn.Parameter) and not _spans_channels(node):
+                self.passing.add(node.module)
         for node in module2node.values():  # last, because it changes the lists of dependencies
             if node.type == ops.OPTYPE.ELEMENTWISE:
                 self._cut_broadcasts(node)
 
     def _cut_broadcasts(self, node: Any) -> None:
         """One channel that acts on all others, as a mask of places does, is not tied to any."""
-        given = [f for f in node.grad_fn.next_functions if f[0] is not None and not _is_leaf(f[0])]
-        after = _shape(node.grad_fn)
+        given = [f for f in node.grad_fn.next_functions if f[0] is not None and not is_leaf(f[0])]
+        after = shape_of(node.grad_fn)
         if len(given) != len(node.inputs) or len(given) < 2:
             return
         for function, source in zip(given, list(node.inputs), strict=True):
-            before = _given(function)
+            before = given_to(function)
             if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
                 self.broadcast.add(source.module)
                 source.dependencies = [d for d in source.dependencies if d.target is not node]
@@ -145,18 +232,19 @@ class Graph(tp.DependencyGraph):
 
     def _expand(self, node: Any) -> None:
         """Images of one pixel to larger ones, for example, as in squeeze and excitation."""
-        before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
+        before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
         if before and before[:2] == after[:2]:
             self.passing.add(node.module)
 
     def _split(self, node: Any) -> None:
-        function, before = node.grad_fn, _given(node.grad_fn.next_functions[0])
+        function, before = node.grad_fn, given_to(node.grad_fn.next_functions[0])
         name = self._noting.owners.get(function)
         owner = None if name is None else self._network.get_submodule(name)
-        split = read_split(function, before, owner, name or "")
+        dim = known_dim(function.next_functions[0][0])
+        split = read_split(function, before, owner, name or "", dim)
         if split is None or len(node.inputs) != 1:
             return
-        pairs = [(_take(start, end), _shift_by(start)) for start, end in split.parts]
+        pairs = [(take(start, end), shift_by(start)) for start, end in split.parts]
         if self._map_outputs(node, pairs):
             self.splits[node.module] = split
 
@@ -175,50 +263,129 @@ class Graph(tp.DependencyGraph):
         return True
 
     def _join(self, node: Any) -> None:
-        shapes = [_given(f) for f in node.grad_fn.next_functions]
-        joined = _shape(node.grad_fn)
+        shapes = [given_to(f) for f in node.grad_fn.next_functions]
+        joined = shape_of(node.grad_fn)
         dim = node.grad_fn._saved_dim
         dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
-        starts, start = [], 0
-        for f, shape in zip(node.grad_fn.next_functions, shapes, strict=True):
-            if shape is None:  # constants, which autograd does not record
-                self.unclear.add(node.module)
-                return
-            if not _is_leaf(f[0]):
-                starts.append((start, start + shape[dim]))
-            start += shape[dim]
-        if dim % len(joined) != 1 or len(joined) not in (2, 4) or len(starts) != len(node.inputs):
+        # Autograd does not record constants.
+        shapes = self._noting.joined.get(node.grad_fn, shapes)
+        if any(shape is None for shape in shapes) or len(shapes) != len(
+            node.grad_fn.next_functions
+        ):
             self.unclear.add(node.module)
             return
-        self._map(node, [(_shift_by(a), _take(a, b)) for a, b in starts])
+        starts, start, constant = [], 0, []
+        for f, shape in zip(node.grad_fn.next_functions, shapes, strict=True):
+            if f[0] is None:
+                constant.append((start, start + shape[dim]))
+            elif not is_leaf(f[0]):
+                starts.append((start, start + shape[dim]))
+            start += shape[dim]
+        if dim % len(joined) != channel_dim(node.grad_fn) or len(starts) != len(node.inputs):
+            self.unclear.add(node.module)
+            return
+        self.constant[node.module] = constant
+        self._map(node, [(shift_by(a), take(a, b)) for a, b in starts])
+
+    def _pad(self, node: Any) -> None:
+        """Constant channels before and after the others."""
+        if not node.grad_fn.name().startswith("ConstantPad"):
+            return
+        before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+        dim = channel_dim(node.grad_fn)
+        if not before or dim is None:
+            self.unclear.add(node.module)
+            return
+        place = 2 * (len(after) - 1 - dim)  # the numbers begin with the last dimension
+        padding = [n - 2**64 if n >= 2**63 else n for n in node.grad_fn._saved_pad]
+        first, last, *_ = *padding[place : place + 2], 0, 0
+        if min(first, last) < 0:
+            self.unclear.add(node.module)
+        elif max(first, last) > 0:
+            end = first + before[dim]
+            self.constant[node.module] = [(0, first), (end, after[dim])]
+            self._map(node, [(shift_by(first), take(first, end))])
+
+    def _blocks(self, node: Any) -> None:
+        """Channels that become places, several of them for each channel, or the other way round."""
+        if not node.grad_fn.name().startswith(
+            ("PixelShuffle", "PixelUnshuffle", "Im2Col", "Col2Im")
+        ):
+            return
+        before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+        if not before or before[0] != after[0]:
+            self.unclear.add(node.module)
+        elif after[1] > before[1]:
+            each = after[1] // before[1]
+            self._map(node, [(spread_by(each), gather_by(each))])
+        else:
+            each = before[1] // after[1]
+            self._map(node, [(gather_by(each), spread_by(each))])
+
+    def _shuffles(self, nodes: list[Any]) -> set[Any]:
+        """Channels in equal parts, one of each part after the other: the nodes that do this."""
+        found: set[Any] = set()
+        for node in nodes:
+            if node.type != ops.OPTYPE.RESHAPE or not node.inputs:
+                continue
+            before, parts = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+            last = end_of_shuffle(node)
+            if last is None or not before or shape_of(last.grad_fn) != before:
+                continue
+            shuffle = parts[1], parts[2]
+            if self._map_outputs(node, [(turned(*shuffle), turned(*reversed(shuffle)))]):
+                self.splits[node.module] = Split((), before[1], parts[2], {})
+                found |= {node, last}
+                self.passing.add(last.module)
+        return found
+
+    def _gate(self, node: Any) -> None:
+        """Half of the channels gate the others."""
+        if not node.grad_fn.name().startswith("Glu"):
+            return
+        before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+        dim = channel_dim(node.grad_fn.next_functions[0][0])
+        if not before or dim is None:
+            self.unclear.add(node.module)
+        elif before[dim] != after[dim]:
+            size = after[dim]
+            if self._map_outputs(node, [(modulo(size), repeat_by(size, 2))]):
+                self.splits[node.module] = Split((), 2 * size, size, {})
 
     def _reshape(self, node: Any) -> None:
         if not node.inputs:
             return  # the reshape of a parameter
-        before, after = _given(node.grad_fn.next_functions[0]), _shape(node.grad_fn)
-        if before and _is_leaf(node.grad_fn.next_functions[0][0]):
+        before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
+        if before and is_leaf(node.grad_fn.next_functions[0][0]):
             kept = [n for n in before if n > 1] == [n for n in after if n > 1]
             places = 1 if kept else None  # of a parameter
-        elif before and _parts_before(node.grad_fn.next_functions[0][0]):
+        elif before and parts_before(node.grad_fn.next_functions[0][0]):
             places = None
         else:
-            places = _places_per_channel(before, after) if before else None
+            dim = known_dim(node.grad_fn.next_functions[0][0])
+            places = places_per_channel(before, after, dim) if before else None
+            if before and places is None and 1 < len(before) - 1 == dim and len(after) == 2:
+                tokens = math.prod(before[1:-1])  # side by side
+                if after == (before[0], tokens * before[-1]):
+                    pair = repeat_by(before[-1], tokens), modulo(before[-1])
+                    self._map(node, [pair])
+                    return
         if places is None:
             if not (before and self._fold(node, before, after)):
                 self.unclear.add(node.module)
         elif places > 1:
-            self._map(node, [(_spread_by(places), _gather_by(places))])
+            self._map(node, [(spread_by(places), gather_by(places))])
 
     def _fold(self, node: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
         """Channels (n, p * c, h, w) to p equal parts (n, p, c, h, w), or back."""
-        folding = _equal_parts(before, after)
-        found = folding or _equal_parts(after, before)
+        folding = equal_parts(before, after)
+        found = folding or equal_parts(after, before)
         if not found:
             return False
-        if not folding and found != _parts_before(node.grad_fn.next_functions[0][0]):
+        if not folding and found != parts_before(node.grad_fn.next_functions[0][0]):
             return False
         parts, size = found
-        fold, unfold = _modulo(size), _repeat(size, parts)
+        fold, unfold = modulo(size), repeat_by(size, parts)
         if not self._map_outputs(node, [(fold, unfold) if folding else (unfold, fold)]):
             return False
         self.splits[node.module] = Split((), size * parts if folding else size, size, {})
@@ -236,98 +403,20 @@ class Graph(tp.DependencyGraph):
             into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping
 
 
-def _codes(places: Places) -> np.ndarray:
-    """(k,): a number for each pair of a channel and one of the root's."""
-    return places[:, 0] * 2**31 + places[:, 1]
-
-
-def _shape(grad_fn: Any, output: int = 0) -> tuple[int, ...]:
-    return tuple(grad_fn._input_metadata[output].shape)
-
-
-def _given(function: Any) -> tuple[int, ...] | None:
-    """The shape of an operation's input."""
-    grad_fn, output = function
-    if grad_fn is None:
-        return None
-    return tuple(grad_fn.variable.shape) if _is_leaf(grad_fn) else _shape(grad_fn, output)
-
-
-def _is_leaf(grad_fn: Any) -> bool:
-    return "AccumulateGrad" in grad_fn.name()
-
-
-def _places_per_channel(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
-    """Into how many channels a reshape turns each channel; None if the shapes leave it open.
-
-    Channels are in dimension 1, or last where there are tokens (n, tokens, channels).
-    """
-    if not before or before == after or before[:2] == after[:2]:
-        return 1  # (n, c, h, w) to (n, c, h * w), say
-    if before[2:] == after[2:] and 1 in (before[0], after[0]):
-        return 1  # (n, c, h, w) to (1, n * c, h, w) or back, within an instance norm
-    tokens = len(before) in (2, 3) or len(after) in (2, 3)
-    alone = len(before) < 3 or len(after) < 3 or math.prod(before[1:-1]) == 1
-    if before[-1:] == after[-1:] and (alone or tokens):
-        return 1
-    if len(before) == 4 and after == (before[0], math.prod(before[1:])):
-        return math.prod(before[2:])
-    return None
-
-
-def _shift_by(by: int) -> Mapping:
-    return lambda places: np.add(places, (by, 0))
-
-
-def _take(start: int, end: int) -> Mapping:
-    return lambda places: places[(start <= places[:, 0]) & (places[:, 0] < end)] - (start, 0)
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes of one image, as far as they matter."""
-    return tuple(size for size in shape[1:] if size > 1)
-
-
-def _equal_parts(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int] | None:
-    """Into how many parts a reshape folds the channels, and their size."""
-    few, many = _without_ones(before), _without_ones(after)
-    if before[0] != after[0] or len(before) > len(after) or len(many) != len(few) + 1 or not few:
-        return None
-    fits = few[0] == many[0] * many[1] == before[1] and few[1:] == many[2:]
-    return (many[0], many[1]) if fits else None  # (parts, size)
-
-
-def _parts_before(function: Any) -> tuple[int, int] | None:
-    """The equal parts in which channels come out of an earlier reshape."""
-    while function is not None and not _is_leaf(function):
-        given = function.next_functions
-        before = _given(given[0]) if given else None
-        if "View" in function.name() or "Reshape" in function.name():
-            return _equal_parts(before, _shape(function)) if before else None
-        if len(given) != 1 or "Sum" in function.name():
-            return None
-        function = given[0][0]
-    return None
-
-
-def _modulo(size: int) -> Mapping:
-    return lambda places: np.unique(np.stack([places[:, 0] % size, places[:, 1]], 1), axis=0)
-
-
-def _repeat(size: int, times: int) -> Mapping:
-    def repeat(places: Places) -> Places:
-        return np.concatenate([np.add(places, (i * size, 0)) for i in range(times)])
-
-    return repeat
-
-
-def _spread_by(by: int) -> Mapping:
-    def spread(places: Places) -> Places:
-        first = places[:, :1] * by + np.arange(by)  # (k, by)
-        return np.stack([first.ravel(), places[:, 1].repeat(by)], 1)
-
-    return spread
-
-
-def _gather_by(by: int) -> Mapping:
-    return lambda places: np.unique(places // (by, 1), axis=0)
+def _spans_channels(node: Any) -> bool:
+    """Whether a bare parameter has a number for each channel, and not for each place, of what it
+    is added to or multiplied with."""
+    size, last = node.module.numel(), tuple(node.module.shape)
+    while node.outputs:
+        node = node.outputs[0]
+        if node.grad_fn is None or node.grad_fn.name().startswith("Convolution"):
+            return True
+        after = shape_of(node.grad_fn)
+        if math.prod(after) > size:
+            dim = channel_dim(node.grad_fn)
+            if dim is None or len(last) > len(after):
+                return True
+            place = dim - len(after) + len(last)
+            return place >= 0 and last[place] > 1
+        last = after
+    return True

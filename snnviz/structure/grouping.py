@@ -8,14 +8,16 @@ import numpy as np
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, Number, SwitchGroup
+from snnviz.structure.layers import inputs_of, is_depthwise, own_channel_dim, parts_of, units_of
 from snnviz.structure.probe import (
     MIXING,
     NORMS,
     WRITERS,
     computes_weights,
-    is_vector,
+    has_channels,
     own_parameters,
 )
+from snnviz.structure.reasons import NEIGHBOURS, RESPONSES, SPREAD
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph, Item
@@ -32,22 +34,33 @@ def build_switch_group(
     order: dict[str, int],
     taken: Container[str],
     whole: bool = False,
+    constant: bool = True,
 ) -> SwitchGroup | str:
     """The switch group, or why its neurons cannot be switched.
 
-    With `whole`, all channels that a GroupNorm takes together are one neuron.
+    With `whole`, all channels that a GroupNorm takes together are one neuron. Channels that meet
+    constant ones are no neurons, unless `constant` is False, for the number of those may be fixed.
     """
     mixing = (nn.LayerNorm,) if whole else MIXING
     ties = _Ties(1 + max(int(item.roots.max()) for item in items))
     mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, mixing)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
     splits: list[tuple[Item, Split]] = []
-    for item in items:
+    fixed: set[int] = set()  # channels of the root
+    unscaled = ""  # a norm that no factor can be folded into
+    # Readers that divide first: this is the reason, whatever else there is.
+    for item in sorted(items, key=lambda i: not (i.reading and i.module in graph.dividing)):
         module, reading = item.module, item.reading
         kind = _kind(module)
+        for first, end in graph.constant.get(module, ()) if constant else ():
+            fixed.update(item.roots[(first <= item.channels) & (item.channels < end)].tolist())
         if module in graph.unclear and not mixed_by:
-            return f"{kind} moves channels in a way that could not be followed"
-        if kind in _PASSED or module in graph.passing:
+            owner = graph.owner_of(module)
+            if owner and isinstance(owner[1], nn.LocalResponseNorm):
+                return f"{owner[0]} {RESPONSES}"
+            who = f"{owner[0]} ({_kind(owner[1])})" if owner else kind
+            return f"{who} moves channels in a way that could not be followed"
+        if (kind in _PASSED or module in graph.passing) and module not in graph.splits:
             continue
         if split := graph.splits.get(module):
             if split.equal:
@@ -58,25 +71,35 @@ def build_switch_group(
             continue
         if module is graph.images:
             return "they are tied to the channels of the images"
+        if reading and module in graph.dividing:
+            return f"{names[module]} {SPREAD}"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and computes_weights(module):
             return f"{names[module]} computes its weights from other parameters"
         if isinstance(module, (*WRITERS, *NORMS, *MIXING)) and own_parameters(module):
             own = ", ".join(own_parameters(module))
             return f"{names[module]} has parameters besides weight and bias ({own})"
         if isinstance(module, WRITERS):
+            if reading and is_depthwise(module):
+                continue  # it writes what it reads
             parts["readers" if reading else "writers"].setdefault(module, item)
-            channels = _inputs(module) if reading else len(module.weight)
+            channels = inputs_of(module) if reading else units_of(module)
+            if reading and channels == 1 and len(item.channels) > 1:
+                return f"{names[module]} {NEIGHBOURS}"
             if max(item.channels) >= channels:
                 return f"the number of channels changes before {names[module]}"
             if not _in_equal_parts(item, channels):
                 return f"{kind} is grouped, and its parts mix them with other channels"
             ties.tie(item.channels % (channels // _parts(module)), item.roots)
         elif isinstance(module, (*NORMS, *MIXING)):
-            if module.weight is None or module.weight.ndim > 1:
+            if isinstance(module, nn.LayerNorm) and (
+                module.weight is None or module.weight.ndim > 1
+            ):
                 return f"{kind} has no scale and shift to fold a factor into"
-            if max(item.channels) >= len(module.weight):
+            if max(item.channels) >= units_of(module):
                 return f"the number of channels changes before {names[module]}"
-            parts["norms"].setdefault(module, item)
+            parts["others" if module.weight is None else "norms"].setdefault(module, item)
+            if module.weight is None:
+                unscaled = f"{kind} has no scale and shift to fold a factor into"
             if whole and isinstance(module, nn.GroupNorm):
                 if len(np.unique(item.channels)) != module.num_channels:
                     return f"{kind} mixes its neurons with other channels"
@@ -87,8 +110,8 @@ def build_switch_group(
             parts["others"].setdefault(module, item)
         elif kind == "OutputOp":
             return "these are the network's outputs"
-        elif isinstance(module, nn.Parameter) and not mixed_by and is_vector(module):
-            if max(item.channels) >= module.numel() or module in shared:
+        elif isinstance(module, nn.Parameter) and not mixed_by and has_channels(module):
+            if max(item.channels) >= module.shape[own_channel_dim(module)] or module in shared:
                 return f"{names.get(module, kind)} has another size, or several owners"
             parts["others"].setdefault(module, item)
             continue
@@ -98,23 +121,31 @@ def build_switch_group(
             return f"{kind} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
+    if any(item.module in graph.tangled for item in items):
+        return "each of them is tied to very many others"
     if not parts["readers"] and any(item.module in graph.broadcast for item in items):
         return "their one channel acts on all channels of other layers"
     if not parts["readers"]:
         return "these are the network's outputs"
-    neuron_of, neurons = ties.neurons()
+    if unscaled and not all(weighs_inputs(reader, shared) for reader in parts["readers"]):
+        return unscaled
+    neuron_of, neurons = ties.neurons(fixed)
+    if not neurons:
+        return "they are added to, or go together with, channels whose number is fixed"
 
     def member(module: Any, item: "Item") -> Member:
         channels, first = np.unique(item.channels, return_index=True)
-        return Member(names[module], channels, neuron_of[item.roots[first]])
+        own = neuron_of[item.roots[first]]
+        return Member(names[module], channels[own >= 0], own[own >= 0])
 
     def neurons_at(item: "Item", first: int, end: int) -> np.ndarray:
         channels, places = np.unique(item.channels, return_index=True)
-        return neuron_of[item.roots[places[(first <= channels) & (channels < end)]]]
+        own = neuron_of[item.roots[places[(first <= channels) & (channels < end)]]]
+        return own[own >= 0]
 
     def members(part: str) -> list[Member]:
         found = [member(module, item) for module, item in parts[part].items()]
-        return sorted(found, key=lambda m: order[m.layer])
+        return sorted((m for m in found if len(m.channels)), key=lambda m: order[m.layer])
 
     behind = {
         norm: _writer_before(norm, graph.module2node, parts["writers"]) for norm in parts["norms"]
@@ -130,6 +161,8 @@ def build_switch_group(
         scaled = [m for m in norms if m.layer in norm_of.values()]
         scaled += [m for m in writers if m.layer not in norm_of]
     readers = members("readers")
+    if not readers:
+        return "no layer reads them but together with channels whose number is fixed"
     return SwitchGroup(
         name=next(m.layer for m in writers if m.layer not in taken),
         neurons=neurons,
@@ -146,8 +179,15 @@ def build_switch_group(
             for item, split in splits
             for name, (first, end) in split.numbers.items()
             if len(counted := neurons_at(item, first, end))
+        )
+        + tuple(
+            Number(*name, "", neurons_at(item, 0, len(filters)))
+            for filters, item in parts["others"].items()
+            if isinstance(filters, nn.Parameter) and filters.ndim == 4
+            for name in graph.counts(names[filters], len(filters))
         ),
         mixed_by=mixed_by,
+        moved="always" if unscaled else "",
     )
 
 
@@ -182,29 +222,29 @@ class _Ties:
             for other in rest:
                 self._parent[self._parent == other] = first
 
-    def neurons(self) -> tuple[np.ndarray, int]:
-        """For each channel its neuron, and how many there are."""
-        firsts, neuron_of = np.unique(self._parent, return_inverse=True)
-        return neuron_of, len(firsts)
+    def neurons(self, fixed: set[int]) -> tuple[np.ndarray, int]:
+        """For each channel its neuron, -1 for fixed ones, and how many neurons there are."""
+        out = np.isin(self._parent, self._parent[sorted(fixed)])
+        firsts, neuron_of = np.unique(self._parent[~out], return_inverse=True)
+        found = np.full(len(self._parent), -1)
+        found[~out] = neuron_of
+        return found, len(firsts)
+
+
+def weighs_inputs(layer: Any, shared: Container[Tensor]) -> bool:
+    """Whether a factor for each input can multiply its weights."""
+    return isinstance(layer, WRITERS) and not own_parameters(layer) and layer.weight not in shared
 
 
 def _parts(module: Any) -> int:
     """How many parts a grouped convolution has; 1 for a depthwise one."""
-    groups = getattr(module, "groups", 1)
-    return 1 if groups == _inputs(module) == module.weight.shape[0] else groups
+    return 1 if is_depthwise(module) else parts_of(module)
 
 
 def _in_equal_parts(item: "Item", channels: int) -> bool:
     """Whether a grouped convolution can lose the same places of all its parts."""
     module = item.module
-    if _parts(module) == 1:
-        return True
-    uneven = module.groups in (module.in_channels, module.out_channels)
-    return not uneven and len(np.unique(item.channels)) == channels
-
-
-def _inputs(module: Any) -> int:
-    return module.weight.shape[1] * getattr(module, "groups", 1)
+    return _parts(module) == 1 or len(np.unique(item.channels)) == channels
 
 
 def _writer_before(norm: Any, nodes: dict[Any, Any], writers: dict[Any, Any]) -> Any:

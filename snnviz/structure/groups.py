@@ -65,6 +65,8 @@ class SwitchGroup:
         scaled: layers whose parameters the factors multiply: norms, or writers without one.
         mixed_by: class of a norm that mixes the neurons, so that they can be weighted but not
             removed; "" if there is no such norm.
+        moved: "always" if the factors multiply the weights of the readers instead. So it is where
+            no parameter gives the neurons a factor, or where they give something when they get 0.
     """
 
     name: str
@@ -79,7 +81,7 @@ class SwitchGroup:
     carried_as: tuple[Member, ...] = field(repr=False)  # norms and the like, scaled or not
     numbers: tuple[Number, ...] = field(default=(), repr=False)
     mixed_by: str = ""
-    moved: Literal["", "switcher", "both"] = ""
+    moved: Literal["", "switcher", "both", "always"] = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +146,15 @@ class Switches:
     def _places(self) -> dict[str, "_Places"]:
         """Where the factors act in a step of each phase, and outside training ("")."""
         moved = {
-            "": set(),
-            "task": {name for name, g in self.groups.items() if g.moved == "both"},
+            "": {name for name, g in self.groups.items() if g.moved == "always"},
+            "task": {name for name, g in self.groups.items() if g.moved in ("both", "always")},
             "switcher": {name for name, g in self.groups.items() if g.moved},
         }
         return {phase: self._places_with(names) for phase, names in moved.items()}
 
     def _places_with(self, moved: Container[str]) -> "_Places":
         units = {layer.name: layer.units for layer in self.layers}
-        inputs = {layer.name: layer.inputs for layer in self.layers}
+        inputs = {layer.name: layer.inputs * layer.reads_in for layer in self.layers}
         places, first = _Places({}, {}), 1  # after a leading 1
         for group in self.groups.values():
             if group.name in moved:

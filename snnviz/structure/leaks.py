@@ -1,6 +1,6 @@
 """Off means off: no reader of a group may notice a neuron whose factor is 0."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,13 +10,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnviz.structure.costs import add_costs
+from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.probe import MIXING, NORMS, WRITERS, is_vector
 from snnviz.structure.scaling import scaled_parameters
 
 
 def drop_leaking(
-    probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
+    probe: nn.Module,
+    example: Tensor,
+    groups: dict[str, SwitchGroup],
+    positions: dict[str, int],
+    shared: Container[Tensor],
 ) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
     """The groups whose off neurons reach no reader, and why the others are left out."""
     leaks = _leaks(probe, example, groups, positions)
@@ -24,12 +29,26 @@ def drop_leaking(
     # factor has to act in the writers as well.
     groups = {k: _scale_in_writers_too(g) if k in leaks else g for k, g in groups.items()}
     leaks = _leaks(probe, example, groups, positions) if leaks else {}
+    # What gives something for 0, as a sigmoid does, is silent if nobody reads it.
+    unread = {name: scale_in_readers(probe, groups[name], shared) for name in leaks}
+    groups = groups | {name: group for name, group in unread.items() if group}
+    leaks = {name: reader for name, reader in leaks.items() if not unread[name]}
     reasons = {
         writer: f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
         for name, reader in leaks.items()
         for writer in groups[name].writers
     }
     return {name: group for name, group in groups.items() if name not in leaks}, reasons
+
+
+def scale_in_readers(
+    probe: nn.Module, group: SwitchGroup, shared: Container[Tensor]
+) -> SwitchGroup | None:
+    """The group with factors on the weights that read its neurons, if these can be scaled."""
+    readers = map(probe.get_submodule, group.readers)
+    if group.mixed_by or not all(weighs_inputs(reader, shared) for reader in readers):
+        return None
+    return replace(group, moved="always")
 
 
 def _scale_in_writers_too(group: SwitchGroup) -> SwitchGroup:
@@ -104,6 +123,7 @@ def _leaks(
         )
         for group in groups.values()
         for member in group.read_as
+        if group.moved != "always"
     ]
     switches = add_costs(probe, groups, {}, positions)
     switches = switches.to(example.device)

@@ -6,7 +6,7 @@ place of the writer's. That pays where those are fewer; and in a switcher step i
 where the readers' weights get a gradient anyway, for then nothing before them needs one.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,22 +31,21 @@ def choose_moves(
     shared: Container[Tensor],
 ) -> dict[str, SwitchGroup]:
     """The groups, with `moved` set where it pays and gives the readers the same sums."""
-
-    def same(tried: list[SwitchGroup]) -> set[str]:
-        """The names of those for which it does: all are tried at once, then halves."""
-        if not tried:
-            return set()
-        if _give_the_same(probe, example, tried, positions):
-            return {group.name for group in tried}
-        half = len(tried) // 2
-        return same(tried[:half]) | same(tried[half:]) if half else set()
-
     free = {name: g for name, g in groups.items() if _may_move(probe, g, shared)}
     fewer = [g for g in free.values() if _weights(probe, g.readers) < _weights(probe, g.writers)]
-    both = same(fewer)
-    scaled = {layer for name, g in groups.items() if name not in both for layer in g.scaled}
+    same = _find_same(probe, example, list(free.values()), positions)
+    both = {g.name for g in fewer if g.name in same}
+    scaled = {
+        layer
+        for name, g in groups.items()
+        if name not in both
+        for layer in (g.readers if g.moved == "always" else g.scaled)
+    }
     tried = [g for g in free.values() if g.name not in both and scaled.issuperset(g.readers)]
-    switcher = same([g for g in tried if g not in fewer])
+    switcher = {g.name for g in tried if g not in fewer and g.name in same}
+    chosen = [groups[name] for name in both | switcher]
+    if chosen and not _give_the_same(probe, example, chosen, positions):
+        return groups
     found = dict(groups)
     found |= {name: replace(groups[name], moved="switcher") for name in switcher}
     return found | {name: replace(groups[name], moved="both") for name in both}
@@ -58,7 +57,7 @@ def _may_move(probe: nn.Module, group: SwitchGroup, shared: Container[Tensor]) -
     plain = all(
         getattr(reader, "groups", 1) == 1 and reader.weight not in shared for reader in readers
     )
-    return plain and not group.carried_as
+    return plain and not group.carried_as and group.moved != "always"
 
 
 def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
@@ -67,68 +66,120 @@ def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
 
 
 @torch.no_grad()
-def _give_the_same(
+def _find_same(
     probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, int]
-) -> bool:
-    """Runs the copy, drawn at random, with random factors at either place."""
-    moved = {group.name: replace(group, moved="both") for group in groups}
-    switches = add_costs(probe, moved, {}, positions).to(example.device)
-    generator = torch.Generator().manual_seed(0)
-    factors = {}
-    for group in groups:
-        exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * _DECADES
-        factors[group.name] = (10**exponents).to(example)
-    heard: set[str] = set()
+) -> set[str]:
+    """The groups whose factors arrive at their readers as they are.
+
+    Each reader goes on with what it gets without factors, so that one run tells it of all groups.
+    """
+    if not groups:
+        return set()
+    switches = add_costs(probe, {g.name: g for g in groups}, {}, positions).to(example.device)
+    factors = _random_factors(groups, example)
+    heard, failing = set(), set()
     for sign in (1, -1):
         with draw_at_random(probe, sign):
-            at_writers = scaled_parameters(probe, switches, factors)
-            written, loud = _sums(probe, example, groups, at_writers)
-            at_readers = scaled_parameters(probe, switches, factors, phase="task")
-            read, _ = _sums(probe, example, groups, at_readers)
-        if not _close(written, read):
-            return False
-        heard |= loud
-    return len(heard) == len(groups)  # of a silent group this says nothing
+            plain = _Inputs(groups)
+            plain.run(probe, {}, example)
+            scaled = _Inputs(groups, factors, plain.given)
+            scaled.run(probe, scaled_parameters(probe, switches, factors), example)
+        if not _close(plain.scores, scaled.scores):
+            return set()
+        heard |= plain.heard
+        failing |= scaled.failing
+    return heard - failing  # of a silent group this says nothing
 
 
-def _sums(
-    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], parameters: dict[str, Tensor]
-) -> tuple[list[Tensor], set[str]]:
-    """What the readers give, and the class scores; and the groups of which something is heard."""
-    seen: list[Tensor] = []
-    heard: set[str] = set()
+class _Inputs:
+    """What the readers of some groups get in a run; with factors, whether these arrive."""
 
-    def note(module: Any, inputs: Any, output: Any) -> None:
-        seen.append(output)
+    def __init__(
+        self,
+        groups: list[SwitchGroup],
+        factors: Mapping[str, Tensor] | None = None,
+        expected: Mapping[str, list[Tensor]] | None = None,
+    ) -> None:
+        self.given: dict[str, list[Tensor]] = {}
+        self.heard: set[str] = set()
+        self.failing: set[str] = set()
+        self._factors, self._expected = factors or {}, expected
+        self._members: dict[str, list[tuple[str, Member]]] = {}
+        for group in groups:
+            for member in group.read_as:
+                self._members.setdefault(member.layer, []).append((group.name, member))
 
-    def listen(group: SwitchGroup, member: Member) -> Callable[..., None]:
-        own = torch.from_numpy(member.channels).to(example.device)
+    def run(self, probe: nn.Module, parameters: dict[str, Tensor], example: Tensor) -> None:
+        handles = [
+            probe.get_submodule(layer).register_forward_pre_hook(
+                self._hook(layer, members), with_kwargs=True
+            )
+            for layer, members in self._members.items()
+        ]
+        try:
+            self.scores: Tensor = functional_call(probe, parameters, (example,))
+        finally:
+            for handle in handles:
+                handle.remove()
 
-        def hook(module: Any, inputs: Any, by_name: Any) -> None:
+    def _hook(self, layer: str, members: list[tuple[str, Member]]) -> Callable[..., Any]:
+        calls = self.given.setdefault(layer, [])
+
+        def hook(module: Any, inputs: Any, by_name: Any) -> Any:
             given = inputs[0] if inputs else by_name["input"]
-            dim = -1 if isinstance(module, nn.Linear) else 1
-            if given.index_select(dim, own).any():
-                heard.add(group.name)
+            calls.append(given.clone())  # a later step may change it in place
+            last = isinstance(module, nn.Linear)
+            by_channel = given.movedim(-1 if last else 1, 0).flatten(1)
+            if self._expected is None:
+                for name, member in members:
+                    if by_channel[torch.from_numpy(member.channels).to(given.device)].any():
+                        self.heard.add(name)
+                return None
+            before = self._expected[layer][len(calls) - 1]
+            if before.shape != given.shape:
+                self.failing.update(name for name, _ in members)
+                return None
+            wanted = before.movedim(-1 if last else 1, 0).flatten(1)
+            for name, member in members:
+                own = torch.from_numpy(member.channels).to(given.device)
+                factor = self._factors[name][torch.from_numpy(member.neurons).to(given.device)]
+                if not _close(wanted[own], by_channel[own] / factor[:, None]):
+                    self.failing.add(name)
+            return ((before, *inputs[1:]), by_name) if inputs else ((), by_name | {"input": before})
 
         return hook
 
-    handles = []
+
+def _random_factors(
+    groups: list[SwitchGroup], example: Tensor, decades: float = _DECADES
+) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    factors = {}
     for group in groups:
-        for member in group.read_as:
-            reader = probe.get_submodule(member.layer)
-            handles.append(reader.register_forward_hook(note))
-            hook = listen(group, member)
-            handles.append(reader.register_forward_pre_hook(hook, with_kwargs=True))
-    try:
-        scores = functional_call(probe, parameters, (example,))
-        return [*seen, scores], heard
-    finally:
-        for handle in handles:
-            handle.remove()
+        exponents = (torch.rand(group.neurons, generator=generator) * 2 - 1) * decades
+        factors[group.name] = (10**exponents).to(example)
+    return factors
 
 
-def _close(some: list[Tensor], others: list[Tensor]) -> bool:
-    if [a.shape for a in some] != [b.shape for b in others]:
-        return False
-    pairs = zip(some, others, strict=True)
-    return all(bool((a - b).abs().max() <= _CLOSE * a.abs().max()) for a, b in pairs)
+@torch.no_grad()
+def _give_the_same(
+    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, int]
+) -> bool:
+    """Whether the class scores are the same, with the factors of all groups at either place."""
+    moved = {group.name: replace(group, moved="both") for group in groups}
+    switches = add_costs(probe, moved, {}, positions).to(example.device)
+    factors = _random_factors(groups, example, decades=0.3)  # many large ones would overflow
+    for sign in (1, -1):
+        with draw_at_random(probe, sign):
+            at_writers = scaled_parameters(probe, switches, factors)
+            at_readers = scaled_parameters(probe, switches, factors, phase="task")
+            written = functional_call(probe, at_writers, (example,))
+            read = functional_call(probe, at_readers, (example,))
+        if not _close(written, read):
+            return False
+    return True
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    same = one.shape == other.shape
+    return same and bool((one - other).abs().max() <= _CLOSE * one.abs().max())

@@ -5,9 +5,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snnviz.structure.groups import Switches
+from snnviz.structure.layers import (
+    inputs_of,
+    is_depthwise,
+    is_transposed,
+    own_channel_dim,
+    parts_of,
+    units_of,
+)
+from snnviz.structure.probe import WRITERS
 from snnviz.structure.splitting import count_down
 
 
@@ -52,10 +61,11 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
             # The parts of a grouped convolution lose the same places; a depthwise one loses whole
             # parts.
             owner, _, own = layer.name.rpartition(".")
-            if own in network.get_submodule(owner)._parameters:
-                _narrow_vector(network.get_submodule(owner), own, out)
+            holder = network.get_submodule(owner)
+            if own in holder._parameters or own in holder._buffers:
+                _narrow_own(holder, own, out)
                 continue
-            _narrow(network.get_submodule(layer.name), out, into[: layer.inputs])
+            _narrow(network.get_submodule(layer.name), out, into)
     gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
     for group in switches.groups.values():
         for number in group.numbers:
@@ -85,39 +95,51 @@ def find_kept(
     return rows, columns
 
 
-def _narrow_vector(owner: nn.Module, name: str, kept: np.ndarray) -> None:
-    """Keeps these channels of a parameter that has one number for each."""
-    parameter: Any = owner._parameters[name]
-    dim = max(range(parameter.ndim), key=lambda d: parameter.shape[d])
-    index = torch.from_numpy(np.flatnonzero(kept)).to(parameter.device)
-    values = parameter.detach().index_select(dim, index)
-    owner._parameters[name] = nn.Parameter(values, parameter.requires_grad)
+def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
+    """Keeps these channels of a parameter or a buffer that is no layer's."""
+    tensor: Any = getattr(owner, name)
+    values = _select(tensor.detach(), own_channel_dim(tensor), kept)
+    if name in owner._buffers:
+        owner._buffers[name] = values
+    else:
+        owner._parameters[name] = nn.Parameter(values, tensor.requires_grad)
 
 
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
     """Keeps these outputs (rows) and inputs (columns) of a layer."""
-    device = module.weight.device
-    out, into = (torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in (rows, columns))
+    n, parts = int(rows.sum()), parts_of(module)
+    is_writer = isinstance(module, WRITERS)
+    if is_writer and is_depthwise(module):  # whole parts go
+        whole = rows[:: units_of(module) // parts]
+        columns = whole.repeat(inputs_of(module) // parts)
+        parts = int(whole.sum())
     for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
         if tensor is None or tensor.ndim == 0:  # no bias; a norm's count of batches
             continue
-        kept = tensor.detach().index_select(0, out)
-        if tensor.ndim > 1:
-            kept = kept.index_select(1, into)
+        kept = tensor.detach()
+        if tensor.ndim == 1:
+            kept = _select(kept, 0, rows)
+        elif is_transposed(module):
+            kept = _select(kept, 0, columns)
+            kept = kept if is_depthwise(module) else _select(kept, 1, rows[: tensor.shape[1]])
+        else:
+            kept = _select(kept, 0, rows)
+            kept = kept if is_depthwise(module) else _select(kept, 1, columns[: tensor.shape[1]])
         if isinstance(tensor, nn.Parameter):
             kept = nn.Parameter(kept, tensor.requires_grad)
         setattr(module, name, kept)
-    n = len(out)
     if isinstance(module, nn.Linear):
-        module.in_features, module.out_features = len(into), n
+        module.in_features, module.out_features = int(columns.sum()), n
     elif isinstance(module, nn.PReLU):
         module.num_parameters = n
     elif isinstance(module, nn.GroupNorm):
         module.num_groups = n * module.num_groups // module.num_channels
         module.num_channels = n
-    elif not hasattr(module, "groups"):
-        module.num_features = n
+    elif is_writer:
+        module.groups, module.in_channels, module.out_channels = parts, int(columns.sum()), n
     else:
-        if module.groups == module.in_channels == module.out_channels:
-            module.groups = n
-        module.in_channels, module.out_channels = len(into) * module.groups, n
+        module.num_features = n
+
+
+def _select(tensor: Tensor, dim: int, kept: np.ndarray) -> Tensor:
+    return tensor.index_select(dim, torch.from_numpy(np.flatnonzero(kept)).to(tensor.device))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from snnviz.structure.layers import is_transposed, parts_of
 from snnviz.structure.probe import MIXING, NORMS, WRITERS
 
 _CLOSE = 1e-3  # of a channel's greatest value; a factor of one half changes far more
@@ -24,21 +25,50 @@ def has_own_forward(module: nn.Module) -> bool:
 @torch.no_grad()
 def find_deaf(probe: nn.Module, example: Tensor) -> set[str]:
     """Layers that undo a factor on their weight, such as those that normalise their weights."""
+    calls = _own_calls(probe, example, (*WRITERS, *NORMS))
+    return {name for name, *call in calls if _is_deaf(*call)}
+
+
+@torch.no_grad()
+def find_dividing(probe: nn.Module, example: Tensor) -> set[nn.Module]:
+    """Layers whose weights of one input depend on those of others: weight standardisation."""
+    calls = _own_calls(probe, example, WRITERS)
+    return {layer for _, layer, *call in calls if _divides(layer, *call)}
+
+
+def _own_calls(
+    probe: nn.Module, example: Tensor, kinds: tuple[type, ...]
+) -> list[tuple[str, nn.Module, tuple, dict[str, Any]]]:
+    """Layers with a forward of their own, and what they are first called with."""
     given: dict[str, Any] = {}
     handles = []
     for name, module in probe.named_modules():
-        if isinstance(module, (*WRITERS, *NORMS)) and has_own_forward(module):
+        if isinstance(module, kinds) and has_own_forward(module):
             note = lambda _, inputs, by_name, name=name: given.setdefault(name, (inputs, by_name))  # noqa: E731
             hook = lambda *args, note=note: note(*args) and None  # noqa: E731
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     if not handles:
-        return set()
+        return []
     try:
         probe(example)
     finally:
         for handle in handles:
             handle.remove()
-    return {name for name, call in given.items() if _is_deaf(probe.get_submodule(name), *call)}
+    return [(name, probe.get_submodule(name), *call) for name, call in given.items()]
+
+
+def _divides(layer: Any, inputs: tuple, by_name: dict[str, Any]) -> bool:
+    x = inputs[0] if inputs else by_name["input"]
+    dim = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
+    if x.shape[dim] < 2 or parts_of(layer) > 1:
+        return False
+    silent = x.clone()
+    silent.select(dim, 0).zero_()
+    weight = layer.weight.clone()
+    weight.select(0 if is_transposed(layer) else 1, 0).mul_(3)
+    call = ((silent, *inputs[1:]), by_name) if inputs else ((), by_name | {"input": silent})
+    same, other = (functional_call(layer, {"weight": w}, *call) for w in (layer.weight, weight))
+    return bool((same - other).abs().max() > _CLOSE * same.abs().max())
 
 
 def _is_deaf(layer: Any, inputs: tuple, by_name: dict[str, Any]) -> bool:

@@ -10,13 +10,24 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from snnviz.files import first_line
+from snnviz.structure.layers import inputs_of, is_transposed, units_of
 
-WRITERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # layers whose outputs are neurons
+# Layers whose outputs are neurons.
+WRITERS = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
 # Norms that treat each channel by itself: a factor after them folds into their scale and shift.
 NORMS = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
     nn.BatchNorm3d,
+    nn.SyncBatchNorm,
     nn.InstanceNorm1d,
     nn.InstanceNorm2d,
     nn.InstanceNorm3d,
@@ -97,6 +108,12 @@ def is_vector(tensor: Tensor) -> bool:
     return tensor.numel() == max(tensor.shape, default=0) > 1
 
 
+def has_channels(tensor: Tensor) -> bool:
+    """Whether it has one number, or one filter, for each channel."""
+    filters = tensor.ndim == 4 and tensor.shape[0] > 1 == tensor.shape[1]
+    return is_vector(tensor) or filters
+
+
 def own_parameters(module: nn.Module) -> list[str]:
     """Its parameters besides weight and bias, also those of modules in it."""
     return [name for name, _ in module.named_parameters() if name not in ("weight", "bias")]
@@ -160,20 +177,22 @@ def count_positions(network: nn.Module) -> Iterator[dict[str, int]]:
     positions: dict[str, int] = {}
 
     def count(name: str) -> Callable[..., None]:
-        def hook(module: Any, inputs: Any, output: Any) -> None:
+        def hook(module: Any, inputs: Any, by_name: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
                 raise UnfitNetwork(
                     f"network must have linear and convolution layers that return one tensor, and "
                     f"its layer {name!r} ({type(module).__name__}) returns a "
                     f"{type(output).__name__}. Compute its other results in a module of their own."
                 )
-            per_place = len(output) * module.weight.shape[0]
-            positions[name] = positions.get(name, 0) + output.numel() // per_place
+            places = (inputs or (by_name.get("input"),))[0] if is_transposed(module) else output
+            channels = inputs_of(module) if is_transposed(module) else units_of(module)
+            found = places.numel() // (len(output) * channels)
+            positions[name] = positions.get(name, 0) + found
 
         return hook
 
     handles = [
-        module.register_forward_hook(count(name))
+        module.register_forward_hook(count(name), with_kwargs=True)
         for name, module in network.named_modules()
         if isinstance(module, WRITERS)
     ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Factors, Place, Switches
+from snnviz.structure.layers import multiply
 
 
 def scaled_parameters(
@@ -33,16 +34,16 @@ def scaled_parameters(
     vectors = [factors[name] for name in switches.groups]
     every = torch.cat([torch.ones_like(vectors[0][:1]), *vectors])  # (1 + all neurons,)
     outputs, inputs = switches._places[phase]
-    for layer in outputs | inputs:
-        out = _select(every, outputs[layer]) if layer in outputs else None
-        for name, parameter in network.get_submodule(layer).named_parameters(recurse=False):
-            factor = None if out is None else out.view(-1, *(1,) * (parameter.ndim - 1))
-            if layer in inputs and name == "weight":
-                read = _select(every, inputs[layer]).view(1, -1, *(1,) * (parameter.ndim - 2))
-                factor = read if factor is None else factor * read
-            if factor is not None:
-                value = parameter.detach() if constant else parameter
-                scaled[f"{layer}.{name}"] = value * factor
+    for name in outputs | inputs:
+        layer = network.get_submodule(name)
+        out = _select(every, outputs[name]) if name in outputs else None
+        read = _select(every, inputs[name]) if name in inputs else None
+        for own, parameter in layer.named_parameters(recurse=False):
+            value = parameter.detach() if constant else parameter
+            if own == "weight" and parameter.ndim > 1:
+                scaled[f"{name}.{own}"] = multiply(layer, value, out, read)
+            elif out is not None:
+                scaled[f"{name}.{own}"] = value * out.view(-1, *(1,) * (parameter.ndim - 1))
     return scaled
 
 

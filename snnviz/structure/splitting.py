@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+_RESHAPES = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, Tensor.unflatten)
+_JOINS = (torch.cat, torch.concat, torch.concatenate)
 
 
 class Split(NamedTuple):
@@ -29,11 +33,12 @@ class Split(NamedTuple):
 
 
 class Noting(TorchFunctionMode):
-    """Notes which module calls split, chunk or takes a slice: `owners` {grad_fn: its name}."""
+    """Notes which module takes tensors apart or reshapes them, and the shapes that are joined."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.owners: dict[Any, str] = {}
+        self.owners: dict[Any, str] = {}  # {grad_fn of a split or reshape: a module's name}
+        self.joined: dict[Any, list[tuple[int, ...]]] = {}  # {grad_fn: the shapes that are joined}
         self._network, self._running = network, [""]
 
     def __torch_function__(
@@ -42,14 +47,29 @@ class Noting(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         for part in result if isinstance(result, tuple | list) else (result,):
             function = part.grad_fn if isinstance(part, Tensor) else None
-            if function is not None and is_split(function):
+            if function is not None and (is_split(function) or func in _RESHAPES):
                 self.owners.setdefault(function, self._running[-1])
+        if func in _JOINS and isinstance(result, Tensor) and result.grad_fn is not None:
+            tensors = args[0] if args else (kwargs or {}).get("tensors", ())
+            self.joined[result.grad_fn] = [tuple(tensor.shape) for tensor in tensors]
         return result
+
+    def _own(self, name: str, function: Any, before: set[Any]) -> None:
+        """Notes everything that a layer does, also what a function of torch does inside."""
+        waiting = [function]
+        while waiting:
+            function = waiting.pop()
+            if function is not None and function not in before and function not in self.owners:
+                self.owners[function] = name
+                waiting += [f for f, _ in function.next_functions]
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        def leave(*_: Any) -> None:
-            self._running.pop()
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            name = self._running.pop()
+            if isinstance(output, Tensor) and not list(module.children()):
+                before = {x.grad_fn for x in inputs if isinstance(x, Tensor)}
+                self._own(name, output.grad_fn, before)
 
         handles = []
         for name, module in self._network.named_modules():
@@ -71,7 +91,11 @@ def is_split(function: Any) -> bool:
 
 
 def read_split(
-    function: Any, before: tuple[int, ...] | None, owner: nn.Module | None, name: str
+    function: Any,
+    before: tuple[int, ...] | None,
+    owner: nn.Module | None,
+    name: str,
+    known: int | None = None,
 ) -> Split | None:
     """How the call takes channels apart; None if the shapes leave it open.
 
@@ -81,18 +105,19 @@ def read_split(
         function: what autograd has recorded of the call.
         before: the shape that it was given.
         owner: the module that calls it, and its name.
+        known: the dimension of the channels, if that is known.
     """
     if not before:
         return None
     dim = function._saved_dim
     dim = (dim - 2**64 if dim >= 2**63 else dim) % len(before)
-    whole = before[1] if len(before) in (2, 4) else before[-1]
-    if len(before) not in (2, 3, 4):
+    if known is None and len(before) not in (2, 3, 4):
         return None
-    if dim not in ((1,) if len(before) == 2 else (1, 3) if len(before) == 4 else (2,)):
+    likely = {2: (1,), 3: (2,), 4: (1, 3)}.get(len(before), ()) if known is None else (known,)
+    whole = before[likely[0]]
+    if dim not in likely:
         return Split(((0, whole),), whole, 0, {})  # places or tokens
-    if dim == 3:  # channels may be last, or these are the columns of images
-        whole = before[-1]
+    whole = before[dim]  # if it is the last of 4, these may also be the columns of images
     sizes = [tuple(part.shape)[dim] for part in function._input_metadata]
     first, parts = 0, []
     if function.name().startswith("Slice"):

@@ -7,7 +7,7 @@ without it must give the same scores (`trial.py`). Where this fails, the neurons
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +18,21 @@ from snnviz.structure.costs import add_costs
 from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
+from snnviz.structure.heads import propose_heads
 from snnviz.structure.leaks import drop_leaking
 from snnviz.structure.modes import in_mode
 from snnviz.structure.moves import choose_moves
 from snnviz.structure.probe import (
+    MIXING,
+    NORMS,
     WRITERS,
     check_arguments,
     copied,
     count_positions,
+    has_channels,
     running,
 )
+from snnviz.structure.reasons import FIXED_HEADS, MEAN, TIED
 from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
@@ -82,32 +87,22 @@ def _find(
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_training(probe, example)
-    traced, graph = _trace(probe, example)
-    names: dict[Any, str] = {module: name for name, module in probe.named_modules()}
-    names |= {parameter: name for name, parameter in probe.named_parameters()}
-    order = {name: i for i, name in enumerate(names.values())}
-    shared = shared_parameters(probe)
-    left_alone: dict[str, str] = {}
-    groups: dict[str, SwitchGroup] = {}
-    for items in traced:
-        found = build_switch_group(items, graph, names, shared, order, groups)
-        if isinstance(found, str):
-            left_alone = dict.fromkeys(writers_among(items, names), found) | left_alone
-        elif _matches(found, exclude):
-            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
-        elif found.mixed_by and not _matches(found, weighted):
-            whole = build_switch_group(items, graph, names, shared, order, groups, whole=True)
-            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
-                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
-            else:
-                groups[whole.name] = whole
-        else:
-            groups[found.name] = found
+    found = _sort_out(_trace_with_buffers(probe, example), exclude, weighted)
+    groups, left_alone, larger, order = found.groups, found.left_alone, found.larger, found.order
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    groups, leaking = drop_leaking(probe, example, groups, positions)
+    own = shared_parameters(probe)
+    if larger:
+        names_of = [options[0].name for options in larger]
+        with_larger = groups | {options[0].name: options[0] for options in larger}
+        fit, _ = drop_leaking(probe, example, with_larger, positions, own)
+        larger = [[fit[name]] for name in names_of if name in fit]
+    groups, leaking = drop_leaking(probe, example, groups, positions, own)
     left_alone |= leaking
-    groups, failing = drop_failing(probe, example, groups, positions)
+    groups, failing = drop_failing(probe, example, groups, positions, own, larger, found.heads)
     left_alone |= failing
+    switched = {writer for group in groups.values() for writer in group.writers}
+    left_alone = {layer: why for layer, why in left_alone.items() if layer not in switched}
+    groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
     left_alone = dict(sorted(left_alone.items(), key=lambda pair: order[pair[0]]))
     if not groups:
         listed = "; ".join(f"{layer}: {why}" for layer, why in left_alone.items())
@@ -116,8 +111,71 @@ def _find(
             f" ({listed or 'it has no linear or convolution layer'})."
             " A network needs at least one hidden linear or convolution layer."
         )
-    groups = choose_moves(probe, example, groups, positions, shared)
+    groups = choose_moves(probe, example, groups, positions, own)
     return add_costs(probe, groups, left_alone, positions)
+
+
+class _Found(NamedTuple):
+    """What a trace says; nothing of it has been tried yet."""
+
+    groups: dict[str, SwitchGroup]
+    left_alone: dict[str, str]
+    larger: list[list[SwitchGroup]]  # with the channels that meet constant ones
+    heads: list[list[SwitchGroup]]
+    order: dict[str, int]  # of layers and parameters
+
+
+def _sort_out(
+    traced: tuple[nn.Module, list[list["Item"]], "Graph"],
+    exclude: Sequence[str],
+    weighted: Sequence[str],
+) -> _Found:
+    seen, all_items, graph = traced
+    names: dict[Any, str] = {module: name for name, module in seen.named_modules()}
+    names |= {parameter: name for name, parameter in seen.named_parameters()}
+    order = {name: i for i, name in enumerate(names.values())}
+    context = names, shared_parameters(seen), order
+    groups: dict[str, SwitchGroup] = {}
+    left_alone: dict[str, str] = {}
+    larger: list[list[SwitchGroup]] = []
+    heads: list[list[SwitchGroup]] = []
+    for items in all_items:
+        found = build_switch_group(items, graph, *context, groups)
+        proposed = propose_heads(items, seen, *context)
+        heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
+        if isinstance(found, str):
+            layer_norm = next((i.module for i in items if isinstance(i.module, nn.LayerNorm)), None)
+            found = f"{type(layer_norm).__name__} {MEAN}" if layer_norm else found
+            left_alone |= dict.fromkeys(writers_among(items, names), found) | left_alone
+        elif _matches(found, exclude):
+            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
+        elif found.neurons == 1 < max(len(member.channels) for member in found.written_as):
+            left_alone |= dict.fromkeys(found.writers, TIED)
+        elif found.mixed_by and not _matches(found, weighted):
+            whole = build_switch_group(items, graph, *context, groups, whole=True)
+            if isinstance(whole, str) or whole.mixed_by or whole.neurons == 1:
+                left_alone |= dict.fromkeys(found.writers, _weighted_only(found))
+            else:
+                groups[whole.name] = whole
+        else:
+            groups[found.name] = found
+            larger += _with_constants(found, items, graph, *context, groups)
+    for name, module in seen.named_modules():
+        if isinstance(module, nn.MultiheadAttention):  # it does not call its last layer
+            left_alone.setdefault(f"{name}.out_proj".lstrip("."), f"{name} {FIXED_HEADS}")
+    return _Found(groups, left_alone, larger, heads, order)
+
+
+def _with_constants(
+    found: SwitchGroup, items: list["Item"], graph: "Graph", *context: Any
+) -> list[list[SwitchGroup]]:
+    """Also with the channels that meet constant ones, whose number may follow."""
+    if not any(item.module in graph.constant for item in items):
+        return []
+    *names, groups = context
+    others = {name: group for name, group in groups.items() if group is not found}
+    more = build_switch_group(items, graph, *names, others, constant=False)
+    return [[more]] if isinstance(more, SwitchGroup) and more.neurons > found.neurons else []
 
 
 def describe(
@@ -144,7 +202,7 @@ def describe(
                 "group": group.name,
                 "neurons": group.neurons,
                 "writers": ", ".join(group.writers),
-                "scaled": ", ".join(group.scaled),
+                "scaled": ", ".join(group.readers if group.moved == "always" else group.scaled),
                 "readers": ", ".join(group.readers),
                 "parameters": whole.parameters - without.parameters,
                 "macs": whole.macs - without.macs,
@@ -193,7 +251,7 @@ def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:
 
 
 def _weighted_only(group: SwitchGroup) -> str:
-    return f"weighted only: {group.mixed_by} mixes its neurons, so none could be taken out"
+    return f"weighted only: {group.mixed_by} {MEAN}"
 
 
 # Running and tracing a copy ----------------------------------------------------------------------
@@ -244,6 +302,40 @@ def _kind_of(scores: Any) -> str:
     return f"{tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
 
 
+def _with_buffers_as_parameters(probe: nn.Module) -> nn.Module:
+    """A copy to trace, for autograd does not record buffers, and some belong to channels."""
+    known = (*WRITERS, *NORMS, *MIXING)
+    own = {
+        f"{name}.{own}".lstrip(".")
+        for name, module in probe.named_modules()
+        for own, buffer in module._buffers.items()
+        if not isinstance(module, known)
+        if buffer is not None and buffer.is_floating_point() and has_channels(buffer)
+    }
+    if not own:
+        return probe
+    seen = copied(probe)
+    for name in own:
+        owner, _, last = name.rpartition(".")
+        module = seen.get_submodule(owner)
+        buffer = module._buffers.pop(last)
+        module.register_parameter(last, nn.Parameter(buffer))
+    return seen
+
+
+def _trace_with_buffers(
+    probe: nn.Module, example: Tensor
+) -> tuple[nn.Module, list[list["Item"]], "Graph"]:
+    """What was traced, the groups, and the graph."""
+    seen = _with_buffers_as_parameters(probe)
+    try:
+        return seen, *_trace(seen, example)
+    except ValueError:  # buffers may change in place, and parameters may not
+        if seen is probe:
+            raise
+        return probe, *_trace(probe, example)
+
+
 def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Graph"]:
     """The groups as they were traced, and the graph."""
     # Imported here, so that a script that trains nothing need not wait for it.
@@ -251,7 +343,7 @@ def _trace(probe: nn.Module, example: Tensor) -> tuple[list[list["Item"]], "Grap
 
     try:
         graph = Graph(probe, example)
-        return list(graph.groups(WRITERS)), graph
+        return graph.groups(WRITERS), graph
     except Exception as error:
         raise ValueError(
             "network cannot be traced, so its switch groups are not known "

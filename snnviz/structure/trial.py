@@ -5,8 +5,9 @@ network must be those of a smaller one without these neurons, in evaluation and 
 group for which they are not is left alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,18 @@ from snnviz.structure.costs import add_costs
 from snnviz.structure.differing import first_difference, layer_outputs
 from snnviz.structure.drawing import draw_all
 from snnviz.structure.groups import Switches, SwitchGroup
+from snnviz.structure.layers import inputs_of, units_of
+from snnviz.structure.leaks import scale_in_readers
 from snnviz.structure.modes import in_mode
 from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.own_forward import find_deaf, has_own_forward
 from snnviz.structure.probe import copied
+from snnviz.structure.reasons import FIXED_HEADS, find_mixing
 from snnviz.structure.scaling import scaled_parameters
 
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
 _ALLOWED_IN_DOUBLE = 1e-6
+_FAILS = "not asked"  # why a trial fails, where nobody asks
 
 
 def drop_failing(
@@ -33,6 +38,9 @@ def drop_failing(
     example: Tensor,
     groups: dict[str, SwitchGroup],
     positions: dict[str, int],
+    shared: Container[Tensor],
+    larger: Collection[list[SwitchGroup]] = (),
+    heads: Collection[list[SwitchGroup]] = (),
 ) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
     """The groups whose neurons can be removed, and why the others are left out.
 
@@ -41,18 +49,31 @@ def drop_failing(
         example: at least two images.
         groups: what to try.
         positions: of `count_positions`.
+        shared: parameters of several layers.
+        larger: groups with more neurons than those of the same names, in lists of alternatives: the
+            first that holds is taken.
+        heads: groups of neurons that may be in none of them, in such lists as well.
     """
     tried = [group for group in groups.values() if not group.mixed_by]
-    if not tried:
+    if not tried and not heads:
         return groups, {}
     trial = _Trial(probe, example, positions)
     deaf = find_deaf(trial.probe, example)
     for group in tried:
-        if undoing := deaf.intersection(group.scaled):
+        undoing = deaf.intersection(group.scaled) if group.moved != "always" else ()
+        if undoing and (moved := scale_in_readers(probe, group, shared)):
+            groups = groups | {group.name: moved}
+        elif undoing:
             trial.rejected[group.name] = f"{min(undoing)} undoes a factor on its weights"
-    trial.accept([group for group in tried if group.name not in trial.rejected])
+    trial.accept([groups[g.name] for g in tried if g.name not in trial.rejected])
+    trial.choose([options for options in larger if options[0].name not in trial.rejected])
+    written = {writer for group in trial.accepted for writer in group.writers}
+    heads = [options for options in heads if written.isdisjoint(options[0].writers)]
+    trial.choose(heads)
+    groups = groups | {group.name: group for group in trial.accepted}
+    others = {options[0].name: options[0] for options in heads} | groups
     reasons = {
-        writer: why for name, why in trial.rejected.items() for writer in groups[name].writers
+        writer: why for name, why in trial.rejected.items() for writer in others[name].writers
     }
     left = {name: group for name, group in groups.items() if name not in trial.rejected}
     return left, reasons
@@ -72,20 +93,57 @@ class _Trial:
 
     def accept(self, groups: list[SwitchGroup]) -> None:
         """Adds those of the groups to the accepted ones that can be removed together with them."""
-        why = self._why_not([*self.accepted, *groups]) if groups else ""
+        explain = len(groups) == 1
+        why = self._why_not([*self.accepted, *groups], explain) if groups else ""
         if not why:
             self.accepted += groups
-        elif len(groups) == 1:
-            self.rejected[groups[0].name] = why
+        elif explain:
+            self.rejected[groups[0].name] = self._mixing(groups[0]) or why
         else:
             half = len(groups) // 2
             self.accept(groups[:half])
             self.accept(groups[half:])
 
-    def _why_not(self, groups: list[SwitchGroup]) -> str:
-        why = self._try(groups)
+    def _mixing(self, group: SwitchGroup) -> str:
+        group = replace(group, moved="")  # where it is read, it would come too late
+        switches = add_costs(self.probe, {group.name: group}, {}, self.positions)
+
+        def run(factors: Mapping[str, Tensor]) -> None:
+            with _gated(self.probe, switches, factors):
+                self._scores(self.probe, "evaluation")
+
+        return find_mixing(self.probe, run, group, self.example)
+
+    def choose(self, proposed: Collection[list[SwitchGroup]]) -> None:
+        """Accepts of each list the first group that can be removed too, or rejects all of it.
+
+        What holds for one layer of a network usually holds for all that are built like it, so those
+        of the same kind are tried together.
+        """
+        alike: dict[Any, list[list[SwitchGroup]]] = {}
+        for options in proposed:
+            owners = {number.module for group in options for number in group.numbers}
+            kinds = frozenset(type(self.probe.get_submodule(owner)) for owner in owners)
+            alike.setdefault((len(options), kinds), []).append(options)
+        for several in alike.values():
+            for groups in zip(*several, strict=True):
+                own = {group.name for group in groups}
+                others = [group for group in self.accepted if group.name not in own]
+                why = self._why_not([*others, *groups])
+                for group in groups if why else ():
+                    owner = name_of(group.numbers[0].module) if group.numbers else ""
+                    fixed = owner and "does not run" in why
+                    self.rejected.setdefault(group.name, f"{owner} {FIXED_HEADS}" if fixed else why)
+                if not why:
+                    self.accepted = [*others, *groups]
+                    break
+        taken = {group.name for group in self.accepted}
+        self.rejected = {name: why for name, why in self.rejected.items() if name not in taken}
+
+    def _why_not(self, groups: list[SwitchGroup], explain: bool = True) -> str:
+        why = self._try(groups, explain)
         if why and not self.in_double and self._change_to_double():
-            why = self._try(groups)  # it may have been rounding alone
+            why = self._try(groups, explain)  # it may have been rounding alone
         return why
 
     def _change_to_double(self) -> bool:
@@ -99,7 +157,7 @@ class _Trial:
         return True
 
     @torch.no_grad()
-    def _try(self, groups: list[SwitchGroup]) -> str:
+    def _try(self, groups: list[SwitchGroup], explain: bool) -> str:
         """Why the smaller network is not the same, or "" if it is."""
         switches = add_costs(self.probe, {g.name: g for g in groups}, {}, self.positions)
         switches = switches.to(self.example.device)
@@ -108,13 +166,17 @@ class _Trial:
             (("evaluation", "training"), chosen),
             (("evaluation",), {name: ~off for name, off in chosen.items()}),
         ):
-            why = self._compare(switches, pattern, modes)
+            why = self._compare(switches, pattern, modes, explain)
             if why:
                 return why
         return ""
 
     def _compare(
-        self, switches: Switches, off: dict[str, np.ndarray], modes: tuple[str, ...]
+        self,
+        switches: Switches,
+        off: dict[str, np.ndarray],
+        modes: tuple[str, ...],
+        explain: bool,
     ) -> str:
         generator = torch.Generator().manual_seed(1)
         factors = {
@@ -132,9 +194,13 @@ class _Trial:
                 try:
                     came = self._scores(small, mode)
                 except Exception as error:
+                    if not explain:
+                        return _FAILS
                     layer, why = self._failing_layer(small, mode), first_line(error)
                     return f"without some of them, {layer} does not run{_in(mode)} ({why})"
                 if self._differ(expected, came, mode):
+                    if not explain:
+                        return _FAILS
                     layer = self._first_difference(switches, small, off, mode)
                     return f"without some of them, the outputs of {layer} would change{_in(mode)}"
         return ""
@@ -215,17 +281,28 @@ def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]
 
     Only layers with a `forward` of their own get scaled parameters.
     """
-    of_layer: dict[str, Tensor] = {}
+    written: dict[str, Tensor] = {}
+    read: dict[str, Tensor] = {}
     for group in switches.groups.values():
-        for member in group.scaled_as:
+        always = group.moved == "always"
+        for member in group.read_as if always else group.scaled_as:
             layer: Any = network.get_submodule(member.layer)
-            weight = layer.weight
             if has_own_forward(layer):
                 continue
-            factor = of_layer.setdefault(member.layer, weight.new_ones(len(weight)))
-            factor[torch.from_numpy(member.channels)] = factors[group.name][
-                torch.from_numpy(member.neurons)
-            ]
+            of_layer, count = (read, inputs_of) if always else (written, units_of)
+            ones = layer.weight.new_ones(count(layer))
+            of_layer.setdefault(member.layer, ones)[torch.from_numpy(member.channels)] = factors[
+                group.name
+            ][torch.from_numpy(member.neurons)]
+
+    def times_inputs(factor: Tensor) -> Callable[..., Any]:
+        def hook(module: nn.Module, inputs: Any, by_name: Any) -> Any:
+            given = inputs[0] if inputs else by_name["input"]
+            dims = 0 if isinstance(module, nn.Linear) else given.ndim - 2
+            given = given * factor.view(-1, *(1,) * dims)
+            return ((given, *inputs[1:]), by_name) if inputs else ((), by_name | {"input": given})
+
+        return hook
 
     def times(factor: Tensor) -> Callable[..., Tensor]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -236,7 +313,13 @@ def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]
 
     handles = [
         network.get_submodule(layer).register_forward_hook(times(factor))
-        for layer, factor in of_layer.items()
+        for layer, factor in written.items()
+    ]
+    handles += [
+        network.get_submodule(layer).register_forward_pre_hook(
+            times_inputs(factor), with_kwargs=True
+        )
+        for layer, factor in read.items()
     ]
     before = []
     for name, value in scaled_parameters(network, switches, factors).items():

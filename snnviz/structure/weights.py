@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
+from snnviz.structure.layers import parts_of, rows_of
 
 _PIECE = 2**18  # weights that are squared at a time
 LEAST_LENGTH = 1e-12  # shorter ones count as this: a logarithm and a quotient need one above 0
@@ -58,7 +59,7 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
         layer: Any = network.get_submodule(member.layer)
         last: Any = network.get_submodule(norm) if norm else layer
         # In this order the weights of a channels_last convolution need not be copied.
-        rows = layer.weight.movedim(1, -1).flatten(1)  # (channels, fan_in)
+        rows = rows_of(layer).movedim(1, -1).flatten(1)  # (channels, fan_in)
         ones = rows.new_ones(len(rows))
         scale = last.weight if norm else ones  # (channels,)
         shift = last.bias if last.bias is not None else 0 * ones
@@ -99,7 +100,7 @@ def _squares_by_input(layer: Any) -> Tensor:
     # Not `vector_norm`, which takes ten times as long where the dimension that stays is the last
     # one in memory, as it is in linear layers and in channels_last convolutions. And in pieces, for
     # new memory for the squares of all weights would take most of the time.
-    weight, parts = layer.weight, getattr(layer, "groups", 1)
+    weight, parts = rows_of(layer), parts_of(layer)
     if parts > 1:
         split = weight.square().unflatten(0, (parts, -1))  # (parts, outputs of one, inputs, ...)
         return split.sum((1, *range(3, split.ndim))).flatten()

@@ -1,8 +1,8 @@
 """How a switcher is built."""
 
-import math
 from dataclasses import dataclass
 
+from snnviz import checks
 from snnviz.switcher.activations import ACTIVATIONS
 from snnviz.switcher.descriptors import DESCRIPTORS
 
@@ -33,13 +33,18 @@ class SwitcherConfig:
     descriptors: tuple[str, ...] = ("length", "scale", "shift", "outgoing")
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
+        # Through lists, because a value of another kind may not be hashable.
+        if self.activation not in list(ACTIVATIONS):
             raise ValueError(
                 f"switcher.activation must be one of {_names(ACTIVATIONS)}, "
                 f"got {self.activation!r}. Add your own to snnviz.switcher.ACTIVATIONS."
             )
-        number = isinstance(self.gain, int | float) and not isinstance(self.gain, bool)
-        if not number or not 0 < self.gain < math.inf:
+        object.__setattr__(self, "gain", checks.plain(self.gain))
+        if (
+            not isinstance(self.gain, int | float)
+            or not checks.is_finite(self.gain)
+            or self.gain <= 0
+        ):
             raise ValueError(f"switcher.gain must be a number above 0, got {self.gain!r}.")
         if self.gain_rule not in ("per_neuron", "fixed"):
             raise ValueError(
@@ -63,7 +68,7 @@ def _check_descriptors(names: object) -> None:
             "For example ('length', 'outgoing')."
         )
     for i, name in enumerate(names):
-        if name not in DESCRIPTORS:
+        if name not in list(DESCRIPTORS):
             raise ValueError(
                 f"switcher.descriptors must be some of {_names(DESCRIPTORS)}, got {name!r}. "
                 "Add your own to snnviz.switcher.DESCRIPTORS."

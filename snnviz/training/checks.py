@@ -27,6 +27,11 @@ def check_network_and_data(network: Any, data: Any) -> None:
         )
     advice = "Make one with load_data(name), or from your own images with ImageData.from_tensors."
     checks.kind_of("data", data, ImageData, "a snnviz.ImageData", advice)
+    if data.n_classes < 2:
+        raise ValueError(
+            f"data must have at least two classes to tell apart, got only {data.classes[0]!r}. "
+            "Add images of another class."
+        )
 
 
 def _check_parameters(network: nn.Module) -> None:
@@ -37,6 +42,11 @@ def _check_parameters(network: nn.Module) -> None:
             got, advice = "was made in inference mode", "outside torch.inference_mode()"
         elif parameter.is_meta:
             got, advice = "is on the device 'meta' and has no values", "on the CPU or a GPU"
+        elif not parameter.isfinite().all():
+            raise ValueError(
+                f"network must have finite parameters, and {name!r} has NaN or infinity. Build the "
+                "network again, or load an earlier state of it."
+            )
         if advice:
             raise ValueError(
                 f"network must have parameters that can be trained, and {name!r} {got}. "
@@ -70,9 +80,7 @@ def check_batch_size(network: nn.Module, schedule: Schedule, data: ImageData) ->
     size = min(schedule.batch_size, *rows.values())
     if size // distributed.processes() > 1:
         return
-    image = data.batch("train", torch.zeros(1, dtype=torch.int64))[0].to(
-        next(network.parameters()).device
-    )
+    image = data.example(1).to(next(network.parameters()).device)
     probe = copied(network)
     try:
         with in_mode(probe, "training", image):

@@ -16,6 +16,11 @@ def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool
     """
     from tqdm.auto import tqdm
 
+    if trainer.device.type == "meta":
+        raise ValueError(
+            "device must be one that computes, got 'meta', on which tensors have no values. Make "
+            'a new network and a trainer with device="auto".'
+        )
     target = _move_end(trainer, epochs)
     steps = trainer.schedule.steps_left(trainer.position, trainer.batches_per_epoch, target)
     quiet = not (progress and distributed.first())
@@ -24,6 +29,8 @@ def run_epochs(trainer: "AlternatingTrainer", epochs: int | None, progress: bool
             epoch = trainer.position.epoch
             trainer.step()
             bar.update()
+            if trainer.position.epoch == target:  # the number of steps was known to within a round
+                bar.total = bar.n
             if trainer.position.epoch > epoch:
                 bar.set_postfix_str(_summarize_epoch(trainer.history))
 
@@ -32,8 +39,7 @@ def _move_end(trainer: "AlternatingTrainer", epochs: int | None) -> int:
     """The epoch to train to; an earlier end of the schedule moves there."""
     if epochs is None:
         return trainer.schedule.epochs
-    checks.whole("epochs", epochs, 1)
-    target = trainer.position.epoch + epochs
+    target = trainer.position.epoch + checks.whole("epochs", epochs, 1)
     if target > trainer.schedule.epochs:
         trainer.schedule = trainer.schedule.replace(epochs=target)
     return target

@@ -4,12 +4,14 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from snnviz import checks
 from snnviz.structure.sizes import SIZES
 
 Phase = Literal["task", "switcher"]
 Stage = Literal["warm-up", "alternating", "frozen"]
 
 OPTIMIZERS = ("sgd", "adam")
+MOST_COUNT = 10**9  # epochs, steps, images
 DECAYS = ("cosine", "constant")
 SWITCHER_DATA = ("train", "holdout")
 
@@ -97,6 +99,8 @@ class Schedule:
     size_until: float = 0.75
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, checks.plain(getattr(self, field.name)))
         for name, least in _LEAST_COUNTS.items():
             _check_count(name, getattr(self, name), least)
         for name, (least, below) in _RANGES.items():
@@ -167,12 +171,14 @@ class Schedule:
         self, position: Position, batches_per_epoch: int, until: int | None = None
     ) -> int:
         """Steps of both phases from here to this epoch (None: the end), to within a round."""
-        left = 0.0
-        for epoch in range(position.epoch, self.epochs if until is None else until):
-            batches = batches_per_epoch - (position.batch if epoch == position.epoch else 0)
-            share = self.switcher_steps / self.task_steps if self.alternates(epoch) else 0.0
-            left += batches * (1 + share)
-        return round(left)
+        first, end = position.epoch, self.epochs if until is None else until
+        if first >= end:
+            return 0
+        task = (end - first) * batches_per_epoch - position.batch
+        begin, frozen = max(first, self.warmup_epochs), min(end, self.epochs - self.freeze_epochs)
+        rounds = max(frozen - begin, 0) * batches_per_epoch
+        rounds -= position.batch if self.alternates(first) else 0
+        return round(task + rounds * self.switcher_steps / self.task_steps)
 
     def learning_rate(self, phase: Phase, position: Position, batches_per_epoch: int) -> float:
         """The learning rate of `phase` at this position."""
@@ -249,10 +255,12 @@ def _check_count(name: str, value: Any, least: int) -> None:
     if value < least:
         hint = _HINTS.get(name, "")
         raise ValueError(f"schedule.{name} must be at least {least}, got {value}.{hint}")
+    if value > MOST_COUNT:
+        raise ValueError(f"schedule.{name} must be at most {MOST_COUNT:,}, got a larger number.")
 
 
 def _check_number(name: str, value: Any, least: float, below: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not checks.is_finite(value):
         raise ValueError(f"schedule.{name} must be a finite number, got {value!r}.")
     if not least <= value < below:
         limit = "" if below == math.inf else f" and below {below:g}"

@@ -36,7 +36,7 @@ def make_parts(network: nn.Module, data: ImageData, config: TrainingConfig) -> P
     checks.check_schedule(config.schedule, data)
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
-    example = data.batch("train", torch.arange(min(2, len(data.train))))[0]
+    example = data.example()
     switches = find_switches(network.to(example.device), example, config.exclude, config.weighted)
     checks.check_batch_size(network, config.schedule, data)
     config = replace(

@@ -16,10 +16,10 @@ from snnviz import distributed
 from snnviz.data import ImageData, SplitName
 from snnviz.devices import in_standard_settings, random_state
 from snnviz.history import History
-from snnviz.structure.probe import copied
 from snnviz.switcher import Explanation, Switcher
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
+from snnviz.training.copies import copy_network
 from snnviz.training.draws import Batches
 from snnviz.training.evaluation import evaluate
 from snnviz.training.learners import Learners
@@ -326,7 +326,7 @@ class AlternatingTrainer:
         Both see the same images. Its history is this one's up to that epoch.
         """
         config = replace(self.config, schedule=state["schedule"])
-        other = AlternatingTrainer(copied(self.network), self.data, config)
+        other = AlternatingTrainer(copy_network(self.network, self.epoch_end), self.data, config)
         other.take_up(state, state, self.initial, self.history.until(state["position"].epoch))
         return other
 

@@ -327,7 +327,7 @@ def test_the_keyboard_reaches_names_and_the_page(grid: Page) -> None:
 
     run_code(grid, "grid.page = page(71)\ngrid.opened = 71")
     focus(grid)
-    for _ in range(3):  # name, keys, the page's first button
+    for _ in range(4):  # name, sort, keys, the page's first button
         grid.keyboard.press("Tab")
     expect(grid.get_by_role("button", name="previous neuron")).to_be_focused()
     grid.keyboard.press("Tab")
@@ -500,6 +500,107 @@ def test_no_sideways_scroll_at_any_width(grid: Page) -> None:
             })"""
         )
         assert [box for box in boxes if box[1] > 1] == [], f"{width} pixels"
+
+
+def named(page: Page, group: int, place: int) -> str:
+    """The neuron at a place, as the readout names it."""
+    page.mouse.move(*cell_at(page, group, place))
+    text = page.locator(READOUT).inner_text().split(" · factor")[0]
+    page.mouse.move(0, 0)
+    return text
+
+
+def test_sorted_and_filtered(grid: Page) -> None:
+    """What is first and last, and what no longer is there; keys, mouse and selecting follow."""
+    ordered = run_code(grid, "print(*np.argsort(-factors['fc1'], kind='stable'))").split()
+    off = run_code(grid, "print(*np.flatnonzero(factors['fc1'] == 0))").split()
+    grid.get_by_role("button", name="Sort, select").click()
+    grid.locator(".snnviz-sort").select_option("factor")
+    value(grid, "sort", "factor")
+    assert [named(grid, 2, k) for k in (0, 1, 499)] == [f"fc1 · {ordered[k]}" for k in (0, 1, 499)]
+    click(grid, 2, 0)
+    click(grid, 2, 2, "Shift")
+    wanted = sorted(70 + int(k) for k in ordered[:3])
+    value(grid, "selected", str(wanted))
+    area = focus(grid)
+    area.press("ArrowLeft")
+    expect(grid.locator(READOUT)).to_contain_text(f"fc1 · {ordered[1]} ·")
+    area.press("End")
+    expect(grid.locator(READOUT)).to_contain_text(f"fc1 · {ordered[499]} ·")
+    grid.get_by_role("button", name="next neuron").focus()
+    grid.keyboard.press("Enter")
+    value(grid, "opened", str(70 + int(ordered[1])))
+    looked_at(grid, "sorted")
+
+    area = focus(grid)
+    area.press("s")  # went off last
+    value(grid, "sort", "off")
+    assert named(grid, 2, 0) == f"fc1 · {off[0]}"
+    area.press("f")
+    value(grid, "only_off", "True")
+    assert named(grid, 2, len(off) - 1) == f"fc1 · {off[-1]}"
+    grid.mouse.move(*cell_at(grid, 2, 499))  # nothing is there
+    expect(grid.locator(READOUT)).not_to_contain_text("fc1")
+    expect(grid.get_by_role("button", name="Only off")).to_have_attribute("aria-pressed", "true")
+    grid.get_by_role("button", name=re.compile("^fc1")).click()
+    value(grid, "selected", str([70 + int(k) for k in off]))
+    area = focus(grid)
+    area.press("Home")
+    area.press("ArrowUp")  # no other group has a neuron that is off
+    expect(grid.locator(READOUT)).to_contain_text(f"fc1 · {off[0]} ·")
+    looked_at(grid, "only_off")
+    area.press("f")
+    area.press("s")
+    value(grid, "sort", "number")
+    assert named(grid, 2, 7) == "fc1 · 7"
+
+
+def test_the_weakest_and_taps_are_selected(grid: Page) -> None:
+    said = (
+        "flat = np.concatenate(list(factors.values()))\non = np.flatnonzero(flat)\n"
+        "few = on[np.argsort(flat[on], kind='stable')][:-(-len(on) // 10)]\n"
+        "print(sorted(few.tolist()))"
+    )
+    wanted = run_code(grid, said)
+    grid.get_by_role("button", name="Sort, select").click()
+    grid.get_by_role("button", name="Weakest 10 %").click()
+    value(grid, "selected", wanted)
+    grid.get_by_role("button", name="None").click()
+    value(grid, "selected", "[]")
+    grid.get_by_role("button", name="Tap selects").click()
+    touch = grid.context.new_cdp_session(grid)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for group, neuron in ((0, 3), (2, 9), (0, 3), (1, 1)):
+        x, y = cell_at(grid, group, neuron)
+        touch.send(
+            "Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]}
+        )
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        grid.wait_for_timeout(400)  # a double tap is another thing
+    value(grid, "selected", "[21, 79]")
+    value(grid, "opened", "-1")
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    run_code(grid, "grid.factors = np.ones(570, '<f4').tobytes()")
+    focus(grid).press("w")
+    expect(grid.locator(READOUT)).to_contain_text("All factors are equal so far")
+    value(grid, "selected", "[21, 79]")
+
+
+def test_a_neuron_that_never_fires_and_its_weights_over_time(grid: Page) -> None:
+    run_code(
+        grid,
+        "told = page(71)\ntold['answers']['never'] = True\n"
+        "told['lengths'] = {'epochs': [0, 1, 2], 'incoming': bytes_of([1, 1.5, 2]),"
+        " 'outgoing': bytes_of([3, 2.5, 0.5])}\ngrid.page = told\ngrid.opened = 71",
+    )
+    said = "Its pre-activation is not above 0 on any of 1,000 test images."
+    expect(grid.locator(".snnviz-answers")).to_have_text(f"Never fires{said}")
+    expect(grid.locator(".snnviz-lengths svg")).to_have_attribute(
+        "aria-label",
+        "norm of the weights, epoch 0 to 2: incoming weights from 1.00 to 2.00, "
+        "outgoing weights from 3.00 to 0.50",
+    )
+    expect(grid.locator(".snnviz-lengths circle")).to_have_count(6)
 
 
 def test_a_page_reload_gives_the_grid_back(grid: Page, folder: Path) -> None:

@@ -31,6 +31,8 @@ CONTROLS = {
     "neurons": ".snnviz-blocks",
     "group": ".snnviz-block-name",
     "keys": ".snnviz-keys-button",
+    "sort": ".snnviz-sort",
+    "select": ".snnviz-tool",
     "layout": ".snnviz-modes button",
     "choice": ".snnviz-card .snnviz-choose-metric select",
     "field": ".snnviz-task_steps [type=text]",
@@ -52,6 +54,7 @@ def lab(kept: Kept) -> Page:
     page = kept.notebook([begun, LAB, "1 + 1"])
     wait_for(page, ".snnviz-status", "Paused")
     unfold(page, "schedule", "main settings", "time machine")
+    page.locator(".snnviz-tools-button:visible").click()
     return page
 
 

@@ -21,6 +21,7 @@ CARDS = (
     "neurons_on",
     "factor_distribution",
     "size_accuracy",
+    "classes",
     "events",
 )
 
@@ -32,11 +33,12 @@ sys.path.insert(0, {str(ROOT)!r})
 from snnviz.lab.parts import make_style
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import in_colours
-from tests.lab.views.pretence import idle_status, pretended_run
+from tests.lab.views.pretence import idle_status, pretended_classes, pretended_run
 
 wake = threading.Event()
 views = Views(wake=wake.set)
-runs = in_colours({{"first": pretended_run(10, seed=0), "more steps": pretended_run(14, seed=1)}})
+histories = {{"first": pretended_run(10, seed=0), "more steps": pretended_run(14, seed=1)}}
+runs = in_colours(histories, {{"first": pretended_classes()}})
 shown, moment = list(runs), None
 
 def refresh():

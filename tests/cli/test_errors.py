@@ -43,6 +43,32 @@ from tests.cli.example import OWN, SMALL, Done, at
             "use task_steps=1 and many switcher_steps. See: snnviz train --help",
         ),
         (
+            "train --schedule 3",
+            "--schedule has fields, each an option of its own, such as --schedule.epochs 3. "
+            "See: snnviz train --help",
+        ),
+        (
+            "fork runs/first --schedule=3",
+            "--schedule has fields, each an option of its own, such as --schedule.epochs 3. "
+            "See: snnviz fork --help",
+        ),
+        (
+            "show runs first",
+            "'first' belongs to no option. Options have names that begin with --. "
+            "See: snnviz show --help",
+        ),
+        (
+            "train --schedule.task-lr fast",
+            "Invalid value for --schedule.task-lr: it must be a number, got 'fast'. "
+            "See: snnviz train --help",
+        ),
+        (
+            "train --data img",
+            "data must be one of 'fashion-mnist', 'mnist', 'kmnist', 'cifar10', 'cifar100', "
+            "'svhn', 'folder:PATH', got 'img'. For the images in this folder, use folder:img. "
+            "See: snnviz train --help",
+        ),
+        (
             "resume",
             'Command "resume" parameter RUN requires an argument. See: snnviz resume --help',
         ),
@@ -65,6 +91,10 @@ HOW = "with PATH/train/<class>/ and PATH/test/<class>/."
     ("words", "message"),
     [
         ("show nowhere", "folder 'nowhere' is missing. Give a folder of runs."),
+        (
+            "show runs/first/config.json",
+            "folder 'runs/first/config.json' is a file. Give a folder of runs.",
+        ),
         (
             "resume img",
             "folder 'img' contains no run: config.json is missing. "

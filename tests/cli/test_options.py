@@ -173,7 +173,7 @@ NETWORKS = ", ".join(map(repr, sv.networks.NETWORKS))  # type: ignore[attr-defin
         ),
         (
             {"switcher": {"width": 3}},
-            "there is no option 'switcher.width'; there are activation, gain, gain_rule, reads, "
+            "there is no option 'switcher.width'. There are activation, gain, gain_rule, reads, "
             "descriptors.",
         ),
     ],
@@ -208,7 +208,12 @@ def test_a_file_of_options(tmp_path: Path, name: str, text: str) -> None:
             "Expecting value: line 1 column 1 (char 0).",
         ),
         ("a.json", "[1]", "config 'a.json' must hold a table of options."),
-        ("a.json", '{"sed": 1}', "there is no option 'sed'; there are network, "),
+        ("a.json", '{"sed": 1}', "there is no option 'sed'. Did you mean 'seed'? There are net"),
+        (
+            "a.yaml",
+            "seed: 1",
+            "config 'a.yaml' must be JSON or .toml, got YAML. Write it as .toml.",
+        ),
         (
             "a.toml",
             "[schedule]\nbatch-size = 16\nbatch_size = 32",
@@ -237,11 +242,22 @@ def test_a_file_of_options_that_is_none(
     assert not (place / "runs").exists()
 
 
+def test_a_file_may_begin_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"seed": 4}', encoding="utf-8-sig")
+    assert read_options(tmp_path / "a.json") == {"seed": 4}
+
+
+def test_a_copy_of_a_config_may_have_another_name(first: Path) -> None:
+    found = read_options(first / "config.json")
+    (first / "config.json").rename("mine.json")
+    assert read_options(Path("mine.json")) == found
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     assert expand_home("~/runs/a") == Path("/home/me/runs/a")
-    assert expand_home("./~/runs") == Path("~/runs")  # a folder that is called so
+    assert expand_home("./~/runs") == Path("~/runs").absolute()  # a folder that is called so
     assert expand_home("a/~") == Path("a/~")
     with pytest.raises(ValueError, match=r".") as caught:
         expand_home("~no.such.user/runs")

@@ -245,7 +245,7 @@ def test_in_a_terminal_it_asks_for_another_folder(
     asked_for = re.findall(r"The run could not be saved \((.*?)\)\. Everything", done.err)
     gone = "[Errno 2] No such file or directory: 'runs/mlp-img/lock'"
     assert asked_for[:2] == [gone, gone]
-    assert asked_for[2].startswith("folder 'img' is not empty. ")
+    assert asked_for[2].startswith("folder must be a new or empty one, got 'img', which holds ")
 
 
 @pytest.mark.usefixtures("_folder_goes")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -69,12 +70,23 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "complex": (
         lambda: PIXELS.astype(np.complex64),
         "train images must be a torch tensor or a NumPy array of numbers, got array of complex64. "
-        "Convert first, for example with torch.stack or torch.tensor.",
+        "Convert first, for example with array.astype.",
     ),
     "objects": (
         lambda: PIXELS.astype(object),
         "train images must be a torch tensor or a NumPy array of numbers, got array of object. "
-        "Convert first, for example with torch.stack or torch.tensor.",
+        "If all its items have the same shape: np.stack(list(array)).",
+    ),
+    "names": (
+        lambda: PIXELS.astype(str),
+        "train images must be a torch tensor or a NumPy array of numbers, got array of <U21. "
+        "Number the names in both splits alike: names, numbers = np.unique(array, "
+        "return_inverse=True), and pass classes=names.",
+    ),
+    "a column of pandas": (
+        lambda: pd.Series([1, 2]),
+        "train images must be a torch tensor or a NumPy array of numbers, got Series. "
+        "Convert it first: .to_numpy().",
     ),
     "16 bits": (
         lambda: PIXELS.astype(">u2"),

@@ -91,8 +91,16 @@ RENUMBER = (
     [
         ([1, 2, 3], "start at 1, so the network gets 4 outputs", "Subtract 1 from all labels"),
         ([5, 6, 5], "start at 5, so the network gets 7 outputs", "Subtract 5 from all labels"),
-        ([0, 4, 4], "skip 3 of the numbers, so the network gets 5 outputs", RENUMBER),
-        ([1, 4, 4], "skip 3 of the numbers, so the network gets 5 outputs", RENUMBER),
+        (
+            [0, 4, 4],
+            "skip 3 of the numbers up to 4 (image 1), so the network gets 5 outputs",
+            RENUMBER,
+        ),
+        (
+            [1, 4, 4],
+            "skip 3 of the numbers up to 4 (image 1), so the network gets 5 outputs",
+            RENUMBER,
+        ),
     ],
 )
 def test_a_note_tells_of_numbers_without_images(labels: list[int], what: str, advice: str) -> None:
@@ -122,15 +130,15 @@ def test_sparse_numbers_are_refused(largest: int) -> None:
     said = message_of(lambda: labelled(torch.tensor([0, 5, largest] * 2)))
     assert said == (
         "train labels must be numbered from 0 without large gaps, got numbers up to "
-        f"{largest}, of which only 3 differ. {RENUMBER}."
+        f"{largest} (image 2), of which only 3 differ. {RENUMBER}."
     )
 
 
 def test_many_classes_may_have_gaps() -> None:
-    with pytest.warns(UserWarning, match=re.escape("skip 800 of the numbers")):
+    with pytest.warns(UserWarning, match=re.escape("skip 800 of the numbers up to 999")):
         assert labelled(torch.arange(0, 1000, 5).repeat(2) + 4).n_classes == 1000
 
 
 def test_few_of_many_unseen_labels_are_listed() -> None:
     said = message_of(lambda: labelled(numbers(), torch.arange(2, 40)))
-    assert "got the unseen 2, 3, 4, 5, 6, …. Add" in said
+    assert "got the unseen 2, 3, 4, 5, 6, … (first in image 0). Add" in said

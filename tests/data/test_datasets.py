@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset
 
 from snnviz.data import ImageData
 from tests.data.examples import TRANSPARENT, picture
@@ -102,6 +102,18 @@ def test_datasets_that_number_their_classes_differently_are_refused() -> None:
     assert ImageData.from_dataset(*forms, device="cpu").classes == ("\u00e1",)
 
 
+def test_parts_of_a_dataset_have_its_names() -> None:
+    one, other = Named(["a", "b"]), Named(["b", "a"])
+    some, both = Subset(one, [1]), ConcatDataset([Subset(one, [0]), one])  # pyright: ignore
+    assert ImageData.from_dataset(some, both, device="cpu").classes == ("a", "b")
+    mixed = ConcatDataset([one, other])  # pyright: ignore
+    assert message_of(lambda: ImageData.from_dataset(mixed, one, device="cpu")) == (
+        "all parts of a ConcatDataset must have the same classes, in the same order, got "
+        "['a', 'b'] and ['b', 'a']. Make them with the same classes, or name them with classes=(…) "
+        "if the labels agree."
+    )
+
+
 def test_a_note_points_to_the_call() -> None:
     one = [(picture("L"), 1)]
     with pytest.warns(UserWarning, match="network gets 2 outputs for 1 class with") as caught:
@@ -109,6 +121,10 @@ def test_a_note_points_to_the_call() -> None:
     assert caught[0].filename == __file__
 
 
+LABEL = (
+    "train[0] must have a class number (int), from 0, as its label, got {}. Convert it with the "
+    "dataset's target_transform, or leave the item out with torch.utils.data.Subset."
+)
 BAD_DATASETS = {
     "empty": (
         [],
@@ -144,6 +160,11 @@ BAD_DATASETS = {
     "class": (
         Counted,
         "train must be a dataset, got the class Counted. Make a dataset of it: Counted(…).",
+    ),
+    "path": (
+        "images/train",
+        "train must be a dataset, got the path 'images/train'. For a folder of images use "
+        "ImageData.from_folder, with the folder that holds train and test.",
     ),
     "items without an end": (
         Unending(),
@@ -200,10 +221,43 @@ BAD_DATASETS = {
         "train[0] must be an image tensor (channels, height, width), got the shape (5, 6). "
         "For grey images add the channel: image[None].",
     ),
-    "label of text": (
-        pairs(picture("L"), label="cat"),
-        "train[0] must have a class number (int) as its label, got 'cat'. "
-        "Convert it with the dataset's target_transform.",
+    "batch of images": (
+        pairs(torch.zeros(1, 1, 5, 6)),
+        "train[0] must be an image tensor (channels, height, width), got the shape (1, 1, 5, 6). "
+        "Remove the dimensions before these, for example with image[0].",
+    ),
+    "label of text": (pairs(picture("L"), label="cat"), LABEL.format("'cat'")),
+    "label that is not known": (pairs(picture("L"), label=-1), LABEL.format("-1")),
+    "label of a float": (pairs(picture("L"), label=1.0), LABEL.format("1.0")),
+    "label too large": (pairs(picture("L"), label=2**63), LABEL.format("9223372036854775808")),
+    "one-hot label": (
+        pairs(picture("L"), label=torch.tensor([0, 1])),
+        LABEL.format("tensor([0, 1])"),
+    ),
+    "nothing": (
+        [None],
+        "train[0] must be a pair (image, label), got NoneType. "
+        "Wrap the dataset so that it gives an image and a class number.",
+    ),
+    "three values": (
+        [(picture("L"), 0, "a.png")],
+        "train[0] must be a pair (image, label), got tuple of length 3. "
+        "Wrap the dataset so that it gives an image and a class number.",
+    ),
+    "items with names": (
+        [{"image": picture("L"), "label": 0}],
+        "train[0] must be a pair (image, label), got dict with the keys 'image', 'label'. "
+        "Make pairs: [(item['image'], item['label']) for item in …].",
+    ),
+    "sparse image": (
+        pairs(torch.zeros(1, 5, 6).to_sparse()),
+        "train[0] image must be an ordinary dense tensor, got a sparse one. Convert it with "
+        ".to_dense().",
+    ),
+    "image without data": (
+        pairs(torch.zeros(1, 5, 6, device="meta")),
+        "train[0] image must hold data, got a tensor on the meta device. Make the data on the CPU "
+        'and then call .to("meta").',
     ),
 }
 
@@ -215,3 +269,76 @@ def test_bad_datasets(dataset: Any, words: str) -> None:
     if isinstance(dataset, list) and dataset:
         said = message_of(lambda: ImageData.from_dataset(good, dataset, device="cpu"))
         assert said == words.replace("train[", "test[")
+
+
+class Odd:
+    """2,000 good items; number 1,234 is made by a function."""
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+
+    def __len__(self) -> int:
+        return 2000
+
+    def __getitem__(self, i: int) -> Any:
+        return self.make() if i == 1234 else (torch.zeros(1, 2, 2), i % 2)
+
+
+def fail() -> Any:
+    raise KeyError("file_name")
+
+
+SUBSET = "leave this item out with torch.utils.data.Subset."
+ODD = {
+    "an error": (
+        fail,
+        "train[1234] must be a pair (image, label), but the dataset raised an error: "
+        f"KeyError: 'file_name'. Correct the dataset, or {SUBSET}",
+    ),
+    "not there": (
+        lambda: [][0],
+        "train[1234] must be a pair (image, label), but the dataset raised an error: "
+        f"IndexError: list index out of range. Correct the dataset, or {SUBSET}",
+    ),
+    "NaN": (
+        lambda: (torch.full((1, 2, 2), torch.nan), 0),
+        "train images must be finite float32 numbers, got NaN or infinity in 1 of 2000 images, "
+        "first in image 1234. Remove these images, or replace the values with torch.nan_to_num.",
+    ),
+    "label out of range": (
+        lambda: (torch.zeros(1, 2, 2), 7),
+        "train labels must be below 2, the number of classes, got 7 for image 1234. Number the "
+        "classes from 0, or name more classes.",
+    ),
+    "another size": (
+        lambda: (torch.zeros(1, 2, 3), 0),
+        "train[1234] must be like train[0], (1, 2, 2) float32, got (1, 2, 3) float32. Resize or "
+        "convert the images in the dataset's transform.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), ODD.values(), ids=ODD.keys())
+def test_the_item_that_is_wrong_is_named(make: Any, words: str) -> None:
+    good = Odd(lambda: (torch.zeros(1, 2, 2), 0))
+    options: dict[str, Any] = {"classes": ("a", "b"), "device": "cpu"}
+    assert message_of(lambda: ImageData.from_dataset(Odd(make), good, **options)) == words
+    said = message_of(lambda: ImageData.from_dataset(good, Odd(make), **options))
+    assert said == words.replace("train", "test")
+
+
+def test_images_with_a_gradient_are_detached() -> None:
+    items = pairs(torch.rand(1, 5, 6, requires_grad=True))
+    assert not ImageData.from_dataset(items, items, device="cpu").train.images.requires_grad
+
+
+def test_a_dataset_that_does_not_fit_into_memory() -> None:
+    class Vast(Unending):
+        def __len__(self) -> int:
+            return 10**15
+
+    assert message_of(lambda: ImageData.from_dataset(Vast(), [], device="cpu")) == (
+        "train must fit into memory, got 1,000,000,000,000,000 images of (1, 5, 6) uint8, which "
+        "need 30,000,000 GB. Make the images smaller, or use fewer of them with "
+        "torch.utils.data.Subset."
+    )

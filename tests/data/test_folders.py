@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,7 @@ PUT = "Put images there, for example .png or .jpg files, or remove the empty fol
 
 
 SIZE = (
-    "size must be a number of pixels or a pair (height, width), got {}. "
+    "size must be a number of pixels (at most 10,000) or a pair (height, width), got {}. "
     "Use size=32 for images of 32 x 32."
 )
 
@@ -110,6 +111,38 @@ LIKE = (
 )
 
 
+def with_empty_file(folder: Path) -> None:
+    (folder / "train" / "cat" / "z.png").touch()
+
+
+def with_broken_link(folder: Path) -> None:
+    (folder / "train" / "cat" / "z.png").symlink_to("nothing.png")
+
+
+def with_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "train" / "cat" / "z.png")
+
+
+def with_val(folder: Path) -> None:
+    (folder / "test").rename(folder / "val")
+
+
+def with_classes_alone(folder: Path) -> None:
+    shutil.rmtree(folder / "test")
+    for path in sorted((folder / "train").iterdir()):
+        path.rename(folder / path.name)
+    (folder / "train").rmdir()
+
+
+def with_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+RENAME = (
+    "If one of these holds the images of that split, rename it to '{1}'. If they are classes, "
+    "move some images of each into train/<class>/ and the others into test/<class>/."
+)
 BAD_FOLDERS = {
     "missing": (
         shutil.rmtree,
@@ -144,6 +177,39 @@ BAD_FOLDERS = {
         ValueError,
         TRANSPARENT.format("{0}/train/cat/z.png", "RGBA"),
     ),
+    "empty file": (
+        with_empty_file,
+        ValueError,
+        "{0}/train/cat/z.png must be a complete image, got an empty one. Replace or remove the "
+        "file.",
+    ),
+    "broken link": (
+        with_broken_link,
+        ValueError,
+        "{0}/train/cat/z.png must be a complete image, got a link that leads nowhere. Replace or "
+        "remove it.",
+    ),
+    "pipe": (
+        with_pipe,
+        ValueError,
+        "{0}/train/cat/z.png must be a complete image, got something that is not a file. Replace "
+        "or remove it.",
+    ),
+    "val in place of test": (
+        with_val,
+        FileNotFoundError,
+        MUST + "no folder {0}/test, but 'val'. " + RENAME.replace("{1}", "test"),
+    ),
+    "classes without splits": (
+        with_classes_alone,
+        FileNotFoundError,
+        MUST + "no folder {0}/train, but 'ant', 'cat'. " + RENAME.replace("{1}", "train"),
+    ),
+    "a file": (
+        with_a_file,
+        FileNotFoundError,
+        MUST + "the file {0}. Give the folder in which train and test are.",
+    ),
     "no image": (
         with_text,
         ValueError,
@@ -171,7 +237,7 @@ def test_truncated_picture_is_named(tmp_path: Path) -> None:
     assert said.startswith(f"{path} must be a complete image, got: ")
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.5, (3,), (3, 0), "32", True])
+@pytest.mark.parametrize("size", [0, -3, 2.5, (3,), (3, 0), "32", True, 10**9])
 def test_bad_size(size: Any, tmp_path: Path) -> None:
     said = message_of(lambda: ImageData.from_folder(tmp_path, size, device="cpu"))
     assert said == SIZE.format(repr(size))
@@ -321,6 +387,13 @@ def test_a_note_tells_which_files_are_left_out(
     assert (len(caught), caught[0].filename) == (1, __file__)
     assert order == words.format(folder) + ONLY
     assert (len(data.train), len(data.test), data.classes) == (3, 2, ("ant", "cat"))
+
+
+def test_a_note_tells_of_class_folders_that_lead_nowhere(tmp_path: Path) -> None:
+    folder = two_classes(tmp_path / "own")
+    (folder / "train" / "dog").symlink_to("nothing")
+    with pytest.warns(UserWarning, match=r": 1 a link that leads nowhere \(train/dog\)\."):
+        assert ImageData.from_folder(folder, device="cpu").classes == ("ant", "cat")
 
 
 def test_files_of_the_system_are_not_mentioned(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from snnviz.evidence import claims, words
+from snnviz.evidence import claims, tables, words
 from tests.evidence.study import run, study
 
 # Accuracies of five seeds, as much above 0.9: noise of a tenth of a point on each.
@@ -49,10 +49,11 @@ def test_claim_1_says_where_it_holds():
         "Better: holds on lenet5; does not hold on resnet8; undecided on mlp; "
         "no verdict on vgg_small."
     )
-    first, *_, last = words.differences(table, "Better")
-    assert first.startswith("lenet5: +2.00 points (")
-    assert first.endswith("; 5 pairs). Better: holds.")
-    assert last.endswith("; 2 pairs). Better: no verdict.")
+    _, _, first, *_, last = tables.accuracy(table).splitlines()
+    assert first.startswith("| lenet5 | 5 | +2.00 | ")
+    assert first.endswith(" | holds | holds |")
+    assert last.startswith("| vgg_small | 2 | +2.00 | ")
+    assert last.endswith(" | no verdict | no verdict |")
 
 
 def test_a_small_loss_of_accuracy_is_no_worse():
@@ -105,9 +106,9 @@ def test_what_reading_adds():
         "Reading is better than every control on: lenet5; worse than at least one on: mlp; "
         "undecided on: resnet8."
     )
-    first, *_ = words.reading(table)
-    assert first.startswith("lenet5, reading the weights against free factors: +2.00 points (+1.")
-    assert first.endswith("with 50% of the parameters left against 80%. Verdict: holds.")
+    first = tables.methods(table, "control", sizes=True).splitlines()[2]
+    assert first.startswith("| lenet5 | free factors | 5 | +2.00 | +1.")
+    assert first.endswith(" | 50 | 80 | holds |")
 
 
 def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
@@ -118,12 +119,8 @@ def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
     table = claims.reading_at_equal_size(study(*few, *setting("mlp", MARKED, parameters=500)))
     assert table["pairs"].tolist() == [2, 0, 5, 5, 5, 5]
     assert table["verdict"].tolist() == ["no verdict"] * 2 + ["undecided"] * 4
-    one, other = words.several(table)
-    assert one.startswith("lenet5: undecided against shuffled weights (")
-    assert one.endswith(
-        "no verdict (fewer than 3 pairs) against free factors (2) and random features (0)."
-    )
-    assert "no verdict" not in other
+    lines = tables.methods(table, "control").splitlines()
+    assert lines[3] == "| lenet5 | random features | 0 | – | – | – | no verdict |"
     none = table[table["against"] != "shuffled"]
     assert words.over_all("Reading", "control", none) == (
         "Reading is better than every control on: none; worse than at least one on: none; "
@@ -159,9 +156,9 @@ def test_rivals_are_those_of_the_literature():
     assert words.standing(other) == {"mlp": "undecided"}
     assert words.standing(other, sized=True) == {"mlp": "better"}
     assert words.standing(other[1:], sized=True) == {"mlp": "no verdict"}
-    (sentence,) = words.several(table)
-    assert sentence.startswith("mlp: better than network slimming (+1.00 points (")
-    assert "undecided against L1 magnitude (" in sentence
+    lines = tables.methods(table, "rival").splitlines()
+    assert lines[0].startswith("| network | rival | pairs | difference, points | ")
+    assert lines[3].startswith("| mlp | network slimming | 5 | +1.00 | ")
 
 
 # --- claim 2 -------------------------------------------------------------------------------------
@@ -177,10 +174,9 @@ def test_compression():
     table = claims.compression(rows)
     assert table["verdict"].tolist() == ["holds", "holds", "does not hold", "no verdict"]
     assert table["aim"].tolist() == ["holds", "does not hold", "does not hold", "no verdict"]
-    assert words.compression(table)[0] == (
-        "lenet5: 48% of the neurons off (46% to 50%; 5 runs), 50% of the parameters left. "
-        "Compressed: holds; by 40% or more: holds."
-    )
+    heads, _, first, *_ = tables.compression(table).splitlines()
+    assert heads.endswith(" | parameters left, % | compressed | by 40 % or more |")
+    assert first == "| lenet5 | 5 | 48 | 46 | 50 | 50 | holds | holds |"
 
 
 # --- claim 3 -------------------------------------------------------------------------------------
@@ -239,10 +235,8 @@ def test_the_rules_part_in_words():
     rows.loc[rows["key"] == "run 0", "neurons_on"] += 3  # or all seeds would differ alike
     runs = claims.doses(rows)
     ends = claims.rules(runs, ends=True)
-    assert words.rule(ends)[0] == (
-        "width at equal epochs, lenet5: from 0.5 to 2, the share of neurons off changes by +61 "
-        "points with the default gain and by +20 points with the fixed gain. Effect of the gain "
-        "rule: +41 points (+37 to +45; 3 seeds)."
+    assert tables.rule(ends).splitlines()[2] == (
+        "| width | epochs | lenet5 | 0.5 to 2 | 61 | 20 | 3 | +41 | +37 | +45 |"
     )
     assert words.rule_in_all(ends) == (
         "The interval of the gain rule's effect excludes 0 in 1 of 2 trends: "
@@ -251,6 +245,7 @@ def test_the_rules_part_in_words():
     each = claims.rules(runs)
     assert each["value"].tolist() == [0.5, 1.0, 2.0] * 2
     assert each["difference"].tolist() == pytest.approx([-0.01, 0.2, 0.4, 0, 0, 0])
+    assert tables.rule_by_dose(each).splitlines()[3].startswith("| width | epochs | lenet5 | 1 | ")
 
 
 # --- odds and ends -------------------------------------------------------------------------------
@@ -295,7 +290,7 @@ def test_by_chance():
 def test_a_markdown_table():
     table = pd.DataFrame({"a": ["x", "y"], "b": [0.1234, float("nan")], "c": [3, 4]})
     columns = {"a": ("name", ""), "b": ("share, %", "+.1f%"), "c": ("n", "")}
-    assert words.markdown(table, columns).splitlines() == [
+    assert tables.markdown(table, columns).splitlines() == [
         "| name | share, % | n |",
         "|---|---|---|",
         "| x | +12.3 | 3 |",

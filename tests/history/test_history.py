@@ -700,3 +700,21 @@ def test_an_epoch_that_ends_in_the_middle_of_a_read(history: History, tmp_path: 
     assert len(history.events) >= 4
     assert len({len(values) for values in history.factors.values()}) == 1
     assert len(History.load(history.save(tmp_path / "h")).epochs) >= 3
+
+
+def test_a_past_that_there_is_not() -> None:
+    history = History({"a": 2})
+    add_epoch(history, {"a": [1, 0]})
+    assert history.factors_at(np.int64(1))["a"].tolist() == [1, 0]  # pyright: ignore
+    assert message_of(lambda: history.factors_at(2)) == (
+        "epoch must be at most 1, the number of finished epochs, got 2. At epoch 0, the start, "
+        "every factor is 1."
+    )
+    for epoch in (-1, 1.5, "1", True):
+        said = message_of(lambda epoch=epoch: history.factors_at(epoch))  # pyright: ignore
+        assert said.startswith(f"epoch must be a whole number of at least 0, got {epoch!r}.")
+    assert message_of(lambda: history.of_neuron("b", 0)) == "group must be one of 'a', got 'b'."
+    assert message_of(lambda: history.of_neuron("a", 2)) == (
+        "neuron must be below 2, the number of neurons of a, got 2. The first one is 0."
+    )
+    assert history.of_neuron("a", 1).tolist() == [0]

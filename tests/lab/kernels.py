@@ -158,13 +158,29 @@ class Kernel:
         """The value of an expression in the kernel."""
         return json.loads(self.run(f"import json\nprint(json.dumps({expression}))"))
 
-    def send(self, kind: str, content: dict[str, Any], subshell: str | None = None) -> str:
+    def send(
+        self, kind: str, content: dict[str, Any], subshell: str | None = None, **metadata: Any
+    ) -> str:
         """Puts a message on the shell channel, as the front end does; returns its id."""
-        message = self._client.session.msg(kind, content)
+        message = self._client.session.msg(kind, content, metadata=metadata)
         if subshell is not None:
             message["header"]["subshell_id"] = subshell
         self._client.shell_channel.send(message)
         return message["header"]["msg_id"]
+
+    def listen_to(self, comm: str) -> dict[str, Any]:
+        """What the kernel says next on a comm."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                message = self._client.get_iopub_msg(timeout=1)
+            except Empty:
+                self._knock()
+                continue
+            content = message["content"]
+            if message["msg_type"] == "comm_msg" and content["comm_id"] == comm:
+                return content["data"]
+        raise AssertionError(f"nothing on the comm after {TIMEOUT:g} s")
 
     def wait_for_shell(self, subshell: str | None) -> None:
         """Until a shell has dealt with all that was sent to it before."""

@@ -3,10 +3,14 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from snnviz.lab.results import Run, make_smaller, write_code
+from snnviz.lab.results.smaller import Smaller
 from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
+from snnviz.shrink import OutputsDiffer
 from snnviz.training import AlternatingTrainer, Position, TrainingStopped
 from tests.lab.watching import Hiccup, read, refused
 
@@ -162,6 +166,30 @@ def _branch(session: Session, arguments: Arguments) -> None:
     session.branch(arguments["epoch"], then)
 
 
+def _watched(before: Status, after: Status, arguments: Arguments) -> None:
+    _by_hand(before, after, arguments)
+    assert (after.classes is not None) == arguments["on"]
+
+
+def _compact(session: Session, _: Arguments) -> None:
+    def then(made: Smaller | Exception) -> None:
+        if isinstance(made, OutputsDiffer):
+            return  # the network has diverged
+        if isinstance(made, Exception):
+            raise made
+        assert made.step == session.trainer.position.step
+        assert made.compacted.report.difference < 1e-4
+
+    session.ask(partial(make_smaller, latency=False), then, "compact")
+
+
+def _write_code(session: Session, _: Arguments) -> None:
+    ends = {row[0]: row[1] for row in session.trainer.history.epoch_rows()}
+    run = Run("run", session.began, session.status.position, session.deeds, ends)
+    for line in write_code([run], "run").splitlines():
+        compile(line, "lines", "exec")
+
+
 def _place(status: Status) -> tuple[int, int]:
     return status.position.step, status.position.epoch
 
@@ -247,6 +275,15 @@ COMMANDS: tuple[Command, ...] = (
     Command("let go", 0.6, lambda s, a: s.let_go(**a), _draw_let_go, _let_go),
     Command("look at", 1, lambda s, a: s.look_at(**a), _draw_page, _looked),
     Command("branch", 0.3, _branch, lambda r: {"epoch": r.randint(0, 3)}, _by_hand),
+    Command(
+        "watch classes",
+        0.5,
+        lambda s, a: s.watch_classes(**a),
+        lambda r: {"on": r.random() < 0.5},
+        _watched,
+    ),
+    Command("compact", 0.1, _compact, came=_by_hand),
+    Command("write code", 0.3, _write_code),
     Command("step, badly", 0.5, _wrong_step, lambda r: r.choice(({"unit": "round"}, {"n": 0}))),
     Command("wait", 1.5, _wait, _draw_wait),
     Command("read", 1, _read),

@@ -84,20 +84,44 @@ def test_each_click_is_carried_out_once(
 def test_a_click_while_a_cell_waits_for_the_lab(
     kernel: Kernel, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    """With subshells Pause ends the waiting; otherwise it comes when the cell has given up."""
+    """Pause ends the waiting, also where there are no subshells."""
     begun = tmp_path / "begun"
     kernel.run("lab.lab.set_schedule(epochs=100_000)")
-    seconds = 30 if front_end.subshells else 2
-    cell = kernel.start(f"print(lab.play_and_wait({str(begun)!r}, {seconds}))")
+    cell = kernel.start(f"print(lab.play_and_wait({str(begun)!r}, 30))")
     kernel.wait_for(begun)
     front_end.click("pause")
-    assert kernel.finish(cell).strip() == ("done" if front_end.subshells else "gave up")
+    assert kernel.finish(cell).strip() == "done"
     front_end.settle()
     kernel.run("lab.idle()")
     report = kernel.ask("lab.report()")
     assert report["sent"] == report["handled"] == 3
     assert (report["activity"], report["faults"]) == ("idle", [])
     assert report["made"] == report["step"] > 0
+
+
+def test_a_page_that_is_loaded_again_while_a_cell_waits(
+    kernel: Kernel, lab: str, tmp_path: Path
+) -> None:
+    """It gets the states of all widgets at once; cells come when the one that waits has ended."""
+    begun, models = tmp_path / "begun", kernel.ask("lab.models()")
+    kernel.run("lab.lab.set_schedule(epochs=100_000)\norder = []")
+    cell = kernel.start(
+        f"print(lab.play_and_wait({str(begun)!r}, 60), lab.lab.session.status.activity)"
+    )
+    kernel.wait_for(begun)
+    later = [kernel.start(f"order.append({k})\nprint(order)") for k in range(3)]
+    kernel.wait_for_shell(None)  # as a page does first
+    control = "of-this-test"
+    kernel.send("comm_info_request", {"target_name": "jupyter.widget"})
+    content = {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}}
+    kernel.send("comm_open", content, version="1.0.0")
+    kernel.send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})
+    states = kernel.listen_to(control)["states"]
+    assert set(models.values()) <= set(states)
+    FrontEnd(kernel, models, "no subshell").click("pause")
+    assert kernel.finish(cell).strip() == "done idle"
+    assert [kernel.finish(each).strip() for each in later] == ["[0]", "[0, 1]", "[0, 1, 2]"]
+    assert kernel.ask("order") == [0, 1, 2]
 
 
 def test_every_button_and_field_is_heard_from_a_new_page(kernel: Kernel, lab: str) -> None:

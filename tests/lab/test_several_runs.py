@@ -15,10 +15,11 @@ from snnviz.lab import Lab
 from snnviz.lab.views.portrait import _IN_CELL, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
+from snnviz.training import TrainingStopped
 from tests.helpers import message_of
 from tests.lab.conftest import TIMEOUT, make_trainer, until
 from tests.lab.test_lab import find, text
-from tests.runs.conftest import DATA, finish, make, tiny_net
+from tests.runs.conftest import DATA, PLAN, finish, make, tiny_net
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +131,22 @@ def test_a_recorded_run_is_opened_and_forked_on_the_disk(tmp_path: Path) -> None
         assert back.history.n_epochs == epochs
 
 
+def test_a_run_that_diverged_is_forked_from_an_earlier_epoch(tmp_path: Path) -> None:
+    with make(tmp_path / "first", PLAN.replace(epochs=3)) as made:
+        made.run(1, progress=False)
+        lab = Lab(made)
+        lab.set_schedule(task_lr=1e30)
+        lab.play()
+        with pytest.raises(TrainingStopped):
+            lab.wait(timeout=TIMEOUT)
+        lab.fork(epoch=1, name="second", task_lr=0.01)
+        assert lab.trainer.position.epoch == 1
+        lab.step("epoch")
+        lab.wait(timeout=TIMEOUT)
+        assert lab.trainer.history.n_epochs == 2
+        lab.close()
+
+
 def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> None:
     with make(tmp_path / "first") as made:
         made.run(1, progress=False)
@@ -142,6 +159,30 @@ def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> 
         assert made.history.n_epochs == 1
         lab.close()
         made.run(1, progress=False)  # nothing has come between
+
+
+def test_a_run_is_looked_at_without_its_images(tmp_path: Path) -> None:
+    with make(tmp_path / "first", PLAN.replace(epochs=5)) as made:
+        made.run(2, progress=False)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    lab = Lab.open(tmp_path / "first", network=tiny_net())
+    missing = "The images of this run are not here; to train on, open it with data=, its own data: "
+    until(lambda: missing in text(lab, "notice"))
+    assert lab.trainer.history.n_epochs == 2
+    lab.show_epoch(1)
+    until(lambda: "epoch 1 of 2" in text(lab, "moment-readout"))
+    until(lambda: find(lab, "neurons").moment == "epoch 1")
+    lab.session.look_at("0", 3)
+    until(lambda: lab.session.status.page is not None)
+    assert lab.session.status.page is not None
+    assert lab.session.status.page.facts["answers"] is None
+    assert lab.what_if({"0": [1]}) is None
+    assert lab.session.status.refusal.startswith(f"Refused: {missing}")
+    lab.play()
+    assert message_of(lambda: lab.wait(timeout=TIMEOUT), RuntimeError).startswith(missing)
+    until(lambda: missing in text(lab, "alert"))
+    lab.close()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_runs_beside(lab: Lab, tmp_path: Path) -> None:
@@ -237,6 +278,9 @@ def test_a_reset_that_deletes_epochs_asks_first(tmp_path: Path) -> None:
 def test_showing_a_past_epoch_in_a_cell(lab: Lab) -> None:
     message = message_of(lambda: lab.show_epoch(9))
     assert message == "epoch must be from 0 to 3, the epochs finished, got 9."
+    for epoch in ("1", 1.5, True):
+        with pytest.raises(ValueError, match=f"the epochs finished, got {epoch!r}"):
+            lab.show_epoch(epoch)  # pyright: ignore
     lab.show_epoch(1)
     until(lambda: "epoch 1 of 3" in text(lab, "moment-readout"))
     until(lambda: find(lab, "neurons").moment == "epoch 1")

@@ -75,3 +75,9 @@ def test_other_arguments_are_refused():
             "predictions must be a trainer or Predictions, got list. Give a trainer, or what "
             "snnviz.training.predict(trainer) returns."
         )
+
+
+def test_of_more_classes_than_pixels_none_is_lost():
+    for n, kind in ((150, "nearest"), (151, "antialiased")):
+        (image,) = plots.confusion(predictions(np.eye(n, dtype=int).tolist())).images
+        assert image.get_interpolation() == kind

@@ -6,6 +6,8 @@ import pytest
 from snnviz import plots
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.plots.curves import MAX_DOTS, curve_table
+from tests.helpers import message_of
+from tests.plots.extremes import extreme
 from tests.plots.story import line, make_history, texts
 
 
@@ -180,3 +182,31 @@ def test_what_cannot_be_compared_is_refused(story):
     with pytest.raises(ValueError, match="metric must") as error:
         plots.compare_curves({"a": story}, metric="lr")  # type: ignore[arg-type]
     assert str(error.value) == "metric must be one of 'accuracy', 'loss', 'neurons_on', got 'lr'."
+
+
+def test_names_of_runs_may_be_numbers(story):
+    ax = plots.compare_curves({0.5: story, 1: story}, colours={1: "black"})  # pyright: ignore
+    assert {words.split()[0] for words in texts(ax)} == {"0.5", "1"}
+    assert line(ax, "1").get_color() == "black"
+
+
+@pytest.mark.parametrize("plot", [plots.compare_curves, plots.size_accuracy])
+def test_a_colour_that_there_is_not(plot, story):
+    said = message_of(lambda: plot({"a": story}, colours={"a": "no colour"}))
+    assert said == (
+        "colours['a'] must be a colour, got 'no colour'. Use for example '#0072B2', or a name that "
+        "matplotlib has, such as 'black'."
+    )
+
+
+def test_phases_that_are_no_names(story):
+    said = message_of(lambda: plots.learning_curves(story, phases=5))  # pyright: ignore
+    assert said == "phases must be one of 'task', 'switcher', got 5."
+
+
+@pytest.mark.parametrize("plot", [plots.compare_curves, plots.size_accuracy])
+def test_a_short_run_beside_a_long_one_is_within_the_limits(plot):
+    long, short = extreme(epochs=60, steps=1), extreme(epochs=2, steps=1)
+    ax = plot({"long": long, "short": short})
+    low, high = ax.get_ylim()
+    assert low < 100 * short.last_epoch["test_accuracy"] < high

@@ -207,6 +207,12 @@ def test_widths_that_are_none_are_refused(width, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def removed():
+    ax = Figure().add_subplot()
+    ax.remove()
+    return ax
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
@@ -226,6 +232,18 @@ def test_widths_that_are_none_are_refused(width, tmp_path):
             ValueError,
             "formats must be some of 'pdf', 'svg', 'png', got (). "
             "For another format, use matplotlib's own figure.savefig.",
+        ),
+        (
+            {"formats": None},
+            ValueError,
+            "formats must be some of 'pdf', 'svg', 'png', got None. "
+            "For another format, use matplotlib's own figure.savefig.",
+        ),
+        (
+            {"figure": removed()},
+            TypeError,
+            "figure must be a matplotlib Figure or Axes, got Axes, which were removed from their "
+            "figure. Give the Axes that a function of snnviz.plots returned.",
         ),
         (
             {"figure": "map"},

@@ -76,6 +76,33 @@ def test_settings_below_one_another():
     assert heights == [-1, -4]
 
 
+def test_an_interval_that_is_much_longer_does_not_squeeze_the_others():
+    table = evidence.paired(
+        accuracies(
+            dense=[0.9, 0.91, 0.92],
+            switched=[0.91, 0.93, 0.92],
+            magnitude=[0.9, 0.92, 0.92],
+            random=[0.89, 0.91, 0.91],
+            se=[0.9, 0.9, 0.92],
+            l0=[0.4, 0.9, 0.7],
+        )
+    )
+    ax = plots.differences(table)
+    left, right = ax.get_xlim()
+    assert -6 < left < 0 < right < 6
+    (row,) = table[table["method"] == "l0"].to_dict("records")
+    low, middle, high = (100 * row[name] for name in ("low", "difference", "high"))
+    assert low < -50
+    assert high > 6
+    said = f"{middle:+.0f} ({low:+.0f} to {high:+.0f})".replace("-", "\N{MINUS SIGN}")
+    assert said in texts(ax)
+    cut = [mark for mark in ax.lines if mark.get_label() == "_cut"]
+    assert [(mark.get_marker(), mark.get_xdata()[0]) for mark in cut] == [("<", left), (">", right)]
+    assert not [mark for mark in ax.lines if mark.get_label() == "l0"]  # its mean is out of sight
+    segment = interval(ax, "_interval of l0")
+    np.testing.assert_allclose(segment[:, 0], [left, right])
+
+
 def test_other_units_and_shared_limits():
     table = evidence.paired(ROWS, value="off")
     ax = plots.differences(table, unit="share of neurons")

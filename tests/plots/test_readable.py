@@ -1,5 +1,7 @@
 """Every plot of every unusual history can be read at the widths of one and two columns."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from snnviz import evidence, plots
@@ -134,3 +136,69 @@ def test_figures_of_studies_can_be_read(plot, variants):
     ax = plot(rows_of_variants(variants))
     assert unreadable(ax, plots.SINGLE) == []
     assert unreadable(ax, plots.DOUBLE) == []
+
+
+def many_differences():
+    """The differences of 40 variants of each method, in two widths: 162 rows."""
+    table = evidence.paired(rows_of_variants(1))
+    more = [table.assign(method=table["method"] + f" {i}") for i in range(40)]
+    return plots.differences(pd.concat(more, ignore_index=True))
+
+
+def many_overlaps(n: int):
+    """Pairs of n methods that agree more or less."""
+    row = {"group": "all together", "neurons": 12, "kind": "switched", "other_kind": "switched"}
+    row |= {"on": 8, "other_on": 8, "chance": 0.1}
+    pairs = [(i, j) for i in range(n) for j in range(i + 1)]
+    rows = [row | {"method": f"v{i}", "other": f"v{j}", "jaccard": i * j % 7 / 7} for i, j in pairs]
+    return plots.overlap_map(pd.DataFrame(rows))
+
+
+def many_doses():
+    widths = [0.25 * k for k in range(1, 11)]
+    pairs = [(method, width) for method in ("switched", "l0") for width in widths]
+    rows = [run(m, seed, kind=m, width=w, neurons_on=50) for m, w in pairs for seed in (0, 1)]
+    return plots.compression_trend(study(*rows), "width")
+
+
+MANY = {
+    "differences": many_differences,
+    "overlaps": lambda: many_overlaps(40),
+    "overlaps with numbers": lambda: many_overlaps(16),
+    "doses": many_doses,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", MANY.values(), ids=MANY)
+def test_large_studies_can_be_read(draw):
+    ax = draw()
+    assert unreadable(ax, plots.SINGLE) == []
+    assert unreadable(ax, plots.DOUBLE) == []
+
+
+@pytest.mark.slow
+def test_large_studies_say_what_is_left_out():
+    ax = many_differences()
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert named[0] == "width ×0.5"
+    assert "width ×1" in named
+    assert ax.get_xlabel() == f"difference to dense, points\n({len(named)} of 162 rows are named)"
+    ax = many_overlaps(40)
+    assert texts(ax) == []
+    assert ax.get_ylabel() == "one name for 3 methods"
+    assert ax.get_xlabel().startswith("white: by chance at most; black: the same")
+    labels = [label.get_text() for label in many_doses().get_xticklabels()]
+    assert labels == ["×0.25", "", "", "×1", "", "", "×1.75", "", "", "×2.5"]
+
+
+@pytest.mark.slow
+def test_variants_of_many_methods_stay_with_their_dose():
+    rows = rows_of_variants(1)
+    more = [rows.assign(method=rows["method"] + f" {i}") for i in range(20)]
+    kept = pd.concat(more, ignore_index=True)
+    kept["key"] = [f"{i}" for i in range(len(kept))]
+    ax = plots.compression_trend(kept, "width")
+    lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+    assert len(lines) == 60
+    assert all(np.abs(np.array(line.get_xdata()) - [0, 1]).max() < 0.3 for line in lines)

@@ -61,7 +61,7 @@ def test_a_mark_for_each_neuron_at_what_is_read_and_its_factor(reads: str) -> No
         on = (told.factors != 0).numpy()
         for i, panel in enumerate(shown.values()):
             if len(read[:, i].unique()) == 1:
-                assert texts(panel) == ["the same for all"]
+                assert texts(panel) == ["the same\nfor all"]
                 continue
             marks, off = line(panel, group), line(panel, f"{group}, off")
             np.testing.assert_array_equal(marks.get_xdata(), read[:, i].numpy()[on])

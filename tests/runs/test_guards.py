@@ -141,7 +141,11 @@ def test_a_folder_that_is_taken(content: str, tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "thesis.tex").write_text("thesis")
     said = message_of(lambda: make(folder), FolderTaken)
-    assert said.startswith(f"folder {str(folder)!r} is not empty. ")
+    assert said == f"folder must be a new or empty one, got {str(folder)!r}, " + (
+        "which is a file. Choose another name."
+        if content == "file"
+        else "which holds 'thesis.tex' and no run. Choose a new folder, for example one inside it."
+    )
     before = make()
     assert message_of(lambda: before.save_to(folder), FolderTaken) == said
     file = folder if content == "file" else folder / "thesis.tex"

@@ -61,13 +61,19 @@ def half_off(switches: Switches, seed: int = 0) -> dict[str, Tensor]:
 
 @contextmanager
 def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within, what each scaled layer gives is multiplied by the factors: a twin of the scaling."""
+    """Within, what each scaled layer gives is multiplied by the factors: a twin of the scaling.
+
+    Where nothing can be scaled that writes the neurons, it is what the readers get.
+    """
     of_layer: dict[str, Tensor] = {}
+    of_reader: dict[str, Tensor] = {}
     units = {layer.name: layer.units for layer in switches.layers}
+    inputs = {layer.name: layer.inputs * layer.reads_in for layer in switches.layers}
     for group in switches.groups.values():
-        for member in group.scaled_as:
-            ones = torch.ones(units[member.layer], dtype=torch.float64)
-            factor = of_layer.setdefault(member.layer, ones)
+        always = group.moved == "always"
+        for member in group.read_as if always else group.scaled_as:
+            ones = torch.ones((inputs if always else units)[member.layer], dtype=torch.float64)
+            factor = (of_reader if always else of_layer).setdefault(member.layer, ones)
             for channel, neuron in zip(member.channels, member.neurons, strict=True):
                 factor[channel] = factors[group.name][neuron]
 
@@ -83,6 +89,9 @@ def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> 
         net.get_submodule(layer).register_forward_hook(times(factor))
         for layer, factor in of_layer.items()
     ]
+    for layer, factor in of_reader.items():
+        before: Any = lambda module, inputs, by=times(factor): by(module, None, inputs[0])  # noqa: B008, E731
+        handles.append(net.get_submodule(layer).register_forward_pre_hook(before))
     try:
         yield
     finally:

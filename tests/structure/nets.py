@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 OUTPUTS = "these are the network's outputs"
-MIXES = "mixes its neurons, so none could be taken out"
+MIXES = "takes a mean over all channels, so without one of them the others would change"
+FROM_OTHERS = (
+    "computes each channel from the others too, so without one of them the others would change"
+)
 FOLLOWED = "in a way that could not be followed"
 RUNS = "network does not run on images of shape (2, 3, 8, 8): "
 CHECK = "Check that its first layer takes images of this shape."
@@ -16,8 +19,8 @@ NOTHING = "A network needs at least one hidden linear or convolution layer."
 Sequential = nn.Sequential
 
 
-def reach(reader: str) -> str:
-    return f"off neurons would still reach {reader}: what lies between does not keep 0 at 0"
+def change(layer: str) -> str:
+    return f"without some of them, the outputs of layer {layer} would change"
 
 
 def hidden(*before: nn.Module, width: int = 216) -> nn.Module:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
 from snnviz.structure.own_forward import find_deaf, has_own_forward
+from snnviz.structure.reasons import SPREAD
 from tests.helpers import example
 from tests.networks_at_random import drawn
 from tests.structure.nets import hidden
@@ -60,5 +61,7 @@ def test_smaller_network_is_the_same(layers: tuple[nn.Module, ...]) -> None:
 def test_weights_that_undo_a_factor(bias: bool) -> None:
     network = hidden(Standardised(3, 6, 3, bias=bias), nn.ReLU())
     assert find_deaf(network, example((3, 8, 8))) == {"0"}
-    why = find_switches(network, example((3, 8, 8))).left_alone["0"]
-    assert why == "0 undoes a factor on its weights"
+    images = example((3, 8, 8))
+    assert find_switches(network, images).groups["0"].moved == "always"
+    two = hidden(Standardised(3, 6, 3), nn.ReLU(), Standardised(6, 6, 1, bias=bias), nn.ReLU())
+    assert find_switches(two, images).left_alone["0"] == f"2 {SPREAD}"

@@ -25,8 +25,8 @@ from tests.structure.nets import (
     Picky,
     Sequential,
     assert_untouched,
+    change,
     hidden,
-    reach,
 )
 
 # --- errors --------------------------------------------------------------------------------------
@@ -66,8 +66,8 @@ class NoCopy(nn.Sequential):
             id="no layer at all",
         ),
         pytest.param(
-            Sequential(nn.Flatten(), nn.Linear(192, 7), nn.Sigmoid(), nn.Linear(7, 4)),
-            f"network has no neurons that can be switched (1: {reach('3')}; 3: {OUTPUTS}). "
+            Sequential(nn.Flatten(), nn.Linear(192, 7), nn.Softmax(1), nn.Linear(7, 4)),
+            f"network has no neurons that can be switched (1: {change('3')}; 3: {OUTPUTS}). "
             f"{NOTHING}",
             id="none that can be switched",
         ),

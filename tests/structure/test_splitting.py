@@ -183,4 +183,4 @@ def test_fixed_sizes_are_left_alone() -> None:
 
 def test_shuffled_channels_are_left_alone() -> None:
     left = find_switches(wide(Shuffled(), 8, 8), example((3, 8, 8))).left_alone
-    assert left["first.0"] == "ReshapeOp moves channels in a way that could not be followed"
+    assert left["first.0"] == "middle (Shuffled) moves channels in a way that could not be followed"

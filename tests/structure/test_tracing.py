@@ -25,8 +25,8 @@ from tests.structure.nets import (
     Picky,
     Sequential,
     assert_untouched,
+    change,
     hidden,
-    reach,
 )
 
 
@@ -50,7 +50,7 @@ def stream_of(norm: nn.Module | None, activation: Callable[[Tensor], Tensor]) ->
         pytest.param(
             nn.GroupNorm(1, 6), torch.relu, f"weighted only: GroupNorm {MIXES}", id="group norm"
         ),
-        pytest.param(None, torch.sigmoid, reach("second"), id="sigmoid"),
+        pytest.param(None, lambda x: x.softmax(1), change("second"), id="softmax"),
     ],
 )
 def test_all_layers_of_a_stream_are_listed(

@@ -12,7 +12,7 @@ from snnviz.shrink import compact
 from snnviz.structure import find_switches
 from tests.helpers import example
 from tests.networks_at_random import drawn
-from tests.structure.nets import OUTPUTS, Net, hidden
+from tests.structure.nets import OUTPUTS, Net, change, hidden
 
 
 class Blur(nn.Module):
@@ -64,10 +64,6 @@ def zero_gate() -> nn.Module:
 
 def runs(layer: str, error: str, mode: str = "") -> str:
     return f"without some of them, {layer} does not run{mode} ({error})"
-
-
-def change(layer: str) -> str:
-    return f"without some of them, the outputs of layer {layer} would change"
 
 
 def shapes(came: str, wanted: str) -> str:

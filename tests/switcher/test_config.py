@@ -28,6 +28,11 @@ GAIN = "switcher.gain must be a number above 0, got {}."
             "switcher.activation must be one of 'unit_mean', 'hard_sigmoid', 'relu', "
             "got 'softmax'. Add your own to snnviz.switcher.ACTIVATIONS.",
         ),
+        (
+            {"activation": ["relu"]},
+            "switcher.activation must be one of 'unit_mean', 'hard_sigmoid', 'relu', "
+            "got ['relu']. Add your own to snnviz.switcher.ACTIVATIONS.",
+        ),
         ({"gain": 0}, GAIN.format("0")),
         ({"gain": -1.0}, GAIN.format("-1.0")),
         ({"gain": float("nan")}, GAIN.format("nan")),
@@ -46,6 +51,11 @@ GAIN = "switcher.gain must be a number above 0, got {}."
         (
             {"descriptors": ("length", "size")},
             f"switcher.descriptors must be some of {KNOWN}, got 'size'. "
+            "Add your own to snnviz.switcher.DESCRIPTORS.",
+        ),
+        (
+            {"descriptors": (["length"],)},
+            f"switcher.descriptors must be some of {KNOWN}, got ['length']. "
             "Add your own to snnviz.switcher.DESCRIPTORS.",
         ),
         (

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,10 +156,12 @@ def bad_fields() -> list[tuple[str, Any, str]]:
     for name, least in COUNTS.items():
         for value in (1.0, "3", None, True, float("nan")):
             bad.append((name, value, f"must be a whole number, got {value!r}."))
+        for value in (10**9 + 1, 10**400):
+            bad.append((name, value, "must be at most 1,000,000,000, got a larger number."))
         below, hint = least - 1, HINTS.get(name, "")
         bad.append((name, below, f"must be at least {least}, got {below}.{hint}"))
     for name in (*RATES, *MOMENTA):
-        for value in ("0.1", None, True, float("nan"), float("inf"), -float("inf")):
+        for value in ("0.1", None, True, float("nan"), float("inf"), -float("inf"), 10**400):
             bad.append((name, value, f"must be a finite number, got {value!r}."))
     for name in RATES:
         bad.append((name, -0.5, "must be at least 0, got -0.5."))
@@ -277,3 +280,24 @@ def test_replace_and_changes() -> None:
 def test_every_field_is_documented() -> None:
     for field in dataclasses.fields(Schedule):
         assert f"\n        {field.name}: " in (Schedule.__doc__ or "")
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    """They come from loops such as `for lr in np.logspace(…)`; files hold only Python's."""
+    made = Schedule(
+        epochs=np.int64(3),  # pyright: ignore[reportArgumentType]
+        task_lr=np.float32(0.5),  # pyright: ignore[reportArgumentType]
+        size=np.float64(0.5),
+        through_switcher=np.bool_(True),  # pyright: ignore[reportArgumentType]
+        task_decay=np.str_("constant"),
+    )
+    assert made == Schedule(
+        epochs=3, task_lr=0.5, size=0.5, through_switcher=True, task_decay="constant"
+    )
+    kinds = {type(getattr(made, field.name)) for field in dataclasses.fields(made)}
+    assert kinds == {int, float, bool, str}
+
+
+def test_a_plan_without_an_end_is_counted_at_once() -> None:
+    plan = Schedule(epochs=10**9, warmup_epochs=1)
+    assert plan.steps_left(Position(), 10) == round(10**10 + (10**9 - 1) * 2.5)

@@ -986,6 +986,10 @@ def test_a_trainer_on_meta_goes_all_the_way_to_a_rounds_end(name: str, optimizer
     records = go(made, 6)
     assert [r.phase for r in records] == ["task"] * 4 + ["switcher"] * 2
     assert all(r.measured.is_meta for r in records)
+    assert message_of(lambda: made.run(progress=False)) == (
+        "device must be one that computes, got 'meta', on which tensors have no values. Make a new "
+        'network and a trainer with device="auto".'
+    )
     with pytest.raises(NotImplementedError, match="meta"):
         made.step()  # the round's end, where values are read
 
@@ -1149,3 +1153,24 @@ def test_right_after_a_switcher_step_the_explanation_gives_the_factors_in_use() 
     go(made, 1)  # the weights have moved, and the factors wait for the next switcher step
     later = made.explain()
     assert not any(torch.equal(later[g].scores, told[g].scores) for g in told)
+
+
+def test_data_of_one_class_is_refused() -> None:
+    images, labels = torch.rand(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64)
+    data = ImageData.from_tensors((images, labels), (images, labels), classes=["cat"], device="cpu")
+    assert message_of(lambda: trainer(data=data)) == (
+        "data must have at least two classes to tell apart, got only 'cat'. Add images of another "
+        "class."
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_parameters_that_are_not_finite_are_named(value: float) -> None:
+    net = small()
+    name, parameter = next(iter(net.named_parameters()))
+    with torch.no_grad():
+        parameter.view(-1)[0] = value
+    assert message_of(lambda: trainer(net)) == (
+        f"network must have finite parameters, and {name!r} has NaN or infinity. Build the network "
+        "again, or load an earlier state of it."
+    )

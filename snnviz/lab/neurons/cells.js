@@ -9,6 +9,8 @@ export const TRIED_OFF = 2;
 export const TRIED_ON = 4;
 const SELECTED_BIT = 1 << 7;
 
+export const EMPTY_KEY = 0xfffe; // of a place without a neuron
+
 // All that decides how a cell looks, in one number: a level of the colour scale (or OFF_KEY or
 // NAN_KEY), the mark, and whether the neuron is selected.
 export function cellKey(level, marks, selected) {
@@ -121,7 +123,7 @@ export class Sprites {
     let sprite = this.made.get(key);
     if (!sprite) {
       this.pen.clearRect(0, 0, this.size, this.size);
-      drawCell(this.pen, this.size, this.gap, key, this.colours);
+      if (key !== EMPTY_KEY) drawCell(this.pen, this.size, this.gap, key, this.colours);
       const pixels = this.pen.getImageData(0, 0, this.size, this.size).data;
       sprite = new Uint32Array(pixels.buffer);
       this.made.set(key, sprite);

@@ -6,16 +6,20 @@ import { clamp, count, percent } from "../page/numbers.js";
 import { drawTogether } from "../page/refresh.js";
 import { HEADING, layout } from "./blocks.js";
 import { toArray } from "./bytes.js";
-import { cellKey, Sprites } from "./cells.js";
+import { cellKey, EMPTY_KEY, Sprites } from "./cells.js";
 import { level, THEMES, topOf } from "./colours.js";
 import { Hands, listKeys } from "./keys.js";
 import { drawLegend } from "./legend.js";
+import { Order } from "./order.js";
 import { Page } from "./page.js";
+import { Selection } from "./selection.js";
+import { Tools } from "./tools.js";
 import { describeNeuron } from "./words.js";
 
 const WIDEST_NAME = 150;
 const AROUND = 490; // pixels of the window for all that is not neurons
 const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened"]; // traits
+const ARRANGED = ["sort", "only_off"]; // traits that decide where neurons are shown
 const NEURON_HINT = "Each square is a neuron. Point at one; click it to open its page.";
 const NOTHING = 0xffff; // the key of a cell that is still to be drawn
 
@@ -23,13 +27,15 @@ class NeuronGrid {
   constructor(model, el) {
     this.model = model;
     this.groups = model.get("groups");
+    this.names = model.get("labels") ?? this.groups.map(([name]) => name);
     this.sizes = this.groups.map(([, n]) => n);
     this.starts = this.sizes.map((_, g) => this.sizes.slice(0, g).reduce((a, b) => a + b, 0));
     this.n = this.sizes.reduce((a, b) => a + b, 0);
     this.top = 2;
     this.cursor = Math.max(0, model.get("opened"));
-    this.anchor = this.cursor;
     this.hovered = -1;
+    this.order = new Order(this.sizes, this.starts);
+    this.selection = new Selection(this);
     this.keyed = new Uint16Array(this.n).fill(NOTHING); // what each cell on the canvas shows
     this.chosen = new Uint8Array(this.n);
     this.undo = new AbortController(); // takes all listeners away again
@@ -42,6 +48,8 @@ class NeuronGrid {
 
   build(el) {
     this.root = make("div", { class: "snnviz-grid", parent: el });
+    this.bare = Boolean(this.model.get("bare"));
+    this.root.classList.toggle("snnviz-bare", this.bare);
     const head = make("div", { class: "snnviz-grid-head", parent: this.root });
     this.total = make("div", { class: "snnviz-total", parent: head });
     this.legend = make("div", { class: "snnviz-legend", parent: head });
@@ -67,6 +75,7 @@ class NeuronGrid {
     this.signs = make("div", { class: "snnviz-legend snnviz-signs", parent: main });
     const foot = make("div", { class: "snnviz-grid-foot", parent: main });
     this.readout = make("div", { class: "snnviz-readout", parent: foot });
+    this.tools = new Tools(this, foot, main);
     this.help = make("button", {
       class: "snnviz-keys-button",
       parent: foot,
@@ -90,7 +99,7 @@ class NeuronGrid {
       tabindex: g ? -1 : 0,
       title: `${name}: select all its ${count(n)} neurons`,
     });
-    make("b", { text: name, parent: button });
+    make("b", { text: this.names[g], parent: button });
     const on = make("span", { parent: button });
     const canvas = make("canvas", { parent: box, "aria-hidden": "true" });
     return { box, button, on, canvas, pen: canvas.getContext("2d") };
@@ -99,8 +108,9 @@ class NeuronGrid {
   listen() {
     const { signal } = this.undo;
     const on = (node, event, act) => node.addEventListener(event, act, { signal });
-    on(this.area, "mousemove", (event) => this.hover(this.at(event)));
-    on(this.area, "mouseleave", () => this.hover(-1));
+    const points = (event) => event.pointerType !== "touch"; // a finger that is gone points at nothing
+    on(this.area, "pointermove", (event) => points(event) && this.hover(this.at(event)));
+    on(this.area, "pointerleave", () => this.hover(-1));
     on(this.area, "focusin", () => this.tell());
     on(this.area, "focusout", () => this.tell());
     on(this.help, "click", () => this.toggleKeys());
@@ -111,7 +121,7 @@ class NeuronGrid {
       });
     };
     follow(
-      SHOWN,
+      [...SHOWN, ...ARRANGED],
       drawTogether(() => this.draw(), signal),
     );
     follow(["page", "opened"], () => this.page.show());
@@ -186,9 +196,9 @@ class NeuronGrid {
   measureNames() {
     const pen = new OffscreenCanvas(1, 1).getContext("2d");
     const font = getComputedStyle(this.area).fontFamily;
-    this.wide = this.groups.map(([name, n]) => {
+    this.wide = this.sizes.map((n, g) => {
       pen.font = `600 13px ${font}`;
-      const first = pen.measureText(name).width;
+      const first = pen.measureText(this.names[g]).width;
       pen.font = `12px ${font}`;
       const second = pen.measureText(`${count(n)} of ${count(n)} on`).width;
       return Math.ceil(clamp(Math.max(first, second), 40, WIDEST_NAME)) + 2;
@@ -205,6 +215,7 @@ class NeuronGrid {
     this.chosen.fill(0);
     for (const neuron of model.get("selected")) this.chosen[neuron] = 1;
     if (!this.sprites) return;
+    this.sortNeurons();
     const top = topOf(this.factors, this.top);
     if (top !== this.top) {
       this.top = top;
@@ -221,6 +232,15 @@ class NeuronGrid {
     this.tell();
   }
 
+  // While somebody points at a neuron, none moves, unless another order is asked for.
+  sortNeurons() {
+    const asked = ARRANGED.map((name) => this.model.get(name));
+    if (this.hovered >= 0 && this.asked === asked.join()) return;
+    this.asked = asked.join();
+    this.order.update(asked[0] ?? "number", asked[1], this.factors, this.flipped);
+    this.tools.show();
+  }
+
   drawBlock(block, g) {
     const { image, pixels, cols, canvas, pen } = block;
     const size = this.sprites.size;
@@ -231,12 +251,10 @@ class NeuronGrid {
     let first = -1;
     let last = -1;
     for (let k = 0; k < n; k++) {
-      const neuron = start + k;
-      const factor = this.factors[neuron];
-      if (factor !== 0) on++;
-      const key = cellKey(level(factor, this.top), this.marks[neuron], this.chosen[neuron]);
-      if (key === this.keyed[neuron]) continue;
-      this.keyed[neuron] = key;
+      if (this.factors[start + k] !== 0) on++;
+      const key = this.keyAt(g, k);
+      if (key === this.keyed[start + k]) continue;
+      this.keyed[start + k] = key;
       const sprite = this.sprites.get(key);
       const row = Math.floor(k / cols);
       let to = row * size * rowLength + (k % cols) * size;
@@ -250,6 +268,14 @@ class NeuronGrid {
       pen.putImageData(image, 0, 0, 0, first * size, canvas.width, (last - first + 1) * size);
     put(block.on, `${count(on)} of ${count(n)} on`);
     return on;
+  }
+
+  // What a cell of a group is to show; behind the neurons that are shown there is nothing.
+  keyAt(g, slot) {
+    const neuron = this.order.shown[g][slot];
+    if (neuron === undefined) return EMPTY_KEY;
+    const shade = level(this.factors[neuron], this.top);
+    return cellKey(shade, this.marks[neuron], this.chosen[neuron]);
   }
 
   // Which neuron -------------------------------------------------------------------------------
@@ -269,14 +295,14 @@ class NeuronGrid {
     const step = this.sprites.size / this.ratio;
     const col = Math.floor((event.clientX - box.left) / step);
     const row = Math.floor((event.clientY - box.top) / step);
-    const k = row * cols + col;
-    return col >= 0 && col < cols && row >= 0 && k < this.sizes[g] ? this.starts[g] + k : -1;
+    const inside = col >= 0 && col < cols && row >= 0;
+    return (inside ? this.order.shown[g][row * cols + col] : undefined) ?? -1;
   }
 
-  // {left, top, side} of a cell within the area, in CSS pixels.
+  // {left, top, side} of a cell within the area, in CSS pixels. The neuron is one that is shown.
   place(neuron) {
     const g = this.groupOf(neuron);
-    const k = neuron - this.starts[g];
+    const k = this.order.slots[neuron];
     const { left, top, cols } = this.plan.places[g];
     const step = this.sprites.size / this.ratio;
     return {
@@ -288,7 +314,7 @@ class NeuronGrid {
 
   name(neuron) {
     const g = this.groupOf(neuron);
-    return `${this.groups[g][0]} · ${neuron - this.starts[g]}`;
+    return `${this.names[g]} · ${neuron - this.starts[g]}`;
   }
 
   describe(neuron) {
@@ -326,7 +352,7 @@ class NeuronGrid {
 
   ring(kind, neuron) {
     const node = this.rings[kind];
-    node.hidden = neuron < 0 || neuron >= this.n;
+    node.hidden = !(this.order.slots[neuron] >= 0);
     if (node.hidden) return;
     const { left, top, side } = this.place(neuron);
     Object.assign(node.style, {
@@ -339,6 +365,12 @@ class NeuronGrid {
 
   say(text) {
     this.spoken.textContent = text;
+  }
+
+  // Says it below the neurons too, until something is pointed at.
+  tellNote(text) {
+    put(this.readout, text);
+    this.say(text);
   }
 
   move(neuron) {
@@ -359,50 +391,15 @@ class NeuronGrid {
     });
   }
 
-  // Selecting and opening ----------------------------------------------------------------------
-
-  choose(neurons) {
-    const sorted = [...new Set(neurons)].sort((a, b) => a - b);
-    this.model.set("selected", sorted);
-    this.model.save_changes();
-    this.draw();
-  }
-
-  toggle(neuron) {
-    const now = this.model.get("selected");
-    this.choose(now.includes(neuron) ? now.filter((k) => k !== neuron) : [...now, neuron]);
-    this.anchor = neuron;
-  }
-
-  range(to) {
-    // from the anchor, within the group in which it ends
-    const g = this.groupOf(to);
-    const start = this.starts[g];
-    const end = start + this.sizes[g] - 1;
-    if (this.groupOf(this.anchor) !== g) this.anchor = to;
-    const [a, b] = [this.anchor, to].sort((x, y) => x - y);
-    this.choose(
-      Array.from(
-        { length: Math.min(b, end) - Math.max(a, start) + 1 },
-        (_, k) => Math.max(a, start) + k,
-      ),
-    );
-  }
-
-  chooseGroup(g, more = false) {
-    const own = Array.from({ length: this.sizes[g] }, (_, k) => this.starts[g] + k);
-    this.choose(more ? [...this.model.get("selected"), ...own] : own);
-    this.cursor = this.anchor = this.starts[g];
-    this.rove(g);
-    this.say(`all ${count(own.length)} neurons of ${this.groups[g][0]} selected`);
-  }
+  // Opening, and what is done by hand ----------------------------------------------------------
 
   open(neuron, alone = true) {
+    if (this.bare) return;
     const first = this.model.get("opened") < 0;
     this.model.set("opened", neuron);
     if (alone && neuron >= 0) {
       this.model.set("selected", [neuron]);
-      this.anchor = neuron;
+      this.selection.anchor = neuron;
     }
     this.model.save_changes();
     this.draw();
@@ -422,7 +419,7 @@ class NeuronGrid {
     let neurons = this.model.get("selected");
     if (!neurons.length) {
       neurons = [this.cursor];
-      this.choose(neurons);
+      this.selection.choose(neurons);
     }
     this.model.send({ do: deed, neurons });
     const many = neurons.length === 1 ? this.name(neurons[0]) : `${count(neurons.length)} neurons`;
@@ -435,8 +432,6 @@ class NeuronGrid {
     this.keys.hidden = !this.keys.hidden;
     this.help.setAttribute("aria-expanded", String(!this.keys.hidden));
   }
-
-  // Mouse and keys -----------------------------------------------------------------------------
 }
 
 export default {

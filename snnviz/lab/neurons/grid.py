@@ -11,9 +11,12 @@ import anywidget
 import numpy as np
 import traitlets as t
 
+from snnviz.lab.page.names import drop_prefix
 from snnviz.lab.page.scripts import join_script, join_styles
 
 HERE = Path(__file__).parent
+STYLES = ("grid", "tools", "page")
+SORTS = ("number", "factor", "off")  # see order.js
 PINNED, TRIED_OFF, TRIED_ON = 1, 2, 4  # bits of a neuron's mark
 
 Deed = Literal["off", "on", "keep", "let go"]
@@ -28,16 +31,20 @@ class Grid(anywidget.AnyWidget):
     """
 
     _esm = join_script(HERE / "grid.js")
-    _css = join_styles(HERE / "grid.css", HERE / "page.css")
+    _css = join_styles(*(HERE / f"{name}.css" for name in STYLES))
 
     groups = t.List(help="[name, neurons] of each group; fixed").tag(sync=True)
+    labels = t.List(t.Unicode(), help="a short name of each group; fixed").tag(sync=True)
     factors = t.Bytes(help="float32, see `encode`").tag(sync=True)
     flipped = t.Bytes(help="int32, see `Flips`").tag(sync=True)
     marks = t.Bytes(help="uint8: PINNED, TRIED_OFF, TRIED_ON or their sum").tag(sync=True)
     moment = t.Unicode(help="what is shown, as in 'epoch 4'").tag(sync=True)
     selected = t.List(t.Int(), help="neurons, in order").tag(sync=True)
+    sort = t.Enum(SORTS, "number", help="how neurons are sorted in their groups").tag(sync=True)
+    only_off = t.Bool(False, help="neurons that are on are hidden").tag(sync=True)
     opened = t.Int(-1, help="the neuron whose page is open; -1: none").tag(sync=True)
     page = t.Dict(help="what is known of the opened neuron; {} until it is").tag(sync=True)
+    bare = t.Bool(False, help="only the cells: nothing can be opened or selected").tag(sync=True)
     live = t.Bool(True, help="a kernel answers; not so in an exported file").tag(sync=True)
 
     def __init__(self, groups: Mapping[str, int], **traits: Any) -> None:
@@ -48,7 +55,9 @@ class Grid(anywidget.AnyWidget):
             "marks": bytes(n),
         }
         self._n = n
-        super().__init__(groups=[list(item) for item in groups.items()], **{**empty, **traits})
+        fixed: dict[str, Any] = {"groups": [list(item) for item in groups.items()]}
+        fixed["labels"] = list(drop_prefix(groups).values())
+        super().__init__(**{**fixed, **empty, **traits})
         self.add_class("snnviz-neurons")
 
     @t.validate("factors", "flipped", "marks")

@@ -14,6 +14,9 @@ const KEYS = [
   ["N", "try the selected neurons on"],
   ["K", "keep what is tried: the neurons are pinned, and the switcher no longer changes them"],
   ["L", "let go: undo what is tried, and unpin"],
+  ["S", "sort in order, by factor, or those first that went off last"],
+  ["F", "show only neurons that are off, or all"],
+  ["W", "select the weakest 10 % of the neurons that are on"],
   ["Esc", "close the page, then clear the selection, then leave the grid"],
   ["?", "show or hide these keys"],
   [
@@ -23,11 +26,12 @@ const KEYS = [
   ],
 ];
 const DEEDS = { o: "off", n: "on", k: "keep", l: "let go" };
+const LIVE = [...Object.keys(DEEDS), "w"]; // keys that need a kernel
 
 // `live`: a kernel answers, so that neurons can be tried.
 export function listKeys(parent, live) {
   for (const [key, does] of KEYS) {
-    if (!live && key.toLowerCase() in DEEDS) continue;
+    if (!live && LIVE.includes(key.toLowerCase())) continue;
     make("dt", { text: key, parent });
     make("dd", { text: does, parent });
   }
@@ -43,7 +47,7 @@ export class Hands {
     on(grid.area, "mousedown", (event) => this.onDown(event));
     grid.blocks.forEach(({ button }, g) => {
       const more = (event) => event.ctrlKey || event.metaKey;
-      on(button, "click", (event) => grid.chooseGroup(g, more(event)));
+      on(button, "click", (event) => grid.selection.group(g, more(event)));
       on(button, "keydown", (event) => this.onNameKey(event, g));
     });
   }
@@ -57,8 +61,8 @@ export class Hands {
     grid.area.focus({ preventScroll: true });
     grid.cursor = neuron;
     grid.rove(grid.groupOf(neuron));
-    if (event.shiftKey) grid.range(neuron);
-    else if (event.ctrlKey || event.metaKey) grid.toggle(neuron);
+    if (event.shiftKey) grid.selection.range(neuron);
+    else if (event.ctrlKey || event.metaKey || grid.tools.tapping) grid.selection.toggle(neuron);
     else grid.open(neuron);
   }
 
@@ -82,7 +86,7 @@ export class Hands {
     if (!grid.n || event.altKey) return;
     if (event.ctrlKey || event.metaKey) {
       if (key.toLowerCase() !== "a") return;
-      grid.chooseGroup(grid.groupOf(grid.cursor));
+      grid.selection.group(grid.groupOf(grid.cursor));
     } else if (!this.onMove(key, event.shiftKey) && !this.onAct(key)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -90,28 +94,29 @@ export class Hands {
 
   onMove(key, extend) {
     const { grid } = this;
-    const { cursor, starts } = grid;
+    const { cursor, order } = grid;
     const g = grid.groupOf(cursor);
-    const start = starts[g];
-    const n = grid.sizes[g];
+    const all = order.shown[g];
+    const slot = order.slots[cursor];
     const cols = grid.plan?.places[g].cols ?? 1;
-    const near = (to) => (to >= start && to < start + n ? to : undefined);
+    const first = (step) => order.group(g, step)?.[0];
+    const last = (step) => order.group(g, step)?.at(-1);
     const to = {
-      ArrowRight: () => cursor + 1,
-      ArrowLeft: () => cursor - 1,
-      ArrowDown: () => near(cursor + cols) ?? (extend ? undefined : starts[g + 1]),
-      ArrowUp: () => near(cursor - cols) ?? (extend || !g ? undefined : start - 1),
-      Home: () => start,
-      End: () => start + n - 1,
-      PageDown: () => starts[g + 1],
-      PageUp: () => starts[g - 1],
+      ArrowRight: () => order.beside(cursor, 1, g),
+      ArrowLeft: () => order.beside(cursor, -1, g),
+      ArrowDown: () => all[slot + cols] ?? (extend ? undefined : first(1)),
+      ArrowUp: () => all[slot - cols] ?? (extend ? undefined : last(-1)),
+      Home: () => all[0],
+      End: () => all.at(-1),
+      PageDown: () => first(1),
+      PageUp: () => first(-1),
     }[key];
     if (!to) return false;
     const neuron = clamp(to() ?? cursor, 0, grid.n - 1);
     if (extend) {
-      if (near(neuron) === undefined) return true; // a range stays in its group
-      if (!grid.model.get("selected").includes(cursor)) grid.anchor = cursor;
-      grid.range(neuron);
+      if (grid.groupOf(neuron) !== g) return true; // a range stays in its group
+      if (!grid.model.get("selected").includes(cursor)) grid.selection.anchor = cursor;
+      grid.selection.range(neuron);
     }
     grid.move(neuron);
     return true;
@@ -121,14 +126,17 @@ export class Hands {
     const { grid } = this;
     if (key === "Enter") grid.open(grid.cursor);
     else if (key === " ") {
-      grid.toggle(grid.cursor);
+      grid.selection.toggle(grid.cursor);
       grid.move(grid.cursor);
     } else if (key === "?") grid.toggleKeys();
+    else if (key === "s") grid.tools.turn();
+    else if (key === "f") grid.tools.filter();
+    else if (key === "w" && grid.model.get("live")) grid.selection.weakest();
     else if (key in DEEDS && grid.model.get("live")) grid.wish(DEEDS[key]);
     else if (key === "Escape") {
       if (!grid.keys.hidden) grid.toggleKeys();
       else if (grid.model.get("opened") >= 0) grid.close();
-      else if (grid.model.get("selected").length) grid.choose([]);
+      else if (grid.model.get("selected").length) grid.selection.choose([]);
       else return false;
     } else return false;
     return true;

@@ -1,10 +1,11 @@
 // The page of one neuron, beside or below the grid.
 
 import { make, put } from "../page/dom.js";
-import { clamp, count, decimals } from "../page/numbers.js";
+import { count, decimals } from "../page/numbers.js";
 import { toArray } from "./bytes.js";
 import { drawChain } from "./chain.js";
 import { FactorChart } from "./chart.js";
+import { LengthChart } from "./lengths.js";
 import { drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
 
 const PAGE_HINT =
@@ -55,7 +56,8 @@ export class Page {
 
   step(by) {
     const { grid } = this;
-    const neuron = clamp(this.model.get("opened") + by, 0, grid.n - 1);
+    const before = this.model.get("opened");
+    const neuron = grid.order.beside(before, by, grid.groupOf(before)) ?? before;
     grid.open(neuron);
     grid.cursor = neuron;
     grid.rove(grid.groupOf(neuron));
@@ -77,17 +79,17 @@ export class Page {
     this.head.hidden = this.content.hidden = !open;
     this.hint.hidden = open;
     if (!open) {
-      this.chart = undefined;
+      this.chart = this.second = undefined;
       this.content.replaceChildren();
       return;
     }
     const g = grid.groupOf(neuron);
-    const name = grid.groups[g][0];
+    const name = grid.names[g];
     const place = neuron - grid.starts[g];
     this.root.setAttribute("aria-label", `Neuron ${place} of ${name}`);
     put(this.title, `${name} · ${place}`);
-    this.before.disabled = neuron === 0;
-    this.after.disabled = neuron === grid.n - 1;
+    this.before.disabled = grid.order.beside(neuron, -1, g) === undefined;
+    this.after.disabled = grid.order.beside(neuron, 1, g) === undefined;
     if (ready) this.fill(page);
     else this.wait();
   }
@@ -108,6 +110,7 @@ export class Page {
       this.facts(page),
       this.chain(page),
       this.weights(page),
+      this.lengths(page),
       this.topImages(page),
       this.notes(page),
     ];
@@ -118,6 +121,7 @@ export class Page {
   draw() {
     this.chart?.draw();
     this.width = this.chart?.width ?? this.width;
+    this.second?.draw(this.width);
   }
 
   part(title, look, detail) {
@@ -181,11 +185,30 @@ export class Page {
     return box;
   }
 
+  // How long its weights were at the end of each epoch.
+  lengths(page) {
+    this.second = undefined;
+    if (!page.lengths?.epochs.length) return undefined;
+    const detail = "their norm at the end of each epoch";
+    const box = this.part("Weights over time", "snnviz-lengths", detail);
+    this.second = new LengthChart(box, page.lengths);
+    return box;
+  }
+
   topImages(page) {
     if (!page.answers) return undefined;
+    if (page.answers.never) return this.neverFires(page);
     const detail = `the strongest of ${count(page.answers.of)} test images`;
     const box = this.part("Top images", "snnviz-answers", detail);
     drawTopImages(box, page.answers);
+    return box;
+  }
+
+  neverFires(page) {
+    const box = this.part("Never fires", "snnviz-answers");
+    const off = page.factor === 0 ? " It is tested as if it were on." : "";
+    const text = `Its pre-activation is not above 0 on any of ${count(page.answers.of)} test images.${off}`;
+    make("p", { parent: box, text });
     return box;
   }
 

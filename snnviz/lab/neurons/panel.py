@@ -1,8 +1,9 @@
 """The neuron grid with its buttons: what if these neurons were off?"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets as widgets
@@ -12,6 +13,7 @@ from snnviz.history import History
 from snnviz.lab.neurons.flips import Flips
 from snnviz.lab.neurons.grid import DEEDS, PINNED, TRIED_OFF, TRIED_ON, Grid, parse_wish
 from snnviz.lab.neurons.numbering import encode, name_neuron
+from snnviz.lab.page.names import drop_prefix
 from snnviz.lab.page.pieces import box, put
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.session import Session
@@ -34,6 +36,7 @@ class NeuronPanel:
         self.session = session
         groups = session.trainer.history.groups
         self._groups, self._n = dict(groups), sum(groups.values())
+        self._labels = drop_prefix(groups)
         self.grid = Grid(groups)
         self.grid.observe(self._look, "opened")
         self.grid.observe(lambda _: wake(), "selected")
@@ -43,6 +46,7 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self._asking = box("asking", [bar, self.result])
+        self.twin: Grid | None = None  # made when it is first needed
         self.widget = widgets.VBox([self.grid, self._asking]).add_class("snnviz-panel")
         self._flips, self._past = Flips(), PastCourse()
         self._away = False  # closed, or looking at the past
@@ -65,9 +69,22 @@ class NeuronPanel:
             button.disabled = self._away or not needs
         # Below the neurons, so that none moves away from under the mouse when it comes.
         put(self._asking.layout, display=None if held or self.grid.selected else "none")
-        html = _result_html(status.trial, status.kept, moment) + _refusal_html(status.refusal)
+        html = _result_html(status.trial, status.kept, moment, self._labels)
+        html += _refusal_html(status.refusal)
         if self.result.value != html:
             self.result.value = html
+
+    def show_twin(self, name: str, status: Status | None) -> None:
+        """Shows the neurons of a run beside this one, if there is one."""
+        if self.twin is None and status is None:
+            return
+        if self.twin is None:
+            self.twin = Grid(self._groups, live=False, bare=True).add_class("snnviz-twin-grid")
+            self.widget.children = (*self.widget.children, self.twin)
+        put(self.twin.layout, display="none" if status is None else None)
+        if status is not None:
+            moment = f"{name}, epoch {status.position.epoch}"
+            put(self.twin, moment=moment, factors=encode(self._groups, status.factors))
 
     def _show_neurons(self, status: Status, history: History, moment: int | None) -> None:
         at = status.position
@@ -158,12 +175,19 @@ def _refusal_html(why: str) -> str:
     return f'<div role="alert">{escape(why)}</div>' if why else ""
 
 
-def _result_html(trial: Trial | None, kept: Trial | None = None, moment: int | None = None) -> str:
-    """The result, in words and class by class."""
+def _result_html(
+    trial: Trial | None,
+    kept: Trial | None = None,
+    moment: int | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The result, in words and class by class. `labels`: what groups are called."""
     if moment is not None:
         return '<p class="snnviz-hint">Press Now first; what-if works on the present network.</p>'
     if shown := trial or kept:
-        return _trial_html(shown, kept=trial is None)
+        changes = {labels.get(group, group): some for group, some in shown.changes.items()}
+        already = {labels.get(group, group): some for group, some in shown.already.items()}
+        return _trial_html(replace(shown, changes=changes, already=already), kept=trial is None)
     return (
         '<p class="snnviz-hint">Switch the selected neurons off or on to see how the '
         "test accuracy would change. Training is not affected.</p>"

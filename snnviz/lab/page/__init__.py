@@ -3,6 +3,7 @@
 from snnviz.lab.page.controls import Buttons, RunChoice
 from snnviz.lab.page.frame import Frame
 from snnviz.lab.page.herald import Herald
+from snnviz.lab.page.listening import Listener
 from snnviz.lab.page.messages import Messages
 from snnviz.lab.page.moments import TimeMachine
 from snnviz.lab.page.shells import hear_as_asked
@@ -12,6 +13,7 @@ __all__ = [
     "Buttons",
     "Frame",
     "Herald",
+    "Listener",
     "Messages",
     "Progress",
     "RunChoice",

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
@@ -15,13 +15,14 @@ PATIENCE = 6.0  # seconds to answer a question
 
 
 class Buttons:
-    """Play, Pause, three kinds of step, Reset, and Save."""
+    """Play, Pause, three kinds of step, Reset, and Save. `more`: stands beside the last two."""
 
     def __init__(
         self,
         session: Session,
         save: Callable[[], None],
         wake: Callable[[], None] = lambda: None,
+        more: Sequence[widgets.Widget] = (),
     ) -> None:
         self.session, self._wake = session, wake
         self._sure_until = float("-inf")  # a second click until then resets
@@ -56,8 +57,8 @@ class Buttons:
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
         groups = [_box("snnviz-group", group) for group in ([self.play, self.pause], self.steps)]
-        more = fold("more", [self.reset, self.save]).add_class("snnviz-others")
-        self.widget = _box("snnviz-buttons", [*groups, more])
+        others = fold("more", [self.reset, self.save, *more]).add_class("snnviz-others")
+        self.widget = _box("snnviz-buttons", [*groups, others])
 
     def turn_to(self, session: Session) -> None:
         """Acts on another run from now on."""

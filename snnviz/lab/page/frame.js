@@ -49,8 +49,9 @@ function isOurs(event) {
   return event.target.matches(EDITED) && "acvxyz".includes(event.key.toLowerCase());
 }
 
-// The way past all buttons, for those who come by keyboard.
+// The way past all buttons, for those who come by keyboard; not in a lab without neurons.
 function addSkip(root) {
+  if (!root.querySelector(".snnviz-blocks") || root.querySelector(":scope > .snnviz-skip")) return;
   const skip = make("a", { class: "snnviz-skip", href: "#", text: "Skip to the neurons" });
   skip.addEventListener("click", (event) => {
     event.preventDefault();
@@ -90,6 +91,7 @@ export default {
       }
       const event = root.querySelector(".snnviz-event:not([aria-live])");
       if (event) event.ariaLive = "polite"; // before it says anything
+      addSkip(root);
     };
     const grown = new MutationObserver(name);
 
@@ -110,7 +112,6 @@ export default {
       if (top) measured.observe(top);
       grown.observe(root, { childList: true, subtree: true });
       name();
-      addSkip(root);
     });
     attached.observe(el);
     return () => {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snnviz.lab.page.names import drop_prefix
 from snnviz.lab.session.status import Status
 
 Off = dict[str, np.ndarray]
@@ -26,7 +27,8 @@ class Herald:
             status: the session's.
             run: which run it is of; another one begins afresh.
         """
-        off = {name: np.asarray(factors) == 0 for name, factors in status.factors.items()}
+        labels = drop_prefix(status.factors)
+        off = {labels[name]: np.asarray(s) == 0 for name, s in status.factors.items()}
         key = (run, status.generation)
         if key != self._seen:
             self._seen, self._back, self.news = key, False, ""

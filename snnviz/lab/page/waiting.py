@@ -9,11 +9,7 @@ EVERY = 1.0  # seconds between two lines
 
 
 class Progress:
-    """A bar below the cell that runs, in a notebook; nothing elsewhere.
-
-    It is no widget, for while a cell waits the kernel makes no widget for a page that is loaded
-    again.
-    """
+    """A bar below the cell that runs, in a notebook; nothing elsewhere."""
 
     def __init__(self, epochs: int | None) -> None:
         from IPython.core.getipython import get_ipython
@@ -61,7 +57,5 @@ def progress_html(status: Status, epochs: int | None = None) -> str:
         f'<progress max="1" value="{share:.3f}" aria-label="epochs done"></progress> '
         f"<b>Training: epoch {min(at.epoch + 1, until)} of {until}{phase}.</b> "
         "Look at the lab above: a neuron that goes off is crossed out. "
-        "<small>This cell waits for the end. If you load the page again meanwhile, the lab comes "
-        "back when this cell ends; to have it at once, interrupt the cell, and training goes "
-        "on.</small>"
+        "<small>This cell waits for the end. If you interrupt it, training goes on.</small>"
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.lab.neurons.numbering import encode
+from snnviz.lab.page.names import drop_prefix
 from snnviz.lab.report.subject import Subject
 from snnviz.lab.schedule.past import PastCourse
 from snnviz.lab.schedule.timeline import draw_course
@@ -61,6 +62,7 @@ def collect_contents(subject: Subject, figures: Sequence[Mapping[str, Any]]) -> 
     course = draw_course(past, subject.schedule, subject.schedule, subject.batches, past.end)
     contents: dict[str, Any] = {
         "groups": list(history.groups.items()),
+        "labels": list(drop_prefix(history.groups).values()),
         "epochs": history.n_epochs,
         "factors": factors,  # float32, (epochs, neurons): exactly those of the history
         "moments": [describe_moment(history, epoch) for epoch in range(history.n_epochs + 1)],

@@ -53,7 +53,7 @@ def draw_pictures(
 ) -> Iterator[Picture]:
     """Every figure that the lab has of a run, and those of predictions."""
     for kind in KINDS:
-        if kind.draw is None:
+        if kind.draw is None or kind.missing(Scene(in_colours({name: history}))):
             continue
         for choices in ({}, *([MORE[kind.name]] if kind.name in MORE else [])):
             scene = Scene(in_colours({name: history}), None, choices)

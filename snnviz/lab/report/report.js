@@ -19,6 +19,9 @@ class Report {
     this.grid = new PlainModel({
       live: false,
       groups: contents.groups,
+      labels: contents.labels,
+      sort: "number",
+      only_off: false,
       marks: new Uint8Array(this.neurons.n),
       selected: [],
       opened: -1,

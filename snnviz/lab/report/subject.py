@@ -1,11 +1,11 @@
 """What a report is about: a history, and as much of its run as can be found."""
 
+import os
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-from snnviz import checks
+from snnviz import checks, files
 from snnviz.history import History
 from snnviz.runs import Trainer
 from snnviz.runs.config import NAME as CONFIG
@@ -59,8 +59,8 @@ def find_subject(run: Any, name: str | None, network: Any, data: Any, weights: b
         if weights:
             return _of_trainer(run, called, about)
         return _of_history(run.history, called, about)
-    checks.kind_of("run", run, (str, Path), "a run", ADVICE)
-    folder = Path(run)
+    checks.kind_of("run", run, (str, os.PathLike), "a run", ADVICE)
+    folder = files.home_path("run", run)
     name = name or folder.resolve().name
     if not (folder / CONFIG).exists():
         return _of_history(History.load(folder), name, "")

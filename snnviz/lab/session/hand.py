@@ -5,10 +5,13 @@ All of it runs in the session's thread, between two steps.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from snnviz.lab.session.classes import Classes, predict_classes
 from snnviz.lab.session.neuron import Page, make_page
+from snnviz.lab.session.norms import Norms
 from snnviz.lab.session.whatif import Changes, Trial, check_changes, evaluate_changes
 from snnviz.training import AlternatingTrainer, pins
 
@@ -23,7 +26,10 @@ class Hand:
         self.trial: Trial | None = None
         self.kept: Trial | None = None  # what came of the last one that was kept
         self.page: Page | None = None
+        self.classes: Classes | None = None  # while somebody watches them
         self._looking: tuple[str, int] | None = None
+        self._watching = False
+        self._norms = Norms(trainer)
         self._read()
 
     def try_out(self, changes: Changes) -> None:
@@ -76,6 +82,12 @@ class Hand:
         self._looking = group, index
         self._look()
 
+    def watch_classes(self, on: bool) -> None:
+        """Whether somebody watches which classes are taken for which."""
+        if on != self._watching:
+            self._watching = on
+            self._classify()
+
     def factors_moved(self) -> None:
         """A switcher phase is over; if it is too soon to read, `paused` or the next one does."""
         if time.monotonic() > self._read_at + FACTORS_EVERY:
@@ -83,8 +95,10 @@ class Hand:
 
     def epoch_ended(self) -> None:
         """The neuron that is looked at has learnt since."""
+        self._norms.keep()
         self._read()
         self._look()
+        self._classify()
 
     def paused(self) -> None:
         """Nothing is to be done: time to read what steps, or training in a cell, have moved."""
@@ -94,8 +108,10 @@ class Hand:
     def went_back(self) -> None:
         """Training went back; what was tried out was tried on another network."""
         self.trial = self.kept = None
+        self._norms.went_back()
         self._read()
         self._look()
+        self._classify()
 
     def _tried(self) -> dict[str, dict[int, bool]]:
         changes = self.trial.changes if self.trial else {}
@@ -110,4 +126,9 @@ class Hand:
 
     def _look(self) -> None:
         if self._looking:
-            self.page = make_page(self._trainer, *self._looking)
+            page = make_page(self._trainer, *self._looking)
+            lengths = self._norms.of(*self._looking)
+            self.page = replace(page, facts={**page.facts, "lengths": lengths})
+
+    def _classify(self) -> None:
+        self.classes = predict_classes(self._trainer) if self._watching else None

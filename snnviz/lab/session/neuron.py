@@ -11,6 +11,7 @@ from torch import Tensor
 from snnviz.history import History
 from snnviz.lab.session.chain import make_chain
 from snnviz.structure import SwitchGroup, neuron_weights
+from snnviz.structure.layers import rows_of
 from snnviz.training import AlternatingTrainer
 
 MOST_KERNELS = 64  # pictures of a convolution's weights
@@ -41,6 +42,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
     """
     switch = trainer.switches.groups[group]
     incoming = neuron_weights(trainer.network, switch).incoming.detach().float()
+    there = not trainer.data.missing
     norms = torch.linalg.vector_norm(incoming, dim=1)  # (neurons,)
     rank = 1 + int((norms > norms[index]).sum())
     facts = {
@@ -57,7 +59,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
         "feeds": list(switch.readers),
         "chain": make_chain(trainer, group, index),
         "weights": _pictures(trainer, switch, index),
-        "answers": _top_images(trainer, switch, index) if answers else None,
+        "answers": _top_images(trainer, switch, index) if answers and there else None,
         "notes": _notes(switch),
     }
     return Page(group, index, facts)
@@ -100,7 +102,7 @@ def _pictures(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) -> d
     member = switch.written_as[0]
     channel = int(member.channels[np.flatnonzero(member.neurons == index)[0]])
     layer: Any = trainer.network.get_submodule(member.layer)
-    own = layer.weight[channel].detach().float().cpu()  # (inputs, height, width) or (inputs,)
+    own = rows_of(layer)[channel].detach().float().cpu()  # (inputs, height, width) or (inputs,)
     shape = trainer.data.shape
     if own.ndim >= 3:
         kind, pictures = "kernels", own.reshape(own.shape[0], *own.shape[-2:])
@@ -142,6 +144,7 @@ def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) ->
         "labels": [data.classes[i] for i in labels],
         "values": [round(value, 4) for value in peaks[best].tolist()],
         "of": len(order),
+        "never": bool((peaks <= 0).all()),  # no image activates it at all
     }
 
 

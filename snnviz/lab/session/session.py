@@ -5,34 +5,34 @@ returns at once; the thread empties the queue between any two steps. The outcome
 `status`: a new one after every step, which never changes.
 """
 
-import atexit
 import threading
 import time
-import traceback
-import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+from snnviz import checks
 from snnviz.lab.session import cores
+from snnviz.lab.session.deeds import Deed, describe_fork
 from snnviz.lab.session.goals import UNITS, Goal, Pace, Unit
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.inbox import Inbox
 from snnviz.lab.session.pending import PendingChanges
+from snnviz.lab.session.registry import only_session
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.status import (
     Activity,
     Notice,
     Problem,
     Status,
-    describe_error,
-    describe_finish,
-    describe_way_back,
+    finish_notice,
+    make_problem,
 )
 from snnviz.lab.session.whatif import Changes
-from snnviz.training import AlternatingTrainer, Phase, Schedule, StepRecord, TrainingStopped
+from snnviz.training import AlternatingTrainer, Phase, Position, Schedule, StepRecord
 
+T = TypeVar("T")
 CLOSED = "This lab is closed. To open another one, run Lab(trainer) in a cell."
 
 
@@ -44,8 +44,7 @@ class Session:
     afterwards, `wait` in between. While a session is open, nobody else may call the trainer's
     methods; its history may be read at any time.
 
-    A trainer has one session at most: a new one closes the one before it, and waits for the step
-    that it is making.
+    A trainer has one session at most: a new one waits for a step of the one before, and closes it.
 
     Args:
         trainer: from now on this session's own.
@@ -55,10 +54,7 @@ class Session:
     def __init__(
         self, trainer: AlternatingTrainer, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        with _OPENING:  # else two that open at once might both go on
-            before = _SESSIONS.get(trainer)
-            if before is not None and (session := before()) is not None:
-                session.close(because="Another lab runs this trainer now; continue there.")
+        with only_session(trainer, self):
             self.trainer, self._on_change = trainer, on_change
             self._inbox = Inbox()
             self._handled = 0
@@ -73,9 +69,8 @@ class Session:
             self._notice: Notice | None = None
             self._problem: Problem | None = None
             self._closed = False
+            self.began, self.deeds = trainer.position, list[Deed]()  # in order
             self.status = self._snapshot()
-            _SESSIONS[trainer] = weakref.ref(self)
-            _OPEN.add(self)
             self._thread = threading.Thread(target=self._work, name="snnviz-training", daemon=True)
             self._thread.start()
 
@@ -101,17 +96,18 @@ class Session:
         """
         if unit not in UNITS:
             raise ValueError(f"unit must be one of 'batch', 'phase', 'epoch', got {unit!r}.")
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        count = checks.plain(n)
+        if type(count) is not int or count < 1:
             raise ValueError(f"n must be a whole number of at least 1, got {n!r}.")
-        self._send(partial(self._begin, Goal(unit, n)))
+        self._send(partial(self._begin, Goal(unit, count)))
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
-        self._send(partial(self._go_back, self.trainer.reset))
+        self._send(partial(self._go_back, "reset"))
 
     def rollback(self) -> None:
         """Stops, and goes back to the last epoch's end."""
-        self._send(partial(self._go_back, self.trainer.rollback))
+        self._send(partial(self._go_back, "rollback"))
 
     def set_schedule(self, **changes: Any) -> None:
         """Changes fields of the schedule from the next round on.
@@ -126,19 +122,38 @@ class Session:
 
         Evaluated once and shown in `status.trial`; training does not use it. {} forgets it all.
         """
-        self._send(partial(self._unless_refused, partial(self._hand.try_out, changes)))
+        action = partial(self._hand.try_out, changes)
+        self._send(partial(self._unless_refused, action, "what_if", changes=changes))
 
     def keep(self) -> None:
         """Pins what is tried out: the switcher no longer changes those neurons."""
-        self._send(partial(self._unless_refused, self._hand.keep))
+        self._send(partial(self._unless_refused, self._hand.keep, "keep"))
 
     def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
         """Forgets what is tried out, and unpins: these neurons {group: numbers}, or all (None)."""
-        self._send(partial(self._unless_refused, partial(self._hand.let_go, neurons)))
+        given = {} if neurons is None else {"neurons": neurons}
+        action = partial(self._hand.let_go, neurons)
+        self._send(partial(self._unless_refused, action, "let_go", **given))
 
     def look_at(self, group: str | None, index: int = 0) -> None:
         """Looks at a neuron, until another is looked at; shown in `status.page`. None: at none."""
         self._send(partial(self._unless_refused, partial(self._hand.look_at, group, index)))
+
+    def watch_classes(self, on: bool) -> None:
+        """Whether to keep in `status.classes` what the network predicts at each epoch's end."""
+        self._send(partial(self._hand.watch_classes, on))
+
+    def ask(
+        self,
+        action: Callable[[AlternatingTrainer], T],
+        then: Callable[[T | Exception], None],
+        call: str = "",
+    ) -> None:
+        """Does something with the trainer between two steps; `then` gets what came of it.
+
+        Both run in the thread. `call`: the lab's method that does the same, for `deeds`.
+        """
+        self._send(partial(self._on_ask, partial(action, self.trainer), then, call))
 
     def branch(
         self,
@@ -151,7 +166,8 @@ class Session:
 
         Where that state is not kept, or something else is wrong, `then` gets the error.
         """
-        self._send(partial(self._on_branch, epoch, then, schedule, name))
+        make = partial(self._make_branch, epoch, schedule, name)
+        self._send(partial(self._on_ask, make, then))
 
     def close(self, timeout: float | None = None, because: str = CLOSED) -> None:
         """Ends the thread after the current step. The trainer stays as it is."""
@@ -199,7 +215,8 @@ class Session:
             RuntimeError: training ended with another error.
             TimeoutError: `timeout` seconds are over; training goes on.
         """
-        if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        epochs = checks.plain(epochs)
+        if epochs is not None and type(epochs) is not int:
             raise ValueError(f"epochs must be a whole number, got {epochs!r}.")
 
         def arrived() -> bool:
@@ -215,11 +232,7 @@ class Session:
 
         self._inbox.block_until(arrived, timeout, late, meanwhile)
         if problem := self.status.problem:
-            error: Exception = RuntimeError(problem.text)
-            if isinstance(stopped := problem.error, TrainingStopped):
-                way_back = describe_way_back(problem.rollback)
-                error = TrainingStopped(stopped.problem, stopped.epoch, way_back)
-            raise error from problem.error
+            raise problem.as_error() from problem.error
 
     # In the thread ----------------------------------------------------------------------------
 
@@ -239,10 +252,8 @@ class Session:
             action()
         except Exception as error:
             self._goals.clear()
-            epochs = self.trainer.history.n_epochs
-            back = f"epoch {epochs}" if epochs else "the start"
-            words = describe_error(error, self.trainer.position.step, back)
-            self._problem = Problem(error, words, "".join(traceback.format_exception(error)), back)
+            trainer = self.trainer
+            self._problem = make_problem(error, trainer.position.step, trainer.history.n_epochs)
 
     def _advance(self) -> None:
         trainer, goal = self.trainer, self._goals[0]
@@ -271,10 +282,12 @@ class Session:
             self._goals.clear()
         self._goals.append(goal)
 
-    def _go_back(self, way: Callable[[], None]) -> None:
+    def _go_back(self, way: Literal["reset", "rollback"]) -> None:
         self._goals.clear()
         self._problem = self._notice = None
-        way()
+        before = self.trainer.position
+        getattr(self.trainer, way)()
+        self._note(way, before)
         self._states.went_back()
         self._hand.went_back()
         self._generation += 1
@@ -285,6 +298,7 @@ class Session:
         self._notice = self._pending.add(changes)
         if self._notice is not None:
             return
+        self._note("set_schedule", **changes)
         at_end = self._apply_pending()
         if self._goals and self.trainer.finished:  # its end was moved to where it is
             self._goals.clear()
@@ -296,35 +310,40 @@ class Session:
         self._notice = notice or self._notice
         return notice
 
-    def _unless_refused(self, action: Callable[[], None]) -> None:
+    def _unless_refused(self, action: Callable[[], None], call: str = "", **given: Any) -> None:
         """Of neurons under the user's hand; said beside them."""
         self._refusal = ""
         try:
             action()
         except ValueError as error:
             self._refusal = f"Refused: {error}"
+        else:
+            self._note(call, **given)
 
-    def _on_branch(
-        self,
-        epoch: int,
-        then: Callable[[AlternatingTrainer | Exception], None],
-        schedule: Schedule | None,
-        name: str,
+    def _on_ask(
+        self, action: Callable[[], T], then: Callable[[T | Exception], None], call: str = ""
     ) -> None:
         try:
-            made = self._states.branch(epoch, schedule, name)
+            made = action()
         except Exception as error:
             then(error)
         else:
+            self._note(call)
             then(made)
+
+    def _make_branch(self, epoch: int, schedule: Schedule | None, name: str) -> AlternatingTrainer:
+        made = self._states.branch(epoch, schedule, name)
+        self._note("fork", **describe_fork(epoch, name, self._pending.planned, schedule))
+        return made
+
+    def _note(self, call: str, before: Position | None = None, **given: Any) -> None:
+        if call:
+            now = self.trainer.position
+            self.deeds.append(Deed(call, given, before or now, now))
 
     def _say_finished(self, first: Notice | None = None) -> None:
         """After what there is to say of changes that waited till now."""
-        text = describe_finish(self.trainer.schedule.epochs)
-        if first is None:
-            self._notice = Notice("finished", text)
-        else:
-            self._notice = Notice(first.kind, f"{first.text} {text}")
+        self._notice = finish_notice(self.trainer.schedule.epochs, first)
 
     def _on_close(self, because: str) -> None:
         self._goals.clear()
@@ -366,6 +385,7 @@ class Session:
             trial=self._hand.trial,
             kept=self._hand.kept,
             page=self._hand.page,
+            classes=self._hand.classes,
             refusal=self._refusal,
             forkable=self._states.epochs,
             notice=self._notice,
@@ -378,17 +398,3 @@ class Session:
         if not self._goals:
             return "idle"
         return "playing" if self._goals[0].unit == "end" else "stepping"
-
-
-_SESSIONS: weakref.WeakKeyDictionary[AlternatingTrainer, weakref.ref[Session]] = (
-    weakref.WeakKeyDictionary()
-)
-_OPEN: weakref.WeakSet[Session] = weakref.WeakSet()
-_OPENING = threading.Lock()
-
-
-@atexit.register
-def _close_all() -> None:
-    """A thread that still computes while Python takes itself apart may crash it."""
-    for session in list(_OPEN):
-        session.close(timeout=10)

@@ -8,8 +8,8 @@ from typing import Any
 
 from snnviz import runs
 from snnviz.runs.checkpoint import tensors_in
-from snnviz.structure.probe import copied
 from snnviz.training import AlternatingTrainer, Schedule
+from snnviz.training.copies import copy_network
 
 MOST_BYTES = 2**30  # that past states may take in memory
 
@@ -22,7 +22,7 @@ class PastStates:
 
     def __init__(self, trainer: AlternatingTrainer) -> None:
         self._trainer = trainer
-        self._states: dict[int, Mapping[str, Any]] = {}
+        self._states: dict[int, Mapping[str, Any]] = {0: trainer.initial}
         self.epochs: frozenset[int] = frozenset()
         self.keep()
 
@@ -55,7 +55,7 @@ class PastStates:
         trainer = self._trainer
         if isinstance(trainer, runs.Trainer) and trainer.folder is not None:
             # Copied, and in this thread: another one would find it in the middle of a step.
-            network = copied(trainer.network)
+            network = copy_network(trainer.network, trainer.epoch_end)
             return runs.Trainer.fork(
                 trainer.folder, epoch, schedule, name or None, network=network, data=trainer.data
             )

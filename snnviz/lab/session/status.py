@@ -1,12 +1,15 @@
 """What a session shows of itself: how far training is, in values that never change."""
 
 import math
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from snnviz.data import ImagesMissing
+from snnviz.lab.session.classes import Classes
 from snnviz.lab.session.neuron import Page
 from snnviz.lab.session.whatif import Trial
 from snnviz.training import StepRecord, TrainingStopped
@@ -32,6 +35,13 @@ class Problem:
     traceback: str
     rollback: str  # where a rollback leads: "epoch 3" or "the start"
 
+    def as_error(self) -> Exception:
+        """What a cell that waits for training raises."""
+        if isinstance(stopped := self.error, TrainingStopped):
+            way_back = describe_way_back(self.rollback)
+            return TrainingStopped(stopped.problem, stopped.epoch, way_back)
+        return RuntimeError(self.text)
+
 
 @dataclass(frozen=True)
 class Status:
@@ -52,6 +62,7 @@ class Status:
     trial: Trial | None = None  # what if
     kept: Trial | None = None  # the last one that was kept
     page: Page | None = None  # the neuron that is looked at
+    classes: Classes | None = None  # what is predicted, while somebody watches it
     refusal: str = ""  # why the last what-if, keep or let go was refused
     notice: Notice | None = None
     problem: Problem | None = None
@@ -105,6 +116,21 @@ def describe_finish(epochs: int) -> str:
     return f"{done} done. To train further, raise the number of epochs; or press Reset."
 
 
+def finish_notice(epochs: int, first: Notice | None = None) -> Notice:
+    """That all planned epochs are done, after what there is to say first."""
+    text = describe_finish(epochs)
+    if first is None:
+        return Notice("finished", text)
+    return Notice(first.kind, f"{first.text} {text}")
+
+
+def make_problem(error: Exception, step: int, epochs: int) -> Problem:
+    """What ended training, after so many steps and finished epochs."""
+    back = f"epoch {epochs}" if epochs else "the start"
+    words = describe_error(error, step, back)
+    return Problem(error, words, "".join(traceback.format_exception(error)), back)
+
+
 def describe_error(error: Exception, step: int, back: str) -> str:
     """What ended training, and what to do next.
 
@@ -114,6 +140,8 @@ def describe_error(error: Exception, step: int, back: str) -> str:
     """
     if isinstance(error, TrainingStopped):
         return f"{error.problem} {describe_way_back(back)}"
+    if isinstance(error, ImagesMissing):
+        return str(error)
     kind = type(error).__name__
     return (
         f"Training stopped after step {step} by {kind}: {error} "

@@ -126,6 +126,11 @@ class Card:
     def update(self, key: Hashable, scene: Scene, width: float, dark: bool) -> None:
         """Draws what is newest."""
         self._shown, self.drawn_at = key, time.monotonic()
+        why = self.kind.missing(scene)
+        _put(self.page.layout, "display", "none" if why else None)
+        if why:
+            self.trouble.value = f'<p class="snnviz-hint">{escape(why)}</p>'
+            return
         try:
             if self.kind.write is not None:
                 self.page.value = self.kind.write(scene)
@@ -180,6 +185,10 @@ class Views:
         """Has the cards of one run show the first again, which is the one that is active now."""
         self._followed = False
 
+    def shows(self, name: str) -> bool:
+        """Whether a card can be seen, as far as the page has said."""
+        return self.bar.there and name in self.bar.visible_cards
+
     def take(self, runs: Sequence[Shown], moment: int | None = None) -> None:
         """What there is to show and to save from now on; `show` draws it."""
         self._runs, self._moment = tuple(runs), moment
@@ -231,7 +240,7 @@ class Views:
             return [
                 path
                 for card in self.cards
-                if card.kind.draw is not None
+                if card.kind.draw is not None and not card.kind.missing(card.scene(runs, moment))
                 for path in _save_figure(card.kind, card.scene(runs, moment), self._folder)
             ]
 
@@ -247,6 +256,8 @@ class Views:
 
         def save() -> list[Path]:
             _check_something(runs)
+            if why := card.kind.missing(scene):
+                raise NothingToSave(why)
             if what == "figure":
                 return card.save_figure(scene, self._folder)
             table = card.kind.table(scene)
@@ -273,7 +284,9 @@ def _key(card: Card, status: Status, runs: Sequence[Shown], moment: int | None) 
     chosen = tuple(dropdown.value for dropdown in card.choices.values())
     events = [run.history.n_events for run in runs] if card.kind.draw is None else []
     lengths = [(run.name, run.colour, run.history.n_epochs) for run in runs]
-    return status.generation, at.epoch, step, chosen, moment, *lengths, *events
+    predicted = [run.classes and run.classes.step for run in runs if card.kind.name == "classes"]
+    key = (status.generation, at.epoch, step, chosen, moment)
+    return *key, *lengths, *events, *predicted
 
 
 def _check_something(runs: Sequence[Shown]) -> None:
@@ -301,10 +314,8 @@ def describe_figure(kind: Kind, scene: Scene, axes: Axes) -> str:
     runs = scene.runs if kind.choices[0] is ANY_RUN and scene.run is None else [scene.first]
     names = ", ".join(run.name for run in runs)
     written = [text.get_text().replace("\n", ", ") for text in axes.texts]
-    if axes.images:
-        last = [values[-1:] for values in scene.at(scene.first).factors.values()]
-        off = sum(int((values == 0).sum()) for values in last)
-        written = [f"{off} of {sum(values.size for values in last)} neurons off"]
+    if kind.say is not None:
+        written = [kind.say(scene)]
     axis = f"{axes.get_ylabel()} by {axes.get_xlabel()}"
     return f"{kind.title} of {names}: {axis}. {', '.join(written)}."
 

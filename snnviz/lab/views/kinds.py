@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from matplotlib.axes import Axes
 
 from snnviz import plots
+from snnviz.lab.page.names import drop_prefix
+from snnviz.lab.views import classes
 from snnviz.lab.views.events import KINDS as EVENTS
 from snnviz.lab.views.events import choose_events, events_html
 from snnviz.lab.views.shown import Scene
@@ -34,7 +36,8 @@ class Kind:
     """A kind of card.
 
     `draw` gives a figure; a card without one shows the HTML that `write` gives. `table` holds
-    exactly what is shown.
+    exactly what is shown. `missing` says why there is nothing to show, or "". `say` gives the
+    figure in words, where its texts do not.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Kind:
     draw: Callable[[Scene], Axes] | None = None
     write: Callable[[Scene], str] | None = None
     by_step: bool = False  # it changes with every step, not only with an epoch
+    missing: Callable[[Scene], str] = lambda _: ""
+    say: Callable[[Scene], str] | None = None
 
 
 # What can be chosen ---------------------------------------------------------------------------
@@ -59,7 +64,8 @@ def _of_one(scene: Scene) -> Options:
 
 
 def _groups(scene: Scene) -> Options:
-    return [("all groups", ""), *((name, name) for name in scene.first.history.groups)]
+    short = drop_prefix(scene.first.history.groups)
+    return [("all groups", ""), *((label, name) for name, label in short.items())]
 
 
 def _fix_options(*options: tuple[str, str], one_run: bool = False) -> Callable[[Scene], Options]:
@@ -112,6 +118,14 @@ def _sizes(scene: Scene) -> Axes:
         style = {"colours": scene.colours, "within": scene.wholes}
         return plots.size_accuracy(scene.histories, size=size, **style)
     return plots.size_accuracy(scene.at(run), size=size, within=scene.whole(run))
+
+
+def _describe_map(scene: Scene) -> str:
+    last = [values[-1:] for values in scene.at(scene.first).factors.values()]
+    if not scene.at(scene.first).n_epochs:
+        return "no epoch finished yet"
+    off = sum(int((values == 0).sum()) for values in last)
+    return f"{off} of {sum(values.size for values in last)} neurons off"
 
 
 def _events(scene: Scene) -> str:
@@ -236,7 +250,15 @@ KINDS = (
         draw=_curves,
         by_step=True,
     ),
-    Kind("switch_map", "Switch map", "Map", (ONE_RUN, GROUP), _factors_table, draw=_switch_map),
+    Kind(
+        "switch_map",
+        "Switch map",
+        "Map",
+        (ONE_RUN, GROUP),
+        _factors_table,
+        draw=_switch_map,
+        say=_describe_map,
+    ),
     Kind(
         "neurons_on",
         "Neurons on",
@@ -254,6 +276,16 @@ KINDS = (
         draw=_distribution,
     ),
     Kind("size_accuracy", "Size and accuracy", "Size", (ANY_RUN, SIZE), _sizes_table, draw=_sizes),
+    Kind(
+        "classes",
+        "Classes",
+        "Classes",
+        (ONE_RUN, Choice("show", _fix_options(*classes.SHOWN.items()))),
+        classes.tabulate,
+        draw=classes.draw,
+        missing=classes.missing,
+        say=classes.say,
+    ),
     Kind(
         "events",
         "Events",

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from snnviz.history import History
+from snnviz.lab.session.classes import Classes
 from snnviz.plots import RIVALS
 
 
@@ -14,12 +16,15 @@ class Shown:
     name: str
     history: History
     colour: str
+    classes: Classes | None = None  # what it predicts, while somebody watches it
 
 
-def in_colours(histories: Mapping[str, History]) -> list[Shown]:
+def in_colours(
+    histories: Mapping[str, History], classes: Mapping[str, Classes | None] = MappingProxyType({})
+) -> list[Shown]:
     """Runs in the palette's colours, in turn."""
     return [
-        Shown(name, history, RIVALS[i % len(RIVALS)])
+        Shown(name, history, RIVALS[i % len(RIVALS)], classes.get(name))
         for i, (name, history) in enumerate(histories.items())
     ]
 

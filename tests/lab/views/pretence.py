@@ -3,8 +3,9 @@
 import numpy as np
 
 from snnviz.history import History
+from snnviz.lab.session.classes import Classes
 from snnviz.lab.session.status import Status
-from snnviz.training import Position, Schedule
+from snnviz.training import Position, Predictions, Schedule
 
 GROUPS = {"conv1": 20, "conv2": 50, "fc1": 300}
 STEPS = 50  # an epoch, every fifth of the switcher
@@ -52,6 +53,15 @@ def pretended_run(epochs: int, seed: int = 0) -> History:
                 epoch=4, step=epoch * STEPS, event="schedule", detail="task_lr: 0.05 → 0.01"
             )
     return history
+
+
+def pretended_classes(seed: int = 0) -> Classes:
+    """30 images of each of three classes, some of which are taken for another."""
+    rng, labels = np.random.default_rng(seed), np.repeat(np.arange(3), 30)
+    scores = rng.normal(0, 1, (90, 3)).astype(np.float32)
+    scores[np.arange(90), labels] += 1.5
+    predictions = Predictions(("bag", "coat", "shirt"), labels, scores)
+    return Classes(predictions, 50 * seed, "after epoch 4")
 
 
 def idle_status(step: int = 0, epoch: int = 0, generation: int = 0) -> Status:

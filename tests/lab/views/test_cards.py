@@ -27,12 +27,14 @@ from snnviz.lab.views.screen import DPI, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from snnviz.lab.views.tables import save_table
 from tests.lab.conftest import TIMEOUT
-from tests.lab.views.pretence import idle_status, pretended_run
+from tests.lab.views.pretence import idle_status, pretended_classes, pretended_run
 from tests.plots.story import line, off_patches, texts
 
 A, B = pretended_run(4, seed=0), pretended_run(6, seed=1)
-ONE, TWO = in_colours({"first": A}), in_colours({"first": A, "second": B})
+CLASSES = {"first": pretended_classes(), "second": pretended_classes(1)}
+ONE, TWO = in_colours({"first": A}, CLASSES), in_colours({"first": A, "second": B}, CLASSES)
 NAMES = [kind.name for kind in KINDS]
+OF_THE_PAST = [name for name in NAMES if name != "classes"]
 DRAWN = [kind.name for kind in KINDS if kind.draw]
 
 
@@ -173,7 +175,8 @@ def test_a_moment_is_drawn_within_the_whole(views: Views, monkeypatch: pytest.Mo
     monkeypatch.setattr(plots, "learning_curves", spy)
     show(views, ONE, moment=2)
     assert seen == [(2, A)]
-    assert changed(before, shown(views)) == set(NAMES)
+    assert changed(before, shown(views)) == set(OF_THE_PAST)
+    assert "Press Now" in card(views, "classes").trouble.value
     assert "<td>3</td>" not in shown(views)["events"]
     assert "<td>3</td>" in before["events"]
     show(views)
@@ -182,7 +185,7 @@ def test_a_moment_is_drawn_within_the_whole(views: Views, monkeypatch: pytest.Mo
 
 def test_the_start_is_a_moment_too(views: Views) -> None:
     show(views, ONE, moment=0)
-    assert not any(card(views, name).trouble.value for name in NAMES)
+    assert not any(card(views, name).trouble.value for name in OF_THE_PAST)
     assert "no epoch finished yet" in card(views, "switch_map").said
     assert "No such event yet." in shown(views)["events"]
 
@@ -257,7 +260,8 @@ def test_a_choice_stays_while_it_is_there(views: Views) -> None:
     other = History({"fc9": 2, "fc10": 3})
     show(views, in_colours({"other": other}))
     assert group.value == ""
-    assert not any(card(views, name).trouble.value for name in NAMES)
+    assert not any(card(views, name).trouble.value for name in OF_THE_PAST)
+    assert "are being classified" in card(views, "classes").trouble.value
 
 
 def test_a_choice_redraws_its_card_alone(views: Views) -> None:
@@ -374,7 +378,7 @@ def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
     views.wait(TIMEOUT)
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {f"{name}.{kind}" for name in DRAWN for kind in ("pdf", "svg", "png")}
-    assert len(re.findall("href=", said(views))) == 15
+    assert len(re.findall("href=", said(views))) == 18
 
 
 @pytest.mark.slow
@@ -420,7 +424,7 @@ def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_THE_PAST)
 def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Path) -> None:
     views.bar.mode, views.bar.tab = "tabs", name  # the others need not be drawn
     show(views, TWO, moment=3)
@@ -577,3 +581,40 @@ def test_what_the_page_is_told_is_plain(views: Views) -> None:
     state = views.bar.get_state()
     json.dumps({name: state[name] for name in ("cards", "runs", "alts", "mode", "tab", "hidden")})
     assert state["cards"] == [[kind.name, kind.title, kind.tab] for kind in KINDS]
+
+
+@pytest.mark.parametrize("show_what", ["", "confusion"])
+def test_classes_as_data_and_in_words(show_what: str, views: Views, tmp_path: Path) -> None:
+    views.bar.mode, views.bar.tab = "tabs", "classes"
+    show(views, TWO)
+    drawn = card(views, "classes")
+    drawn.choices["run"].value = "second"
+    drawn.choices["show"].value = show_what
+    before = shown(views)["classes"]
+    show(views, TWO)
+    assert shown(views)["classes"] != before
+    press(views, "classes", "save-csv")
+    (file,) = (tmp_path / "out").iterdir()
+    table, found = pd.read_csv(file), CLASSES["second"].predictions
+    assert set(table["run"]) == {"second"}
+    counts = table["images"].to_numpy()
+    if show_what:
+        np.testing.assert_array_equal(counts.reshape(3, 3), found.confusion)
+        assert table["true"].tolist()[:4] == ["bag", "bag", "bag", "coat"]
+    else:
+        np.testing.assert_array_equal(counts, 30)
+        np.testing.assert_allclose(table["accuracy_percent"], 100 * found.class_accuracy)
+    assert f"all {100 * found.accuracy:.1f} %" in drawn.said
+    assert "after epoch 4" in drawn.said
+
+
+def test_what_is_missing_is_not_saved(views: Views, tmp_path: Path) -> None:
+    views.bar.mode, views.bar.tab = "tabs", "classes"
+    show(views, ONE, moment=2)
+    for button in ("save-figure", "save-csv"):
+        press(views, "classes", button)
+        views.saved.show()
+        assert "Press Now to see the present." in said(views)
+    views.save_all()
+    views.wait(TIMEOUT)
+    assert not list((tmp_path / "out").glob("classes*"))

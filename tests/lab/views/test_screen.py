@@ -13,9 +13,10 @@ from snnviz import plots
 from snnviz.lab.views.kinds import KINDS
 from snnviz.lab.views.screen import WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
-from tests.lab.views.pretence import pretended_run
+from tests.lab.views.pretence import pretended_classes, pretended_run
 
-SCENE = Scene(in_colours({"first": pretended_run(4, seed=0)}))
+CLASSES = {"first": pretended_classes()}
+SCENE = Scene(in_colours({"first": pretended_run(4, seed=0)}, CLASSES))
 DRAW = {kind.name: kind.draw for kind in KINDS if kind.draw}
 
 

@@ -1,0 +1,126 @@
+"""Proposes the heads of attention layers as neurons: a head is one neuron.
+
+How a layer arranges its heads cannot be read from shapes alone. So each likely way is proposed, and
+`trial.py` proves one of them, or none. The factor of a head multiplies the weights that read what
+it gives.
+"""
+
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from snnviz.structure.grouping import weighs_inputs
+from snnviz.structure.groups import Member, Number, SwitchGroup
+from snnviz.structure.layers import inputs_of, parts_of, units_of
+from snnviz.structure.probe import WRITERS, computes_weights, own_parameters
+
+if TYPE_CHECKING:
+    from snnviz.structure.graph import Item
+
+_UPWARDS = 2  # modules around a layer that may hold the number of its heads
+
+
+def propose_heads(
+    items: list["Item"],
+    probe: nn.Module,
+    names: dict[Any, str],
+    shared: Container[Tensor],
+    order: dict[str, int],
+) -> list[SwitchGroup]:
+    """Ways in which layers that were traced together may be the heads of an attention layer."""
+    writers = [i.module for i in items if isinstance(i.module, WRITERS) and not i.reading]
+    readers = [i.module for i in items if isinstance(i.module, WRITERS) and i.reading]
+    known = all(layer in names for layer in (*writers, *readers))  # not the images
+    if not known or not writers or len(readers) != 1 or set(writers) & set(readers):
+        return []
+    writers.sort(key=lambda layer: order[names[layer]])
+    reader, layers = readers[0], [*writers, *readers]
+    usual = all(not computes_weights(x) and not own_parameters(x) for x in layers)
+    plain = usual and all(x.weight not in shared and parts_of(x) == 1 for x in layers)
+    inner = inputs_of(reader)
+    if not plain or not weighs_inputs(reader, shared) or any(units_of(w) % inner for w in writers):
+        return []
+    tied = {names.get(item.module) for item in items if isinstance(item.module, nn.Parameter)}
+    found = []
+    for owner, counted in _owners(names[writers[0]], probe, inner):
+        for numbers in _sizes(probe.get_submodule(owner), inner):
+            for side_by_side in (False, True) if units_of(writers[0]) > inner else (False,):
+                parts = _Heads(owner, counted, numbers, inner, side_by_side)
+                found.append(_group(parts, probe, writers, reader, names, tied))
+    return found
+
+
+def _owners(layer: str, probe: nn.Module, inner: int) -> Iterator[tuple[str, str]]:
+    """Modules around the layer, and their numbers that may be a number of heads."""
+    for _ in range(_UPWARDS):
+        layer = layer.rpartition(".")[0]
+        for name, value in vars(probe.get_submodule(layer)).items():
+            divides = type(value) is int and 1 < value < inner and inner % value == 0
+            if divides and "head" in name and not any(word in name for word in ("dim", "size")):
+                yield layer, name
+        if not layer:
+            return
+
+
+def _sizes(owner: nn.Module, inner: int) -> list[tuple[str, ...]]:
+    """Which numbers of the module may be the size of all heads together."""
+    alike = [name for name, v in vars(owner).items() if type(v) is int and v == inner]
+    found = [tuple(alike), *((name,) for name in alike), ()]
+    return list(dict.fromkeys(found))
+
+
+class _Heads:
+    """How heads may be arranged: numbers of a module, and places of channels."""
+
+    def __init__(
+        self, owner: str, counted: str, sizes: tuple[str, ...], inner: int, side_by_side: bool
+    ) -> None:
+        self.owner, self.counted, self.sizes = owner, counted, sizes
+        self.inner, self.side_by_side = inner, side_by_side
+
+    def count(self, probe: nn.Module) -> int:
+        return getattr(probe.get_submodule(self.owner), self.counted)
+
+
+def _group(
+    heads: _Heads,
+    probe: nn.Module,
+    writers: list[Any],
+    reader: Any,
+    names: dict[Any, str],
+    tied: set[str | None],
+) -> SwitchGroup:
+    owner, n = probe.get_submodule(heads.owner), heads.count(probe)
+    each, every = heads.inner // n, np.arange(n)
+
+    def member(layer: Any, channels: int) -> Member:
+        """Queries, keys and values of a head, if one layer writes them all, may be side by side."""
+        places = np.arange(channels)
+        own = places * n // channels if heads.side_by_side else places % heads.inner // each
+        return Member(names[layer], places, own)
+
+    written = tuple(member(layer, units_of(layer)) for layer in writers)
+    # Such as a temperature, or a table of the differences of positions.
+    own = [
+        path
+        for name, p in owner.named_parameters(recurse=False)
+        if (path := f"{heads.owner}.{name}".lstrip(".")) in tied
+        and (p.numel() == n in p.shape or (p.ndim == 2 and p.shape[1] == n))
+    ]
+    counts = [(heads.counted, every), *((name, every.repeat(each)) for name in heads.sizes)]
+    return SwitchGroup(
+        name=written[0].layer,
+        neurons=n,
+        writers=tuple(m.layer for m in written),
+        norms=(None,) * len(written),
+        readers=(names[reader],),
+        scaled=tuple(m.layer for m in written),
+        written_as=written,
+        read_as=(Member(names[reader], np.arange(heads.inner), np.arange(heads.inner) // each),),
+        scaled_as=written,
+        carried_as=tuple(Member(name, every, every) for name in own),
+        numbers=tuple(Number(heads.owner, name, "", counted) for name, counted in counts),
+        moved="always",
+    )

@@ -1,0 +1,246 @@
+"""Shapes of networks that are not convolutions with batch norm: what is switched is exact."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from snnviz.export import load_compact, save_compact
+from snnviz.shrink import compact
+from snnviz.structure import find_switches, scaled_parameters
+from snnviz.structure.modes import in_mode
+from tests.helpers import example
+from tests.networks_at_random import drawn
+from tests.shrink.nets import assert_close, scores_of
+
+SHAPE = (3, 12, 12)
+Conv, Norm, Relu = nn.Conv2d, nn.BatchNorm2d, nn.ReLU
+
+
+class Net(nn.Module):
+    """Layers by name, and how the images go through them."""
+
+    def __init__(self, way: Callable[..., Tensor], **layers: nn.Module) -> None:
+        super().__init__()
+        self.way = way
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.way(self, images)
+
+
+def net(*layers: nn.Module, width: int) -> nn.Module:
+    """Layers, and a convolution and a head that read what they give."""
+    return nn.Sequential(*layers, Conv(width, 5, 1), Relu(), *head(5))
+
+
+def head(channels: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 4)]
+
+
+class Padded(nn.Module):
+    """A shortcut that adds channels of zeros on both sides (ResNet, option A)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.conv, self.norm = Conv(channels, width, 3, 2, 1, bias=False), Norm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        short = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))  # so these are no neurons
+        return torch.relu(self.norm(self.conv(x)) + short)
+
+
+class Joined(nn.Module):
+    """A shortcut with as many channels of zeros as it lacks (PyramidNet)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(Norm(channels), Conv(channels, width, 3, padding=1), Norm(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.conv(x)
+        n, channels, h, w = x.shape
+        zeros = x.new_zeros(n, out.shape[1] - channels, h, w)
+        return out + torch.cat([x, zeros], 1)
+
+
+class Blur(nn.Module):
+    """A fixed filter for each channel; how many there are is a number of the module."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("filters", torch.ones(channels, 1, 3, 3) / 9, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.filters, groups=self.channels)
+
+
+class Frozen(nn.Module):
+    """A batch norm that is all buffers, as in detection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class KeptInEvaluation(nn.BatchNorm2d):
+    def train(self, mode: bool = True) -> Any:
+        return super().train(False)
+
+
+class Shuffle(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, h, w = x.shape
+        return x.view(n, 2, channels // 2, h, w).transpose(1, 2).reshape(n, channels, h, w)
+
+
+def still(*layers: nn.Module) -> nn.Module:
+    """Norms whose parameters are not learned."""
+    return nn.Sequential(*[x.requires_grad_(not isinstance(x, Norm)) for x in layers])
+
+
+def in_one_dimension(net: Any, images: Tensor) -> Tensor:
+    x = net.first(images.flatten(2)).relu()
+    parts = net.left(x).relu(), net.right(x.chunk(2, 1)[1]).relu()
+    return net.head(torch.cat(parts, 1).flatten(1))
+
+
+def in_three_dimensions(net: Any, images: Tensor) -> Tensor:
+    x = net.first(images.unsqueeze(1)).relu()  # the colours are the depth
+    x = torch.cat([x, net.second(x).relu()], 1)
+    return net.head(net.flat(x.flatten(1, 2)).relu().mean((2, 3)))
+
+
+def by_tokens(net: Any, images: Tensor) -> Tensor:
+    x = net.first(images).flatten(2).transpose(1, 2)
+    return net.head(net.second(x).relu().flatten(1))
+
+
+SHAPES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
+    "transposed": (
+        lambda: net(
+            Conv(3, 8, 3, 2), Relu(), nn.ConvTranspose2d(8, 6, 3, 2, output_padding=1), Norm(6),
+            Relu(), width=6,
+        ),
+        {"0": 8, "2": 6},
+    ),
+    "transposed, in parts": (
+        lambda: net(
+            Conv(3, 8, 3), Relu(), nn.ConvTranspose2d(8, 6, 3, 2, groups=2), Relu(), width=6
+        ),
+        {"0": 4, "2": 3},
+    ),
+    "transposed, depthwise": (
+        lambda: net(Conv(3, 6, 3), Relu(), nn.ConvTranspose2d(6, 6, 2, 2, groups=6), width=6),
+        {"0": 6},
+    ),
+    "depthwise with two outputs for each input": (
+        lambda: net(Conv(3, 6, 3), Norm(6), Relu(), Conv(6, 12, 3, groups=6), Norm(12), width=12),
+        {"0": 6},
+    ),
+    "two inputs for each output": (
+        lambda: net(Conv(3, 12, 3), Relu(), Conv(12, 6, 3, groups=6), Relu(), width=6),
+        {"0": 6},
+    ),
+    "padded shortcut": (lambda: net(Conv(3, 8, 3), Relu(), Padded(8, 12), width=12), {"0": 8}),
+    "as many channels as it lacks": (
+        lambda: net(Conv(3, 8, 3), Joined(8, 12), Relu(), width=12), {"0": 12}
+    ),
+    "pixel shuffle": (lambda: net(Conv(3, 16, 3), nn.PixelShuffle(2), width=4), {"0": 4}),
+    "pixel unshuffle": (
+        lambda: net(Conv(3, 4, 3, padding=1), Relu(), nn.PixelUnshuffle(2), width=16), {"0": 4}
+    ),
+    "gated linear unit": (lambda: net(Conv(3, 12, 3), nn.GLU(1), width=6), {"0": 6}),
+    "shuffle": (
+        lambda: net(Conv(3, 8, 3), Norm(8), Shuffle(), Relu(), Conv(8, 8, 1, groups=2), width=8),
+        {"0": 2, "4": 4},
+    ),
+    "one dimension": (
+        lambda: Net(
+            in_one_dimension, first=nn.Conv1d(3, 8, 5, 4), left=nn.Conv1d(8, 4, 3, 4),
+            right=nn.Conv1d(4, 3, 3, 4), head=nn.Linear(63, 4),
+        ),
+        {"first": 4, "left": 4, "right": 3},
+    ),
+    "three dimensions": (
+        lambda: Net(
+            in_three_dimensions, first=nn.Conv3d(1, 4, 3, padding=1),
+            second=nn.Conv3d(4, 3, 3, padding=1), flat=Conv(21, 5, 3), head=nn.Linear(5, 4),
+        ),
+        {"first": 4, "second": 3, "flat": 5},
+    ),
+    "tokens side by side": (
+        lambda: Net(
+            by_tokens, first=Conv(3, 8, 4, 4), second=nn.Linear(8, 6), head=nn.Linear(54, 4)
+        ),
+        {"first": 8, "second": 6},
+    ),
+    "batch norm without scale": (
+        lambda: net(Conv(3, 6, 3), Norm(6, affine=False), Relu(), width=6), {"0": 6}
+    ),
+    "instance norm": (lambda: net(Conv(3, 6, 3), nn.InstanceNorm2d(6), Relu(), width=6), {"0": 6}),
+    "group norm without scale": (
+        lambda: net(Conv(3, 6, 3), nn.GroupNorm(3, 6, affine=False), Relu(), width=6), {"0": 3}
+    ),
+    "synchronised batch norm": (
+        lambda: net(Conv(3, 6, 3), nn.SyncBatchNorm(6), Relu(), width=6), {"0": 6}
+    ),
+    "batch norm that is not learned": (
+        lambda: net(still(Conv(3, 6, 3), Norm(6)), Relu(), width=6), {"0.0": 6}
+    ),
+    "batch norm kept in evaluation": (
+        lambda: net(Conv(3, 6, 3), KeptInEvaluation(6), Relu(), width=6), {"0": 6}
+    ),
+    "batch norm of buffers": (lambda: net(Conv(3, 6, 3), Frozen(6), Relu(), width=6), {"0": 6}),
+    "filters in a buffer": (
+        lambda: net(Conv(3, 6, 3), Norm(6), Relu(), Blur(6), width=6), {"0": 6}
+    ),
+    "sigmoid": (lambda: net(Conv(3, 6, 3), Norm(6), nn.Sigmoid(), width=6), {"0": 6}),
+    "softplus": (
+        lambda: net(Conv(3, 6, 3), nn.Softplus(), Conv(6, 6, 3, 1, 1), width=6), {"0": 6}
+    ),
+}  # fmt: skip
+
+
+WITH_CODE_OF_THEIR_OWN = ("synchronised batch norm", "batch norm kept in evaluation")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SHAPES)
+def test_smaller_networks_give_the_same(name: str, tmp_path: Path) -> None:
+    """In either mode, and once more from a file."""
+    build, neurons = SHAPES[name]
+    network, images = drawn(build().double()).eval(), example(SHAPE, n=4).double()
+    switches = find_switches(network, images)
+    found = {group: own.neurons for group, own in switches.groups.items()}
+    assert neurons.items() <= found.items(), switches.left_alone
+    rng = np.random.default_rng(0)
+    factors = {}
+    for group, n in found.items():
+        values = rng.uniform(0.5, 1.5, n)
+        values[rng.permutation(n)[: n // 2]] = 0
+        factors[group] = torch.from_numpy(values)
+    small, report = compact(network, factors, images, switches=switches, latency=False)
+    assert_close(small(images), scores_of(network, images, switches, factors), 1e-10)
+    assert report.after == switches.size({group: s.numpy() for group, s in factors.items()})
+    with in_mode(network, "training", images):
+        scaled = scaled_parameters(network, switches, factors)
+        expected = functional_call(network, scaled, (images,))
+    with in_mode(small, "training", images):
+        assert_close(small(images), expected, 1e-9)
+    if name in WITH_CODE_OF_THEIR_OWN:
+        return
+    save_compact(small, tmp_path / "net", images)
+    assert torch.equal(load_compact(tmp_path / "net")(images), small(images))
