@@ -78,7 +78,7 @@ def measure(name: str, seeds: int, steps: int, pairs: int, data: sv.ImageData) -
     stacked = together(networks, images, labels, few)  # from the same weights: it works on copies
     each = alone(networks, images, labels, few)
     difference = max(
-        float((stacked[name] - torch.stack([own[name] for own in each])).abs().max())
+        float((stacked[name] - torch.stack([own[name].detach() for own in each])).abs().max())
         / float(stacked[name].abs().max())
         for name in stacked
     )
@@ -109,7 +109,7 @@ def main() -> None:
             found = measure(name, seeds, options.steps, options.pairs, data)
             results[f"{name}, {seeds} seeds: alone / together"] = found
             print(json.dumps(found), flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+            RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

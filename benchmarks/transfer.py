@@ -96,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--to", nargs="+", default=["lenet5"])
     parser.add_argument("--learned-on", nargs="+", default=["mlp"])
+    parser.add_argument("--only", nargs="+", help="methods, by the names in the results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--results", type=Path, default=RESULTS / "transfer.csv")
@@ -108,7 +109,7 @@ def main() -> None:
                 settings: dict[str, Any] = {"network": to, "method": method, "seed": seed}
                 settings["epochs"] = options.epochs
                 done = {key(row): row for row in rows}
-                if key(settings) in done:
+                if key(settings) in done or (options.only and method not in options.only):
                     continue
                 size = None
                 if method.startswith(PRUNED):

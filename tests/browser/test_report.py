@@ -112,7 +112,7 @@ POINT = """([group, index]) => {
     };
     const step = [...Array(21).keys()].slice(5).find(fits);
     const cols = Math.round(box.width / step);
-    canvas.dispatchEvent(new MouseEvent("mousemove", {
+    canvas.dispatchEvent(new PointerEvent("pointermove", {
         bubbles: true,
         clientX: box.left + (index % cols + 0.5) * step,
         clientY: box.top + (Math.floor(index / cols) + 0.5) * step,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import run_code, screenshot, wait_for, wait_till_said
 from tests.browser.test_lab import LAB, TRAINER, click, unfold
@@ -30,6 +31,8 @@ def test_compact_and_export(lab: Page, folder: Path) -> None:
         + [f"time for {n}, ms" for n in ("1 image", "128 images")]
     )
     screenshot(lab, "results_compact")
+    lab.get_by_role("button", name="Sort, select").click()
+    assert violations(lab, ".snnviz-lab") == []
     said = "print(sum(p.numel() for p in lab.compacted.network.parameters()))"
     parameters = f"{int(run_code(lab, said)):,}"
     expect(table.locator("tr", has_text="parameters").locator("td").nth(1)).to_have_text(parameters)
@@ -57,6 +60,7 @@ def test_copy_as_python(lab: Page) -> None:
     click(lab, "copy-code")
     lines = wait_for(lab, ".snnviz-sheet-body pre", "lab.step").inner_text()
     wait_for(lab, ".snnviz-sheet-said", "Copied.")
+    assert violations(lab, ".snnviz-lab") == []
     assert lab.evaluate("() => navigator.clipboard.readText()") == lines
     assert lines.splitlines()[2:] == [
         "lab.what_if({'conv1': [0]})",

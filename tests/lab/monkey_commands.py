@@ -173,7 +173,7 @@ def _watched(before: Status, after: Status, arguments: Arguments) -> None:
 
 def _compact(session: Session, _: Arguments) -> None:
     def then(made: Smaller | Exception) -> None:
-        if isinstance(made, OutputsDiffer):
+        if isinstance(made, OutputsDiffer | TrainingStopped):
             return  # the network has diverged
         if isinstance(made, Exception):
             raise made

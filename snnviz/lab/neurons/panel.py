@@ -208,7 +208,7 @@ def _trial_html(trial: Trial, kept: bool) -> str:
         f'<div role="status"><p><b>{head}</b> test accuracy '
         f"{before:.2f} → <b>{after:.2f} %</b> ({change} points; {of} images, "
         f"step {trial.step}). {then}</p>"
-        f'<ul class="snnviz-classes" aria-label="by class">{items}</ul></div>'
+        f'<ul class="snnviz-classes" tabindex="0" aria-label="by class">{items}</ul></div>'
     )
 
 

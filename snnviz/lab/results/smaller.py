@@ -43,7 +43,10 @@ def make_smaller(trainer: AlternatingTrainer, latency: bool = True) -> Smaller:
 
     Raises:
         OutputsDiffer: the smaller network's outputs differ.
+        TrainingStopped: training has stopped with an unsound network.
     """
+    if trainer.stopped:
+        raise trainer.stopped
     n = min(EXAMPLE, len(trainer.data.test))
     example = trainer.data.batch("test", torch.arange(n))[0]
     network, report = compact(trainer, latency=latency)
