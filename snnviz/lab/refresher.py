@@ -50,14 +50,16 @@ class Refresher:
     def _refresh(self) -> None:
         waits, open_, began = True, True, time.monotonic()
         while waits or open_:
-            self._wake.wait(REFRESH_EVERY if waits else None)
+            # What is left when the lab is closed is shown at once: somebody waits for the end.
+            self._wake.wait(None if not waits else REFRESH_EVERY if open_ else 0)
             self._wake.clear()
             self._hurry.clear()
             open_ = self._session().status.activity != "closed"
             late = time.monotonic() > began + PAGE_FIRST or not open_
             # At Python's exit the kernel's sockets may be closed.
             waits = not _EXITING.is_set() and self._show(late)
-            time.sleep(REFRESH_EVERY)
+            if open_:
+                time.sleep(REFRESH_EVERY)
             if self._session().status.activity == "playing":
                 self._hurry.wait(_playing_every(self._session().trainer) - REFRESH_EVERY)
 

@@ -80,9 +80,15 @@ def test_the_server_is_gone(chromium: Browser, tmp_path: Path) -> None:
         wait_for(page, ".snnviz-status", "Paused")
         run_code(page, "lab.play()")
         page.context.set_offline(True)  # so that it cannot be had again
+        # Offline, some Chromium waits for the server's answer before it says that it has closed.
         page.evaluate(
-            "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-            "._ws.close(); }"
+            """() => {
+                const {sessionContext} = window.jupyterapp.shell.currentWidget;
+                const socket = sessionContext.session.kernel._ws;
+                const told = socket.onclose;
+                socket.close();
+                told(new CloseEvent("close"));
+            }"""
         )
         tells(page, "The connection to the kernel is lost.")
         page.context.set_offline(False)
