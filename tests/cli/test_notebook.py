@@ -11,6 +11,7 @@ from snnviz.cli import notebook
 from tests.cli.example import OWN, Done, posix
 
 
+@pytest.mark.slow
 def test_the_labs_notebook_goes_on_with_the_run(
     run: Any, first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

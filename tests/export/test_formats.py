@@ -133,6 +133,7 @@ def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
 
 
+@pytest.mark.slow
 def test_the_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     network = nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(27, 4))

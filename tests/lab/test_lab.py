@@ -196,6 +196,7 @@ def test_a_slip_in_a_cell_fails_there(open_lab: Open) -> None:
 # --- figures ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_figures_follow_the_history(open_lab: Open) -> None:
     lab = open_lab(make_trainer())
     cards = {card.kind.name: card.page for card in lab._parts.views.cards}

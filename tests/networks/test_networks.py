@@ -106,6 +106,7 @@ def test_every_network_takes_every_shape(name: str, shape: Shape) -> None:
     assert scores(built(name, shape, 5), *shape).shape == (2, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_smallest_images_are_just_large_enough(name: str) -> None:
     least = NETWORKS[name][1]

@@ -68,6 +68,7 @@ def test_the_width_is_exact_and_the_height_in_proportion(plot, width, inches, tm
         assert image.width == round(600 * inches)
 
 
+@pytest.mark.slow
 def test_a_setting_of_tight_does_not_change_the_width(tmp_path):
     ax = plots.neurons_on(make_history())
     with matplotlib.rc_context({"savefig.bbox": "tight"}):
@@ -116,6 +117,7 @@ def test_other_data_other_bytes(tmp_path):
     assert all(a.read_bytes() != b.read_bytes() for a, b in zip(one, two, strict=True))
 
 
+@pytest.mark.slow
 def test_a_map_of_many_neurons_is_a_small_file(tmp_path):
     history = make_history(30, {"conv1": 20, "conv2": 50, "fc1": 500})
     for path in figures.save(plots.switch_map(history), "map", ("pdf", "svg"), folder=tmp_path):

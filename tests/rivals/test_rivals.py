@@ -40,6 +40,7 @@ def task_batches(trainer: Any) -> int:
     return int((trainer.history.steps.phase == "task").sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "vgg_small"])
 @pytest.mark.parametrize("method", rivals.METHODS)
 def test_every_method_sees_as_many_examples(

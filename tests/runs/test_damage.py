@@ -341,6 +341,7 @@ def test_a_saved_history_is_no_run(run: Path) -> None:
 # --- the history ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [cut, flip, remove])
 @pytest.mark.parametrize(
     ("pattern", "epoch"),

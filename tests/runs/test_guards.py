@@ -56,6 +56,7 @@ def in_use(folder: Path, process: int) -> re.Pattern:
     )
 
 
+@pytest.mark.slow
 def test_the_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     with make(tmp_path / "a") as first:
         said = message_of(lambda: resume(tmp_path / "a"), InUse)
@@ -212,6 +213,7 @@ def test_a_full_disk_stops_the_run_with_all_in_memory(
         assert_same(second, twin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", ["rollback", "reset", "schedule"])
 @pytest.mark.parametrize("fails", range(1, 4))
 def test_a_full_disk_at_a_turn(

@@ -28,6 +28,7 @@ def one_thread() -> object:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_row_is_what_a_trainer_gives(small: Study) -> None:
     cell = cell_of(small, "strong")

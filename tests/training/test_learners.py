@@ -423,6 +423,7 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
         assert tensor.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "through", "reads"),
     [

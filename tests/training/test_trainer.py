@@ -670,6 +670,7 @@ def test_reset_returns_to_exactly_the_start() -> None:
     assert_same_history(made.history, other.history, notes=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", ["rollback", "reset"])
 @pytest.mark.parametrize(
     "changes",
@@ -721,6 +722,7 @@ def test_a_step_that_fails_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None
     assert_same_history(made.history, other.history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 3, 4])
 @pytest.mark.parametrize("again", ["run", "iterate", "step"])
 def test_an_interrupt_at_an_epochs_end_loses_no_epoch(

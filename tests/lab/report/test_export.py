@@ -153,6 +153,7 @@ def test_weights_are_close_and_the_rest_of_a_neuron_is_the_same(trained: Trainer
             assert {"fan_in", "norm", "factor"} <= set(found)
 
 
+@pytest.mark.slow
 def test_weights_that_are_too_many_are_left_out(
     trained: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_the_files_give_the_same_outputs(smaller: Smaller, tmp_path: Path) -> No
     torch.testing.assert_close(again, expected)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_said(smaller: Smaller, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "of_mine.txt").touch()

@@ -608,6 +608,7 @@ def test_classes_as_data_and_in_words(show_what: str, views: Views, tmp_path: Pa
     assert "after epoch 4" in drawn.said
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_not_saved(views: Views, tmp_path: Path) -> None:
     views.bar.mode, views.bar.tab = "tabs", "classes"
     show(views, ONE, moment=2)
