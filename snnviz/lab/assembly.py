@@ -150,9 +150,17 @@ class Lab:
         """Whether the lab was closed."""
         return self.session.status.activity == "closed"
 
-    def play(self) -> None:
-        """Trains to the schedule's end, in the background."""
-        self.session.play()
+    def play(self, until: int | None = None) -> None:
+        """Trains in the background: to the schedule's end, or to the end of epoch `until`.
+
+        Raises:
+            ValueError: that epoch is over, or is no whole number.
+        """
+        done = self.session.status.position.epoch
+        if until is None:
+            self.session.play()
+        else:
+            self.session.step("epoch", checks.whole("until", until, done + 1) - done)
 
     def pause(self) -> None:
         """Stops after the current step."""
@@ -255,9 +263,8 @@ class Lab:
         """
         history = run if isinstance(run, History) else History.load(run)
         if name is None:
-            name = (
-                "another run" if isinstance(run, History) else home_path("run", run).resolve().name
-            )
+            known = isinstance(run, History)
+            name = "another run" if known else home_path("run", run).resolve().name
         if name in self.runs:
             raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
         self._runs.show_beside(name, history)
@@ -343,8 +350,6 @@ class Lab:
         self._refresher.hurry()
         self._refresher.join()
         self._runs.close_trainers()
-
-    # Runs -----------------------------------------------------------
 
     def _ask_fork(self, epoch: int, name: str) -> None:
         """The button: as soon as the session comes to it."""

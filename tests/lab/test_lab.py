@@ -114,6 +114,20 @@ def test_play_and_pause(open_lab: Open) -> None:
     until(lambda: "Paused" in text(lab, "status"))
 
 
+def test_play_until_an_epoch(open_lab: Open) -> None:
+    trainer = make_trainer(epochs=4)
+    lab = open_lab(trainer)
+    for epoch in (1, 3):
+        lab.play(until=epoch)
+        lab.wait(timeout=TIMEOUT)
+        assert (trainer.position.epoch, trainer.position.batch) == (epoch, 0)
+    with pytest.raises(ValueError, match="until must be a whole number of at least 4, got 3"):
+        lab.play(until=3)
+    lab.play(until=9)  # the schedule ends before
+    lab.wait(timeout=TIMEOUT)
+    assert trainer.finished
+
+
 def test_the_status_says_where_training_is(open_lab: Open) -> None:
     trainer = make_trainer(warmup_epochs=0)
     lab = open_lab(trainer)
