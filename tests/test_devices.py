@@ -164,6 +164,7 @@ def trained_plainly(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return trained(tmp_path_factory.mktemp("runs") / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
 def test_torchs_settings_change_no_training(
     setting: Any, trained_plainly: list[Any], tmp_path: Path

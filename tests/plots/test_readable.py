@@ -130,6 +130,7 @@ STUDIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variants", [1, 4])
 @pytest.mark.parametrize("plot", STUDIES.values(), ids=STUDIES)
 def test_figures_of_studies_can_be_read(plot, variants):

@@ -177,6 +177,7 @@ def test_a_trainer_without_a_folder(tmp_path: Path) -> None:
 # --- what cannot be written ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", range(1, 6))
 def test_a_full_disk_stops_the_run_with_all_in_memory(
     fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

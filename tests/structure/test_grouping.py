@@ -607,6 +607,7 @@ COMPUTES: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("how", COMPUTES)

@@ -171,6 +171,7 @@ def test_they_move_where_there_are_fewer_weights() -> None:
     assert {name: g.moved for name, g in switches.groups.items()} == {"1": ""}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "expected"),
     [

@@ -161,6 +161,7 @@ INSIDE = "network must be the module itself, and "
 ONCE = "are not known yet. Run it on some images first: network(images)."
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize(
     ("build", "message"),

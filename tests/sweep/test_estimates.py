@@ -92,6 +92,7 @@ def test_operations_are_those_of_the_rows() -> None:
         assert macs(row.network, row.width, row.data, row.classes) == row.macs_before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_has_a_size_and_draws_nothing_for_it(name: str) -> None:
     torch.manual_seed(3)

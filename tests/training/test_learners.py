@@ -71,6 +71,7 @@ def same(a: Any, b: Any) -> bool:
 # --- against the reference -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", BUILD)

@@ -127,6 +127,7 @@ def test_factors_of_those_that_stay(
 # --- whole runs -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0.5, 0.2])
 @pytest.mark.parametrize("name", ["mlp", "lenet5", "resnet8"])
 def test_networks_by_name_end_at_the_size(name: str, size: float) -> None:
@@ -170,6 +171,7 @@ def test_factors_at_a_size_are_explained(device: torch.device) -> None:
         torch.testing.assert_close(again, told.factors, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("activation", ["unit_mean", "hard_sigmoid", "relu"])
 def test_the_set_is_fixed_and_goes_on_being_weighted(activation: str, through: bool) -> None:

@@ -414,6 +414,7 @@ def test_nothing_to_save(views: Views, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
     show(views)
     (tmp_path / "out").write_text("in the way")
@@ -459,6 +460,7 @@ def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Pat
             np.testing.assert_allclose(line(ax, label).get_ydata(), rows[column])
 
 
+@pytest.mark.slow
 def test_data_of_one_run_is_what_is_shown() -> None:
     curves, on = KINDS[0], KINDS[2]
     table = curves.table(Scene(ONE, choices={"metric": "loss", "phases": "task"}))

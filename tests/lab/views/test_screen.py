@@ -34,6 +34,7 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 @pytest.mark.parametrize("width", [WIDTH, WIDE])
 def test_the_second_picture_is_the_first_without_a_layout(
