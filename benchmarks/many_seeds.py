@@ -95,7 +95,7 @@ def measure(name: str, seeds: int, steps: int, pairs: int, data: sv.ImageData) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["mlp", "lenet5"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 5, 10])
     parser.add_argument("--steps", type=int, default=40)

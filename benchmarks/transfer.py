@@ -93,7 +93,7 @@ def table(rows: Rows) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", nargs="+", default=["lenet5"])
     parser.add_argument("--learned-on", nargs="+", default=["mlp"])
     parser.add_argument("--only", nargs="+", help="methods, by the names in the results")

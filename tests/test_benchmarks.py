@@ -136,23 +136,31 @@ def test_the_quickstarts_table(
     assert methods == ["dense", "switched", "shuffled", "random"]
 
 
+def rows_of(
+    name: str, options: str, script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, str]]:
+    """The rows that a script writes; when it is run again it trains nothing."""
+    results = tmp_path / f"{name}.csv"
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *options.split(), "--results", str(results)])
+    module = script(name)
+    module.main()
+    rows = module.read(results)
+    monkeypatch.setattr(module, "run", None)
+    module.main()
+    assert module.read(results) == rows
+    return rows
+
+
 @pytest.mark.usefixtures("small")
 def test_the_table_of_sizes(
     script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--networks", "mlp", "--sizes", "0.5", "--epochs", "2", "--seeds", "0"]
-    results = tmp_path / "size.csv"
-    monkeypatch.setattr(sys, "argv", ["size.py", *options, "--results", str(results)])
-    module = script("size")
-    module.main()
-    rows = module.read(results)
+    options = "--networks mlp --sizes 0.5 --epochs 2 --seeds 0"
+    rows = rows_of("size", options, script, tmp_path, monkeypatch)
     assert [row["method"] for row in rows] == ["switched", "shuffled", "random", "magnitude"]
     for row in rows:
         assert float(row["parameters_left"]) == pytest.approx(0.5, rel=0.01)
         assert float(row["difference"]) < 1e-3
-    monkeypatch.setattr(module, "run", None)
-    module.main()  # all of them are there
-    assert module.read(results) == rows
 
 
 @pytest.mark.usefixtures("small")
@@ -176,21 +184,14 @@ def test_a_switcher_is_handed_on_and_measured(script: Import, tmp_path: Path) ->
 def test_the_table_of_transfers(
     script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["--to", "mlp", "--learned-on", "lenet5", "--epochs", "7", "--seeds", "0"]
-    results = tmp_path / "transfer.csv"
-    monkeypatch.setattr(sys, "argv", ["transfer.py", *options, "--results", str(results)])
-    module = script("transfer")
-    module.main()
-    rows = module.read(results)
+    options = "--to mlp --learned-on lenet5 --epochs 7 --seeds 0"
+    rows = rows_of("transfer", options, script, tmp_path, monkeypatch)
     methods = ["dense", "itself", "magnitude", "lenet5", "magnitude at lenet5"]
     assert [row["method"] for row in rows] == methods
     left = [float(row["parameters_left"]) for row in rows]
     assert left[0] == 1
     assert left[2] == pytest.approx(left[1], rel=0.02)
     assert left[4] == pytest.approx(left[3], rel=0.02)
-    monkeypatch.setattr(module, "run", None)
-    module.main()  # all of them are there
-    assert module.read(results) == rows
 
 
 @pytest.mark.usefixtures("small")

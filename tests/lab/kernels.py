@@ -125,19 +125,23 @@ class Kernel:
         """Has a cell run; returns at once, with what `finish` asks for."""
         return self._client.execute(code, store_history=False)
 
+    def _hear(self, patience: float) -> Iterator[dict[str, Any]]:
+        """What the kernel publishes, for `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                yield self._client.get_iopub_msg(timeout=1)
+            except Empty:
+                self._knock()
+
     def finish(self, cell: str) -> str:
         """Waits for a cell's end and returns what it printed.
 
         Raises:
             AssertionError: the cell failed.
         """
-        printed, deadline = "", time.monotonic() + self._patience
-        while time.monotonic() < deadline:
-            try:
-                message = self._client.get_iopub_msg(timeout=1)
-            except Empty:
-                self._knock()
-                continue
+        printed = ""
+        for message in self._hear(self._patience):
             if message["parent_header"].get("msg_id") != cell:
                 continue
             content = message["content"]
@@ -170,13 +174,7 @@ class Kernel:
 
     def listen_to(self, comm: str) -> dict[str, Any]:
         """What the kernel says next on a comm."""
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
-            try:
-                message = self._client.get_iopub_msg(timeout=1)
-            except Empty:
-                self._knock()
-                continue
+        for message in self._hear(TIMEOUT):
             content = message["content"]
             if message["msg_type"] == "comm_msg" and content["comm_id"] == comm:
                 return content["data"]

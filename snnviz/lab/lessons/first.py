@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snnviz import checks
 from snnviz.lab.lessons.questions import Choice, Number
 from snnviz.lab.lessons.reply import Reply
-from snnviz.switcher import Explanation
+from snnviz.switcher import Explanation, unit_mean
+from snnviz.switcher.explaining import waterline
 from snnviz.training import AlternatingTrainer
 
 CLASSES = 10
@@ -66,7 +67,7 @@ def find_waterline(scores: Sequence[float]) -> Number:
     for score in scores:
         checks.number("scores", score)
     z = torch.tensor(list(map(float, scores)), dtype=torch.float64)
-    right = _waterline(z)
+    right = waterline(z, unit_mean(z))
     told = ", ".join(f"{score:g}" for score in scores)
 
     def hint(level: float) -> str:
@@ -84,13 +85,6 @@ def find_waterline(scores: Sequence[float]) -> Number:
         hint,
         within=0.005,
     )
-
-
-def _waterline(z: Tensor) -> float:
-    """tau with mean(relu(z - tau)) = 1: tried with the k highest scores on, for each k."""
-    top, n = z.sort(descending=True).values, len(z)
-    levels = [float((top[:k].sum() - n) / k) for k in range(1, n + 1)]
-    return [tau for score, tau in zip(top.tolist(), levels, strict=True) if score > tau][-1]
 
 
 def find_neuron_parameters(trainer: AlternatingTrainer, group: str) -> Number:
