@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from snnviz import checks
 from snnviz.lab.neurons import NeuronPanel
-from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, TimeMachine
+from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, SpeedChoice, TimeMachine
 from snnviz.lab.page.fold import fold
 from snnviz.lab.page.scripts import join_styles
 from snnviz.lab.results import Desk, write_code
@@ -58,7 +58,9 @@ class Parts:
         session, trainer = runs.session, runs.session.trainer
         self.views = Views(wake=wake)
         self.desk = Desk(session, lambda: runs.active, self.write_code, twin, wake)
-        self.buttons = Buttons(session, self.views.save_all, wake, self.desk.buttons)
+        self.speed = SpeedChoice(runs.set_speed)
+        more = [self.speed.widget, *self.desk.buttons]
+        self.buttons = Buttons(session, self.views.save_all, wake, more)
         self.choice = RunChoice(choose)
         machine, classes = f"{trainer.device} · {trainer.precision}", trainer.data.n_classes
         self.messages = Messages(machine, classes, self.buttons.rollback)
@@ -124,6 +126,7 @@ class Parts:
         replaying = self.machine.tick(history)
         moment, shown = self.machine.moment, self._runs.in_colours()
         self.buttons.show(status)
+        self.speed.show(status)
         self.desk.show(status)
         self.choice.show(self._runs.names, self._runs.active)
         if status.running or status.activity == "closed":

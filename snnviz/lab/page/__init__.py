@@ -5,8 +5,9 @@ from snnviz.lab.page.frame import Frame
 from snnviz.lab.page.herald import Herald
 from snnviz.lab.page.listening import Listener
 from snnviz.lab.page.messages import Messages
-from snnviz.lab.page.moments import TimeMachine
+from snnviz.lab.page.moments import TimeMachine, check_moment
 from snnviz.lab.page.shells import hear_as_asked
+from snnviz.lab.page.speed import SpeedChoice
 from snnviz.lab.page.waiting import Progress
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Messages",
     "Progress",
     "RunChoice",
+    "SpeedChoice",
     "TimeMachine",
+    "check_moment",
     "hear_as_asked",
 ]
