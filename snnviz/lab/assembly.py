@@ -9,13 +9,14 @@ from typing import Any
 from snnviz import checks
 from snnviz.history import History
 from snnviz.lab.opening import open_run
-from snnviz.lab.page import Listener, Progress, check_moment, hear_as_asked
+from snnviz.lab.page import check_moment, hear_as_asked, wait_in_cell
 from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.results import Compacted, make_smaller
 from snnviz.lab.run_list import RunList, make_twin
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, wait_for_answer
 from snnviz.lab.session.goals import check_speed
+from snnviz.lab.session.image import Answer
 from snnviz.lab.session.whatif import check_changes
 from snnviz.training import AlternatingTrainer
 
@@ -220,6 +221,19 @@ class Lab:
         self.session.settle()
         return self.session.status.trial
 
+    def show_image(self, image: Any) -> Answer:
+        """What the network predicts for an image, and how strongly each neuron answers to it.
+
+        While the tab "Image" is open, the squares of the neurons show that instead of the factors.
+
+        Args:
+            image: the number of a test image, or an image (channels, height, width) like those.
+
+        Raises:
+            ValueError: there is no such test image, or it is no such image.
+        """
+        return self._parts.show_image(image)
+
     def keep(self) -> None:
         """Pins what was tried: the switcher no longer changes those neurons."""
         self.session.keep()
@@ -252,9 +266,7 @@ class Lab:
         """
         schedule = self._parts.editor.draft.replace(**changes)
         epoch = self.trainer.history.n_epochs if epoch is None else epoch
-        problem = self._runs.branch_now(epoch, name, schedule, self._take_fork)
-        if problem is not None:
-            raise problem
+        self._runs.branch_now(epoch, name, schedule, self._take_fork)
 
     def beside(self, run: Folder | History, name: str | None = None) -> None:
         """Shows another run's curves beside those of this one.
@@ -325,17 +337,7 @@ class Lab:
             TimeoutError: `timeout` seconds are over.
         """
         session = self.session
-        progress, listener = Progress(epochs), Listener()
-
-        def meanwhile() -> None:
-            progress.show(session.status)
-            listener.listen()
-
-        try:
-            session.wait(epochs, timeout, meanwhile)
-        finally:
-            listener.end()
-            progress.end(session.status)
+        wait_in_cell(session, epochs, timeout)
         if not session.status.running:
             self._parts.portrait.show(session.status, self._runs.in_colours(), waits=False)
 

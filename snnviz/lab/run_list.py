@@ -154,8 +154,8 @@ class RunList:
         self.session.pause()
         self.session.branch(epoch, lambda made: then(made, called), schedule, name)
 
-    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> Exception | None:
-        """The same for a cell, which waits for it; what went wrong."""
+    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> None:
+        """The same for a cell, which waits for it; what goes wrong is raised."""
         found: queue.Queue[Exception | None] = queue.Queue()
 
         def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
@@ -167,7 +167,8 @@ class RunList:
                 raise
 
         self.branch(epoch, name, schedule, take)
-        return found.get()
+        if (problem := found.get()) is not None:
+            raise problem
 
     def in_colours(self) -> list[Shown]:
         """All runs, the active one first; each keeps its colour, whichever is active."""
