@@ -224,7 +224,7 @@ class Lab:
     def show_image(self, image: Any) -> Answer:
         """What the network predicts for an image, and how strongly each neuron answers to it.
 
-        While the tab "Image" is open, the squares of the neurons show that instead of the factors.
+        As `predicted`, `probabilities` and `answers`; the tab "Image" opens, and squares show them.
 
         Args:
             image: the number of a test image, or an image (channels, height, width) like those.
