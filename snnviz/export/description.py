@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from snnviz.export.substitutes import layer_class, substitute_of
+from snnviz.export.substitutes import layer_class, open_batch_norms, substitute_of
 from snnviz.export.tracer import Tracer
 from snnviz.export.vocabulary import (
     ATTRIBUTES,
@@ -37,6 +37,11 @@ def describe_as_values(network: nn.Module) -> tuple[dict[str, Any], dict[str, Te
         CannotDescribe: a layer, a call or a value in it is not in the tables of `vocabulary.py`.
     """
     network_copy = copied(network)  # tracing leaves constants on the module
+    if counting := open_batch_norms(network_copy):
+        raise CannotDescribe(
+            f"{_name_and_class(network, counting)} averages over all batches (momentum=None), "
+            "which can be saved only of torch's own classes"
+        )
     nodes, constants = _nodes(network_copy, network)
     for name, value in constants.items():
         network_copy.register_buffer(name, value, persistent=False)

@@ -1,17 +1,18 @@
-"""Layers of timm that are layers of torch with a step before or after them.
+"""Layers that are described as others: a layer of torch, with a step before or after it, say.
 
-Such a layer is described as torch's layer and the step, so a saved network does not need timm.
-They are known by their full name, so timm is never imported here.
+So a saved network does not need timm, whose layers are known by their full names: it is never
+imported here. Batch norms of other classes are described by the function that they call.
 """
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from snnviz.export.vocabulary import layers
 
@@ -88,8 +89,19 @@ def _table() -> dict[str, Substitute]:
 def substitute_of(module: nn.Module) -> Substitute | None:
     cls = type(module)
     found = _table().get(f"{cls.__module__}.{cls.__qualname__}") if "timm" in sys.modules else None
+    found = found or _same_under_another_name(cls)
     own = not getattr(module, "scale_by_keep", True) or getattr(module, "_fast_norm", False)
     return None if own else found  # torch's layer always scales, and has no way to be fast
+
+
+@cache
+def _same_under_another_name(cls: type[nn.Module]) -> Substitute | None:
+    """For a norm whose class adds nothing to what torch's class does."""
+    for base in cls.__mro__[1:] if issubclass(cls, _NormBase) else ():
+        if layers().get(base.__name__) is base:
+            same = cls.forward is base.forward and cls.train is base.train
+            return Substitute(base, _alone) if same else None
+    return None
 
 
 def layer_class(module: nn.Module) -> type[nn.Module] | None:
@@ -98,6 +110,23 @@ def layer_class(module: nn.Module) -> type[nn.Module] | None:
         return type(module)
     found = substitute_of(module)
     return found.layer if found else None
+
+
+def open_batch_norms(network: nn.Module) -> str:
+    """Lets a trace go through batch norms that are no layers: SyncBatchNorm, and users' classes.
+
+    Their checks of sizes cannot be traced, and neither can the count of batches. Returns the name
+    of one that uses this count, or "".
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and layer_class(module) is None:
+            if module.momentum is None and module.track_running_stats:
+                return name
+            if type(module).forward is nn.SyncBatchNorm.forward:  # the same in one process
+                module.forward = partial(_BatchNorm.forward, module)
+            module._check_input_dim = lambda input: None
+            module.num_batches_tracked = None
+    return ""
 
 
 def functions_to_replace() -> dict[Callable, Callable]:

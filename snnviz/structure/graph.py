@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch_pruning import ops
 
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
+from snnviz.structure.mapping import count_channels, cut, gathered, map_inputs, map_outputs
 from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
     Item,
-    Mapping,
     Places,
     channel_dim,
     codes,
@@ -223,14 +223,20 @@ class Graph(tp.DependencyGraph):
             before = given_to(function)
             if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
                 self.broadcast.add(source.module)
-                source.dependencies = [d for d in source.dependencies if d.target is not node]
-                node.dependencies = [d for d in node.dependencies if d.target is not source]
+                cut(source, node)
 
     def _expand(self, node: Any) -> None:
         """Images of one pixel to larger ones, for example, as in squeeze and excitation."""
         before, after = given_to(node.grad_fn.next_functions[0]), shape_of(node.grad_fn)
         if before and before[:2] == after[:2]:
             self.passing.add(node.module)
+        elif before and len(before) == len(after) and before[:1] == after[:1]:
+            dim = 2 if len(after) == 3 else 1
+            if before[dim] == 1 < after[dim]:  # such as the length of a vector, for each number
+                self.passing.add(node.module)
+                for source in node.inputs:
+                    self.broadcast.add(source.module)
+                    cut(source, node)
 
     def _split(self, node: Any) -> None:
         function, before = node.grad_fn, given_to(node.grad_fn.next_functions[0])
@@ -241,22 +247,8 @@ class Graph(tp.DependencyGraph):
         if split is None or len(node.inputs) != 1:
             return
         pairs = [(take(start, end), shift_by(start)) for start, end in split.parts]
-        if self._map_outputs(node, pairs):
+        if map_outputs(node, pairs):
             self.splits[node.module] = split
-
-    def _map_outputs(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> bool:
-        """Sets how channels go to those that take each output, and back; False if unknown."""
-        edges = []
-        for consumer in dict.fromkeys(node.outputs):
-            taken = [nr for f, nr in consumer.grad_fn.next_functions if f is node.grad_fn]
-            out = [d for d in node.dependencies[len(node.inputs) :] if d.target is consumer]
-            back = [d for d in consumer.dependencies[: len(consumer.inputs)] if d.target is node]
-            if not len(taken) == len(out) == len(back):
-                return False
-            edges += zip(taken, out, back, strict=True)
-        for output, out, back in edges:
-            out.index_mapping[0], back.index_mapping[1] = mappings[output]
-        return True
 
     def _join(self, node: Any) -> None:
         given: list[Any] = [given_to(f) for f in node.grad_fn.next_functions]
@@ -280,7 +272,7 @@ class Graph(tp.DependencyGraph):
             return
         if constant:
             self.constant[node.module] = constant
-        self._map(node, [(shift_by(a), take(a, b)) for a, b in starts])
+        map_inputs(node, [(shift_by(a), take(a, b)) for a, b in starts])
 
     def _pad(self, node: Any) -> None:
         """Constant channels before and after the others."""
@@ -299,7 +291,7 @@ class Graph(tp.DependencyGraph):
         elif max(first, last) > 0:
             end = first + before[dim]
             self.constant[node.module] = [(0, first), (end, after[dim])]
-            self._map(node, [(shift_by(first), take(first, end))])
+            map_inputs(node, [(shift_by(first), take(first, end))])
 
     def _blocks(self, node: Any) -> None:
         """Channels that become places, several of them for each channel, or the other way round."""
@@ -312,10 +304,10 @@ class Graph(tp.DependencyGraph):
             self.unclear.add(node.module)
         elif after[1] > before[1]:
             each = after[1] // before[1]
-            self._map(node, [(spread_by(each), gather_by(each))])
+            map_inputs(node, [(spread_by(each), gather_by(each))])
         else:
             each = before[1] // after[1]
-            self._map(node, [(gather_by(each), spread_by(each))])
+            map_inputs(node, [(gather_by(each), spread_by(each))])
 
     def _shuffles(self, nodes: list[Any]) -> set[Any]:
         """Channels in equal parts, one of each part after the other: the nodes that do this."""
@@ -328,7 +320,7 @@ class Graph(tp.DependencyGraph):
             if last is None or not before or shape_of(last.grad_fn) != before:
                 continue
             shuffle = parts[1], parts[2]
-            if self._map_outputs(node, [(turned(*shuffle), turned(*reversed(shuffle)))]):
+            if map_outputs(node, [(turned(*shuffle), turned(*reversed(shuffle)))]):
                 self.splits[node.module] = Split((), before[1], parts[2], {})
                 found |= {node, last}
                 self.passing.add(last.module)
@@ -344,7 +336,7 @@ class Graph(tp.DependencyGraph):
             self.unclear.add(node.module)
         elif before[dim] != after[dim]:
             size = after[dim]
-            if self._map_outputs(node, [(modulo(size), repeat_by(size, 2))]):
+            if map_outputs(node, [(modulo(size), repeat_by(size, 2))]):
                 self.splits[node.module] = Split((), 2 * size, size, {})
 
     def _reshape(self, node: Any) -> None:
@@ -354,19 +346,25 @@ class Graph(tp.DependencyGraph):
         if before and is_leaf(node.grad_fn.next_functions[0][0]):
             kept = [n for n in before if n > 1] == [n for n in after if n > 1]
             places = 1 if kept else None  # of a parameter
+        elif (many := gathered(node))[0]:
+            each, dim = many
+            map_inputs(node, [(gather_by(each), spread_by(each))])
+            numbers = count_channels(self.owner_of(node.module), after[dim:])
+            self.splits[node.module] = Split((), after[dim], 0, numbers)
+            return
         elif before and parts_before(node.grad_fn.next_functions[0][0]):
             places = None
         else:
             dim = known_dim(node.grad_fn.next_functions[0][0])
             places = places_per_channel(before, after, dim) if before else None
             if before and places is None and (tokens := tokens_in_line(before, after, dim)):
-                self._map(node, [(repeat_by(before[-1], tokens), modulo(before[-1]))])
+                map_inputs(node, [(repeat_by(before[-1], tokens), modulo(before[-1]))])
                 return
         if places is None:
             if not (before and self._fold(node, before, after)):
                 self.unclear.add(node.module)
         elif places > 1:
-            self._map(node, [(spread_by(places), gather_by(places))])
+            map_inputs(node, [(spread_by(places), gather_by(places))])
 
     def _fold(self, node: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
         """Channels (n, p * c, h, w) to p equal parts (n, p, c, h, w), or back."""
@@ -378,18 +376,8 @@ class Graph(tp.DependencyGraph):
             return False
         parts, size = found
         fold, unfold = modulo(size), repeat_by(size, parts)
-        if not self._map_outputs(node, [(fold, unfold) if folding else (unfold, fold)]):
+        if not map_outputs(node, [(fold, unfold) if folding else (unfold, fold)]):
             return False
-        self.splits[node.module] = Split((), size * parts if folding else size, size, {})
+        numbers = count_channels(self.owner_of(node.module), (size,)) if folding else {}
+        self.splits[node.module] = Split((), size * parts if folding else size, size, numbers)
         return True
-
-    def _map(self, node: Any, mappings: list[tuple[Mapping, Mapping]]) -> None:
-        """Sets how channels go into and out of an operation, one pair of mappings per input."""
-        # The dependencies of its outputs come after those of its inputs.
-        back = node.dependencies[: len(node.inputs)]
-        into = {
-            source: [d for d in source.dependencies[len(source.inputs) :] if d.target is node]
-            for source in node.inputs
-        }
-        for source, dep, mapping in zip(node.inputs, back, mappings, strict=True):
-            into[source].pop(0).index_mapping[1], dep.index_mapping[0] = mapping

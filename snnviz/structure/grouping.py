@@ -17,7 +17,16 @@ from snnviz.structure.probe import (
     has_channels,
     own_parameters,
 )
-from snnviz.structure.reasons import NEIGHBOURS, RESPONSES, SPREAD, TANGLED
+from snnviz.structure.reasons import (
+    AS_MATRICES,
+    COMBINES,
+    NEIGHBOURS,
+    RESPONSES,
+    SPREAD,
+    TANGLED,
+    called,
+    kind_of,
+)
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph
@@ -46,29 +55,30 @@ def build_switch_group(
         return TANGLED
     mixing = (nn.LayerNorm,) if whole else MIXING
     ties = _Ties(1 + max(int(item.roots.max()) for item in items))
-    mixed_by = next((_kind(i.module) for i in items if isinstance(i.module, mixing)), "")
+    mixed_by = next((kind_of(i.module) for i in items if isinstance(i.module, mixing)), "")
     parts: dict[str, dict[Any, Item]] = {"writers": {}, "norms": {}, "readers": {}, "others": {}}
     splits: list[tuple[Item, Split]] = []
     fixed: set[int] = set()  # channels of the root
     unscaled = ""  # a norm that no factor can be folded into
-    # Readers that divide first: this is the reason, whatever else there is.
-    for item in sorted(items, key=lambda i: not (i.reading and i.module in graph.dividing)):
+    # What divides, or combines, first: this is the reason, whatever else there is.
+    for item in sorted(items, key=lambda i: _place_of_reason(i, graph)):
         module, reading = item.module, item.reading
-        kind = _kind(module)
+        kind = kind_of(module)
         for first, end in graph.constant.get(module, ()) if constant else ():
             fixed.update(item.roots[(first <= item.channels) & (item.channels < end)].tolist())
         if module in graph.unclear and not mixed_by:
             owner = graph.owner_of(module)
             if owner and isinstance(owner[1], nn.LocalResponseNorm):
                 return f"{owner[0]} {RESPONSES}"
-            who = f"{owner[0]} ({_kind(owner[1])})" if owner else kind
+            who = f"{owner[0]} ({kind_of(owner[1])})" if owner and owner[0] else called(module)
             return f"{who} moves channels in a way that could not be followed"
         if (kind in _PASSED or module in graph.passing) and module not in graph.splits:
             continue
         if split := graph.splits.get(module):
             if split.equal:
                 if len(np.unique(item.channels)) != split.channels:
-                    return f"{kind} takes parts of equal size, and mixes them with other channels"
+                    who = called(module)
+                    return f"{who} takes parts of equal size, and mixes them with other channels"
                 ties.tie(item.channels % split.equal, item.roots)
             splits.append((item, split))
             continue
@@ -89,7 +99,7 @@ def build_switch_group(
             if reading and channels == 1 and len(item.channels) > 1:
                 return f"{names[module]} {NEIGHBOURS}"
             if max(item.channels) >= channels:
-                return f"the number of channels changes before {names[module]}"
+                return _other_number(items, graph, names[module])
             if not _in_equal_parts(item, channels):
                 return f"{kind} is grouped, and its parts mix them with other channels"
             ties.tie(item.channels % (channels // _parts(module)), item.roots)
@@ -99,7 +109,7 @@ def build_switch_group(
             ):
                 return f"{kind} has no scale and shift to fold a factor into"
             if max(item.channels) >= units_of(module):
-                return f"the number of channels changes before {names[module]}"
+                return _other_number(items, graph, names[module])
             parts["others" if module.weight is None else "norms"].setdefault(module, item)
             if module.weight is None:
                 unscaled = f"{kind} has no scale and shift to fold a factor into"
@@ -120,8 +130,10 @@ def build_switch_group(
             continue
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
             continue  # the factors act in the norms after it, and nothing is removed
+        elif isinstance(module, nn.Parameter):
+            return f"{names.get(module, kind)} {COMBINES}"
         else:
-            return f"{kind} mixes or ties its neurons"
+            return f"{called(module)} mixes or ties its neurons"
         if not reading and not shared.isdisjoint(module.parameters(recurse=False)):
             return f"{kind} shares its parameters with another layer"
     if any(item.module in graph.tangled for item in items):
@@ -194,8 +206,20 @@ def build_switch_group(
     )
 
 
-def _kind(module: Any) -> str:
-    return type(module).__name__.strip("_")
+def _place_of_reason(item: "Item", graph: "Graph") -> int:
+    bare = isinstance(item.module, nn.Parameter) and not has_channels(item.module)
+    return 0 if item.reading and item.module in graph.dividing else 1 if bare else 2
+
+
+def _other_number(items: list["Item"], graph: "Graph", layer: str) -> str:
+    """Why a layer has not as many channels as come to it."""
+    for item in items:
+        node = graph.module2node.get(item.module)
+        if node is not None and node.grad_fn.name().startswith(("Bmm", "Baddbmm")):
+            owner = graph.owner_of(item.module)
+            who = f"{owner[0]} ({kind_of(owner[1])})" if owner and owner[0] else "the network"
+            return f"{who} {AS_MATRICES}"
+    return f"the number of channels changes before {layer}"
 
 
 def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:

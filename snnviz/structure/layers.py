@@ -36,6 +36,8 @@ def own_channel_dim(tensor: Tensor) -> int:
     """The dimension of channels in a tensor that is no layer's: a vector, filters, or a table."""
     if tensor.numel() == max(tensor.shape):
         return max(range(tensor.ndim), key=lambda dim: tensor.shape[dim])
+    if tensor.ndim == 4 and tensor.shape[0] == 1:  # an image
+        return 1
     filters = tensor.ndim > 2 and tensor.shape[1] == 1  # one for each channel
     return 0 if filters else tensor.ndim - 1
 

@@ -16,6 +16,7 @@ from snnviz.structure.layers import (
     parts_of,
     units_of,
 )
+from snnviz.structure.mean_square import find_eps, keep_mean_square
 from snnviz.structure.probe import WRITERS
 from snnviz.structure.splitting import count_down
 
@@ -99,6 +100,8 @@ def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
     """Keeps these channels of a parameter or a buffer that is no layer's."""
     tensor: Any = getattr(owner, name)
     values = _select(tensor.detach(), own_channel_dim(tensor), kept)
+    if eps := find_eps(owner):
+        values = values * keep_mean_square(owner, eps, int(kept.sum()), len(kept))
     if name in owner._buffers:
         owner._buffers[name] = values
     else:

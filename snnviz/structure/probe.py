@@ -109,9 +109,10 @@ def is_vector(tensor: Tensor) -> bool:
 
 
 def has_channels(tensor: Tensor) -> bool:
-    """Whether it has one number, or one filter, for each channel."""
+    """Whether it has one number, one filter, or one number at each place, for each channel."""
     filters = tensor.ndim == 4 and tensor.shape[0] > 1 == tensor.shape[1]
-    return is_vector(tensor) or filters
+    places = tensor.ndim in (3, 4) and tensor.shape[0] == 1  # as of positions
+    return is_vector(tensor) or filters or places
 
 
 def own_parameters(module: nn.Module) -> list[str]:

@@ -18,7 +18,29 @@ SPREAD = f"divides its weights by their spread over all inputs, {OTHERS}"
 FIXED_HEADS = (
     "gives all heads together as many channels as it gets, so no head can be taken out alone"
 )
+FIXED_SIZE = "a size that it needs does not follow their number"
+COMBINES = "combines them, and is no weight of a linear layer or a convolution"
+AS_MATRICES = "multiplies them as matrices with others, which is not followed"
+# Operations by the names that Torch-Pruning gives them.
+_CALLED = {
+    "ReshapeOp": "a reshape",
+    "ConcatOp": "a concatenation",
+    "SplitOp": "a split",
+    "SliceOp": "a slice",
+    "UnbindOp": "an unbind",
+    "ExpandOp": "an expansion",
+}
 _CLOSE = 1e-5  # of the largest value of an output
+
+
+def kind_of(module: Any) -> str:
+    return type(module).__name__.strip("_")
+
+
+def called(module: Any) -> str:
+    """A layer by its class, and an operation in plain words."""
+    kind = kind_of(module)
+    return _CALLED.get(kind, "an operation" if kind.endswith("Op") else kind)
 
 
 def find_mixing(
@@ -44,22 +66,28 @@ def find_mixing(
             run({group.name: factors})
         seen.append(outputs.found)
     for name, before in seen[0].items():
-        after = seen[1].get(name)
-        if after is None or after.shape != before.shape:
-            continue
-        dims = [d for d in range(1, before.ndim) if before.shape[d] == group.neurons]
-        others = [(after - before).narrow(d, 1, group.neurons - 1).abs().max() for d in dims]
-        if dims and not any(change <= _CLOSE * before.abs().max() for change in others):
+        after = seen[1].get(name, before)
+        given, came = (_change(*pair, group.neurons) for pair in zip(before, after, strict=True))
+        if came and not given:
             kind = type(probe.get_submodule(name)).__name__
             return f"{name} ({kind}) computes each channel from the others too, {OTHERS}"
     return ""
 
 
+def _change(before: Tensor | None, after: Tensor | None, neurons: int) -> bool:
+    """Whether channels besides the first are other ones."""
+    if before is None or after is None or after.shape != before.shape:
+        return False
+    dims = [d for d in range(1, before.ndim) if before.shape[d] == neurons]
+    others = [(after - before).narrow(d, 1, neurons - 1).abs().max() for d in dims]
+    return bool(dims) and not any(change <= _CLOSE * before.abs().max() for change in others)
+
+
 class _Outputs:
-    """The outputs of modules between a group's writers and the end of its first reader."""
+    """What modules between a group's writers and the end of its first reader get and give."""
 
     def __init__(self, probe: nn.Module, group: SwitchGroup) -> None:
-        self.found: dict[str, Tensor] = {}
+        self.found: dict[str, tuple[Tensor | None, Tensor]] = {}
         self._probe, self._readers, self._begun, self._ended = probe, group.readers, False, False
         self._first = group.writers[0]
 
@@ -77,7 +105,8 @@ class _Outputs:
             self._ended = self._ended or name in self._readers
             told = isinstance(output, Tensor) and not isinstance(module, WRITERS)
             if self._begun and not self._ended and told:
-                self.found.setdefault(name, output.clone())
+                given = inputs[0].clone() if inputs and isinstance(inputs[0], Tensor) else None
+                self.found.setdefault(name, (given, output.clone()))
 
         return hook
 

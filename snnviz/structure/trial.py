@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snnviz.files import first_line
 from snnviz.structure.costs import add_costs
 from snnviz.structure.differing import first_difference, layer_outputs
 from snnviz.structure.drawing import draw_all
@@ -25,7 +24,7 @@ from snnviz.structure.modes import in_mode
 from snnviz.structure.narrow import keep_one, remove
 from snnviz.structure.own_forward import find_deaf, has_own_forward
 from snnviz.structure.probe import copied
-from snnviz.structure.reasons import FIXED_HEADS, find_mixing
+from snnviz.structure.reasons import FIXED_HEADS, FIXED_SIZE, find_mixing
 from snnviz.structure.scaling import scaled_parameters
 
 _ALLOWED = {"evaluation": 1e-3, "training": 1e-2}  # of the largest score; wrong ones are far off
@@ -132,8 +131,9 @@ class _Trial:
                 why = self._why_not([*others, *groups])
                 for group in groups if why else ():
                     owner = name_of(group.numbers[0].module) if group.numbers else ""
-                    fixed = owner and "does not run" in why
-                    self.rejected.setdefault(group.name, f"{owner} {FIXED_HEADS}" if fixed else why)
+                    if owner and FIXED_SIZE in why:
+                        self.rejected[group.name] = f"{owner} {FIXED_HEADS}"
+                    self.rejected.setdefault(group.name, why)
                 if not why:
                     self.accepted = [*others, *groups]
                     break
@@ -193,11 +193,11 @@ class _Trial:
                 expected = self._scores(self.probe, mode)
                 try:
                     came = self._scores(small, mode)
-                except Exception as error:
+                except Exception:
                     if not explain:
                         return _FAILS
-                    layer, why = self._failing_layer(small, mode), first_line(error)
-                    return f"without some of them, {layer} does not run{_in(mode)} ({why})"
+                    layer = self._failing_layer(small, mode)
+                    return f"without some of them, {layer} would not run{_in(mode)}: {FIXED_SIZE}"
                 if self._differ(expected, came, mode):
                     if not explain:
                         return _FAILS

@@ -530,7 +530,7 @@ def own_constant() -> nn.Module:
             },
             id="in parts, with others",
         ),
-        pytest.param(moved(), {"conv": f"ReshapeOp moves channels {FOLLOWED}"}, id="moved"),
+        pytest.param(moved(), {"conv": f"a reshape moves channels {FOLLOWED}"}, id="moved"),
         pytest.param(
             hidden(Quantised(3, 6, 3), nn.ReLU()), {"0": OWN.format(0, "step")}, id="quantiser step"
         ),

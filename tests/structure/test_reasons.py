@@ -31,6 +31,41 @@ def attended(net: Any, images: Tensor) -> Tensor:
     return x * gates[:, :, None, None]
 
 
+class Bilinear(nn.Module):
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.pairs = nn.Bilinear(inputs, inputs, inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pairs(x, x)
+
+
+def as_matrices(net: Any, images: Tensor) -> Tensor:
+    x, y = net.conv(images).flatten(2), net.other(images).flatten(2)
+    return (x @ y.transpose(1, 2)).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        pytest.param(
+            nn.Sequential(
+                nn.Conv2d(3, 6, 1), nn.Flatten(), nn.Linear(384, 6), Bilinear(6), nn.Linear(6, 4)
+            ),
+            "3.pairs.weight combines them, and is no weight of a linear layer or a convolution",
+            id="bilinear",
+        ),
+        pytest.param(
+            Net(as_matrices, 30, conv=nn.Conv2d(3, 6, 3), other=nn.Conv2d(3, 5, 3)),
+            "the network multiplies them as matrices with others, which is not followed",
+            id="matrices",
+        ),
+    ],
+)
+def test_what_is_not_followed_is_said(network: nn.Module, why: str) -> None:
+    assert why in find_switches(network, example()).left_alone.values()
+
+
 @pytest.mark.parametrize(
     ("network", "layer", "why"),
     [

@@ -62,18 +62,11 @@ def zero_gate() -> nn.Module:
     return net
 
 
-def runs(layer: str, error: str, mode: str = "") -> str:
-    return f"without some of them, {layer} does not run{mode} ({error})"
-
-
-def shapes(came: str, wanted: str) -> str:
-    return f"mat1 and mat2 shapes cannot be multiplied ({came} and {wanted})"
-
-
-ONE_BY_ONE = (
-    "Given groups=1, weight of size [6, 6, 1, 1], expected input[2, 3, 6, 6] to have 6 channels"
-)
-CHANNELS = f"{ONE_BY_ONE}, but got 3 channels instead"
+def runs(layer: str, mode: str = "") -> str:
+    return (
+        f"without some of them, {layer} would not run{mode}: a size that it needs does not follow "
+        "their number"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,12 +74,12 @@ CHANNELS = f"{ONE_BY_ONE}, but got 3 channels instead"
     [
         pytest.param(
             hidden(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), Blur(6)),
-            {"0": runs("layer 5", shapes("2x216", "108x5"))},
+            {"0": runs("layer 5")},
             id="buffer with a channel dimension",
         ),
         pytest.param(
             hard_coded(),
-            {"conv": runs("layer hidden", shapes("1x216", "108x5"))},
+            {"conv": runs("layer hidden")},
             id="size in the code",
         ),
         pytest.param(
@@ -100,16 +93,12 @@ CHANNELS = f"{ONE_BY_ONE}, but got 3 channels instead"
         pytest.param(between(lambda x: x.roll(2, 1)), {"conv": change("hidden")}, id="roll"),
         pytest.param(
             between(lambda x: x[:, PLACES]),
-            {
-                "conv": runs(
-                    "the network itself", "index 3 is out of bounds for dimension 0 with size 3"
-                )
-            },
+            {"conv": runs("the network itself")},
             id="index",
         ),
         pytest.param(
             between(lambda x: x.repeat(1, 2, 1, 1), 432),
-            {"conv": runs("layer hidden", shapes("2x216", "324x5"))},
+            {"conv": runs("layer hidden")},
             id="repeat",
         ),
         pytest.param(between(zero_half), {"conv": change("hidden")}, id="assignment to a slice"),
@@ -123,18 +112,12 @@ CHANNELS = f"{ONE_BY_ONE}, but got 3 channels instead"
         ),
         pytest.param(
             between(lambda x: torch.where(PLACES[:, None, None] > 3, x, 0 * x)),
-            {
-                "conv": runs(
-                    "the network itself",
-                    "The size of tensor a (6) must match the size of tensor b (3) at "
-                    "non-singleton dimension 1",
-                )
-            },
+            {"conv": runs("the network itself")},
             id="mask of channels",
         ),
         pytest.param(
             Net(in_training_only, 216, conv=nn.Conv2d(3, 6, 3), aux=nn.Conv2d(6, 6, 1)),
-            {"conv": runs("layer aux", CHANNELS, " in training mode")},
+            {"conv": runs("layer aux", " in training mode")},
             id="branch in training only",
         ),
     ],
