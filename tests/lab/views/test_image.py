@@ -48,6 +48,7 @@ def test_an_image_from_a_cell(lab: Lab) -> None:
     assert message_of(lambda: lab.show_image(50)).startswith("image must be the number")
 
 
+@pytest.mark.slow
 def test_by_hand(lab: Lab) -> None:
     view = lab._parts.image.view
     lab._parts.views.bar.tab = "image"
