@@ -7,6 +7,7 @@ from snnviz.lab.page.listening import Listener
 from snnviz.lab.page.messages import Messages
 from snnviz.lab.page.moments import TimeMachine
 from snnviz.lab.page.shells import hear_as_asked
+from snnviz.lab.page.together import made_together
 from snnviz.lab.page.waiting import Progress
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "RunChoice",
     "TimeMachine",
     "hear_as_asked",
+    "made_together",
 ]
