@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, Error, Page, StorageState, expect
 
 from tests.browser import jupyter
 from tests.browser.chromium import MISSING, find_once
@@ -107,9 +107,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @contextmanager
 def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
-    """A page signed in to the server; its kernel is ended with the block."""
+    """A page signed in to the server; its kernel is ended with the block.
+
+    The lab's hints for the first time were dismissed in its browser; see pointers.js.
+    """
+    mark = {"name": "snnviz-pointers", "value": "dismissed"}
+    seen: StorageState = {"origins": [{"origin": server.url, "localStorage": [mark]}]}
     context = chromium.new_context(
-        base_url=server.url, viewport=jupyter.VIEWPORT, reduced_motion="reduce"
+        base_url=server.url,
+        viewport=jupyter.VIEWPORT,
+        reduced_motion="reduce",
+        storage_state=seen,
     )
     context.set_default_timeout(PATIENCE)
     context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie

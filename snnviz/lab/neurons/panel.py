@@ -75,6 +75,11 @@ class NeuronPanel:
         if self.result.value != html:
             self.result.value = html
 
+    def show_answers(self, answers: Mapping[str, np.ndarray]) -> None:
+        """Shows answers from 0 to 1 instead of factors; {}: factors."""
+        whole = {name: answers.get(name, np.zeros(n)) for name, n in self._groups.items()}
+        self._put("answers", encode(self._groups, whole) if answers else b"")
+
     def show_twin(self, name: str, status: Status | None) -> None:
         """Shows the neurons of a run beside this one, if there is one."""
         if self.twin is None and status is None:
