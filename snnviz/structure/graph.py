@@ -71,6 +71,8 @@ class Graph(tp.DependencyGraph):
         self.tangled: set[Any] = set()  # where each channel meets very many of the root
         self.splits: dict[Any, Split] = {}  # operations that take channels apart
         self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
+        recurrent = (m for m in network.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase))
+        self.recurrent = {weight for module in recurrent for weight in module.parameters()}
         self.dividing = find_dividing(network, example)
         self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
@@ -124,6 +126,9 @@ class Graph(tp.DependencyGraph):
             if not waiting:
                 break
             (node, way), places = waiting.pop()
+            if node.module in self.recurrent:  # to go on would take very long
+                self.tangled.add(root)
+                break
             for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
                 new = new[~np.isin(codes(new), codes(known))]

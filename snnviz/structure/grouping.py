@@ -130,6 +130,8 @@ def build_switch_group(
             continue
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
             continue  # the factors act in the norms after it, and nothing is removed
+        elif kind == "LSTM":
+            return TANGLED
         elif isinstance(module, nn.Parameter):
             return f"{names.get(module, kind)} {COMBINES}"
         else:

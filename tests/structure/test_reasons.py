@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure import find_switches
-from snnviz.structure.reasons import NEIGHBOURS, OTHERS, RESPONSES
+from snnviz.structure.reasons import NEIGHBOURS, OTHERS, RESPONSES, TANGLED
 from tests.helpers import example
 from tests.structure.nets import FROM_OTHERS, Net, hidden
 
@@ -38,6 +38,16 @@ class Bilinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pairs(x, x)
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_what_goes_into_a_recurrent_layer_is_not_followed(kind: Any) -> None:
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.conv(images).flatten(2).transpose(1, 2)
+        return net.layer(x)[0][:, -1]
+
+    network = Net(way, 5, conv=nn.Conv2d(3, 6, 3), layer=kind(6, 5, batch_first=True))
+    assert find_switches(network, example()).left_alone["conv"] == TANGLED
 
 
 def as_matrices(net: Any, images: Tensor) -> Tensor:
