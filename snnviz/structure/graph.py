@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch_pruning import ops
 
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
-from snnviz.structure.mapping import count_channels, cut, gathered, map_inputs, map_outputs
+from snnviz.structure.mapping import (
+    acts_on_all,
+    count_channels,
+    cut,
+    gathered,
+    map_inputs,
+    map_outputs,
+)
 from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
     Item,
@@ -226,7 +233,7 @@ class Graph(tp.DependencyGraph):
             return
         for function, source in zip(given, list(node.inputs), strict=True):
             before = given_to(function)
-            if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
+            if before and acts_on_all(node.grad_fn, before, after):
                 self.broadcast.add(source.module)
                 cut(source, node)
 
@@ -262,6 +269,9 @@ class Graph(tp.DependencyGraph):
         dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
         # Autograd does not record constants.
         shapes = self._noting.joined.get(node.grad_fn, given)
+        channels = channel_dim(node.grad_fn)
+        if channels is not None and dim % len(joined) not in (0, channels):
+            return  # places or tokens, each with all its channels
         if None in shapes or len(shapes) != len(given):
             self.unclear.add(node.module)
             return
@@ -272,7 +282,7 @@ class Graph(tp.DependencyGraph):
             elif not is_leaf(f[0]):
                 starts.append((start, start + shape[dim]))
             start += shape[dim]
-        if dim % len(joined) != channel_dim(node.grad_fn) or len(starts) != len(node.inputs):
+        if dim % len(joined) != channels or len(starts) != len(node.inputs):
             self.unclear.add(node.module)
             return
         if constant:

@@ -71,6 +71,14 @@ def count_channels(
     return found
 
 
+def acts_on_all(function: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether what an operation gets is one channel, and what it gives are several."""
+    if function.name().startswith("Bmm"):  # a sum over places, with a weight for each
+        dim = 1 if after[1] == 1 else 2
+        return after[dim] == 1 == before[dim] and after[1] != after[2]
+    return 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]
+
+
 def cut(source: Any, node: Any) -> None:
     """Leaves the one of them untied from the other."""
     source.dependencies = [d for d in source.dependencies if d.target is not node]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure import find_switches
-from snnviz.structure.reasons import NEIGHBOURS, OTHERS, RESPONSES, TANGLED
+from snnviz.structure.reasons import FIXED_HEADS, MEAN, NEIGHBOURS, OTHERS, RESPONSES, TANGLED
 from tests.helpers import example
 from tests.structure.nets import FROM_OTHERS, Net, hidden
 
@@ -55,6 +55,22 @@ def as_matrices(net: Any, images: Tensor) -> Tensor:
     return (x @ y.transpose(1, 2)).flatten(1)
 
 
+class Spatial(nn.Module):
+    """A gate of places, from the mean over all channels (CBAM)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x.mean(1, keepdim=True)).sigmoid()
+
+
+def attends(net: Any, images: Tensor) -> Tensor:
+    x = net.conv(images).flatten(2).transpose(1, 2)
+    return net.attention(x, x, x)[0].flatten(1)
+
+
 @pytest.mark.parametrize(
     ("network", "why"),
     [
@@ -64,6 +80,19 @@ def as_matrices(net: Any, images: Tensor) -> Tensor:
             ),
             "3.pairs.weight combines them, and is no weight of a linear layer or a convolution",
             id="bilinear",
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), Spatial()), f"1 (Spatial) {MEAN}", id="a gate of places"
+        ),
+        pytest.param(
+            Net(
+                attends,
+                216,
+                conv=nn.Conv2d(3, 6, 3),
+                attention=nn.MultiheadAttention(6, 2, batch_first=True),
+            ),
+            f"attention {FIXED_HEADS}",
+            id="multi-head attention",
         ),
         pytest.param(
             Net(as_matrices, 30, conv=nn.Conv2d(3, 6, 3), other=nn.Conv2d(3, 5, 3)),
