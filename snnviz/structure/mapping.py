@@ -63,11 +63,12 @@ def count_channels(
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """The module's own numbers that are the first of the sizes, or all of them."""
     found = {}
-    for attribute, value in vars(owner[1]).items() if owner else ():
+    name, module = owner or ("", None)
+    for attribute, value in vars(module).items() if module else ():
         if isinstance(value, list | tuple) and tuple(value) == sizes[: len(value)] != ():
-            found[owner[0], f"{attribute}.0"] = (0, sizes[0])
+            found[name, f"{attribute}.0"] = (0, sizes[0])
         elif type(value) is int and value == sizes[0]:
-            found[owner[0], attribute] = (0, sizes[0])
+            found[name, attribute] = (0, sizes[0])
     return found
 
 

@@ -58,8 +58,9 @@ class Noting(TorchFunctionMode):
         waiting = [function]
         while waiting:
             function = waiting.pop()
-            own = function is not None and self.owners.get(function, name) == name
-            if own and function not in before:
+            if function is None or function in before:
+                continue
+            if self.owners.get(function, name) == name:
                 before.add(function)
                 self.owners[function] = name
                 waiting += [f for f, _ in function.next_functions]
