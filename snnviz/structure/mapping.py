@@ -25,7 +25,9 @@ def gathered(node: Any) -> tuple[int, int]:
         return 0, 1
     dim = known_dim(node.grad_fn.next_functions[0][0])
     dim = 1 if dim is None and len(before) != 3 else dim
-    if dim is None or before[:dim] != after[:dim] or not 1 < after[dim] < before[dim]:
+    if dim is None or len(after) <= dim or before[:dim] != after[:dim]:
+        return 0, 1
+    if not 1 < after[dim] < before[dim]:
         return 0, 1
     rest = before[dim + 1 :]
     apart = after[dim + 1 : len(after) - len(rest)]

@@ -94,8 +94,9 @@ def takes_mean_of_channels(function: Any) -> bool:
     """Whether an operation takes a mean over all channels, as a gate of places does."""
     if not function.name().startswith("Mean") or not hasattr(function, "_saved_dim"):
         return False
-    before = given_to(function.next_functions[0]) or ()
-    dims = function._saved_dim
+    before, dims = given_to(function.next_functions[0]), function._saved_dim
+    if not before:
+        return False
     dims = {_signed(d) % len(before) for d in ((dims,) if isinstance(dims, int) else dims or ())}
     return channel_dim(function.next_functions[0][0]) in dims and len(dims) == 1
 
