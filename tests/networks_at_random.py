@@ -47,6 +47,11 @@ KINDS = (
     "constants",
     "shuffled",
     "turned",
+    "squares",
+    "length",
+    "greatest",
+    "places",
+    "pictured",
 )
 
 
@@ -235,6 +240,50 @@ class Moved(nn.Module):
         return nn.functional.pixel_shuffle(x, 2)[:, :, ::2, 1::2] if self.kind == "turned" else x
 
 
+class Whole(nn.Module):
+    """What looks at all channels, or at all places, and can lose some of them all the same."""
+
+    def __init__(self, channels: int, b: Block, size: int) -> None:
+        super().__init__()
+        self.kind = b.kind
+        self.width = channels if b.kind == "places" else b.width
+        self.several = self.width * (2 if b.kind == "greatest" else 1)
+        self.inner: Any = Step(channels, self.several, b)
+        if b.kind == "squares":
+            self.norm = nn.RMSNorm(self.width) if b.bias else MeanSquare(self.width)
+        elif b.kind == "places":
+            self.inner = nn.Identity()
+            self.own = nn.Parameter(torch.ones(1, channels, size, size))
+        elif b.kind == "pictured":
+            self.inner = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(channels * size * size, 4 * self.width),
+                nn.Unflatten(1, (self.width, 2, 2)),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inner(x)
+        if self.kind == "squares":
+            return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        if self.kind == "length":
+            return nn.functional.normalize(x, dim=1, eps=0.1)
+        if self.kind == "greatest":
+            n, channels, *places = x.shape
+            return x.view(n, channels // 2, 2, *places).amax(2)
+        return x + self.own if self.kind == "places" else x
+
+
+class MeanSquare(nn.Module):
+    """RMSNorm by hand."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(channels)), 0.1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / (x.square().mean(-1, keepdim=True) + self.eps).sqrt() * self.weight
+
+
 class Twice(nn.Module):
     """Joins what comes to itself."""
 
@@ -267,6 +316,10 @@ def built(plan: Plan) -> nn.Module:
                 moved = Moved(channels, b)
                 layers.append(moved)
                 channels = moved.width
+        elif b.kind in ("squares", "length", "greatest", "places", "pictured"):
+            whole = Whole(channels, b, size)
+            layers.append(whole)
+            channels, size = whole.width, 2 if b.kind == "pictured" else size
         elif b.kind == "pool":
             if size > 2:
                 layers.append(nn.MaxPool2d(2) if b.bias else nn.AvgPool2d(2))

@@ -9,7 +9,7 @@ from typing import Any
 from snnviz import checks
 from snnviz.history import History
 from snnviz.lab.opening import open_run
-from snnviz.lab.page import check_moment, hear_as_asked, wait_in_cell
+from snnviz.lab.page import check_moment, hear_as_asked, made_together, wait_in_cell
 from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.results import Compacted, make_smaller
@@ -72,12 +72,12 @@ class Lab:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
         self._runs = RunList(trainer, name, self._stepped)
-        wake = self._refresher.hurry
-        self._parts = Parts(self._runs, self._choose, self._ask_fork, self.dense_twin, wake, parts)
-        self.widget = self._parts.widget
-        _LABS[trainer] = weakref.ref(self)
-        self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
-        wake()
+        asked = self._choose, self._ask_fork, self.dense_twin, self._refresher.hurry
+        with made_together():
+            self._parts = Parts(self._runs, *asked, parts)
+            self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
+        self.widget, _LABS[trainer] = self._parts.widget, weakref.ref(self)
+        self._refresher.hurry()
         hear_as_asked(self.widget)
         self._refresher.start()
 

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch_pruning import ops
 
 from snnviz.structure.layers import inputs_of, is_depthwise, units_of
-from snnviz.structure.mapping import count_channels, cut, gathered, map_inputs, map_outputs
+from snnviz.structure.mapping import (
+    acts_on_all,
+    count_channels,
+    cut,
+    gathered,
+    map_inputs,
+    map_outputs,
+)
 from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
     Item,
@@ -71,6 +78,8 @@ class Graph(tp.DependencyGraph):
         self.tangled: set[Any] = set()  # where each channel meets very many of the root
         self.splits: dict[Any, Split] = {}  # operations that take channels apart
         self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
+        recurrent = (m for m in network.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase))
+        self.recurrent = {weight for module in recurrent for weight in module.parameters()}
         self.dividing = find_dividing(network, example)
         self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
@@ -124,6 +133,9 @@ class Graph(tp.DependencyGraph):
             if not waiting:
                 break
             (node, way), places = waiting.pop()
+            if node.module in self.recurrent:  # to go on would take very long
+                self.tangled.add(root)
+                break
             for to, new in (*self._along(node, way, places), *self._across(node, way, places)):
                 known = found.get(to, np.zeros((0, 2), dtype=int))
                 new = new[~np.isin(codes(new), codes(known))]
@@ -221,7 +233,7 @@ class Graph(tp.DependencyGraph):
             return
         for function, source in zip(given, list(node.inputs), strict=True):
             before = given_to(function)
-            if before and 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]:
+            if before and acts_on_all(node.grad_fn, before, after):
                 self.broadcast.add(source.module)
                 cut(source, node)
 
@@ -257,6 +269,9 @@ class Graph(tp.DependencyGraph):
         dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
         # Autograd does not record constants.
         shapes = self._noting.joined.get(node.grad_fn, given)
+        channels = channel_dim(node.grad_fn)
+        if channels is not None and dim % len(joined) not in (0, channels):
+            return  # places or tokens, each with all its channels
         if None in shapes or len(shapes) != len(given):
             self.unclear.add(node.module)
             return
@@ -267,7 +282,7 @@ class Graph(tp.DependencyGraph):
             elif not is_leaf(f[0]):
                 starts.append((start, start + shape[dim]))
             start += shape[dim]
-        if dim % len(joined) != channel_dim(node.grad_fn) or len(starts) != len(node.inputs):
+        if dim % len(joined) != channels or len(starts) != len(node.inputs):
             self.unclear.add(node.module)
             return
         if constant:

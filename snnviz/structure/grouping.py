@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, Number, SwitchGroup
 from snnviz.structure.layers import inputs_of, is_depthwise, own_channel_dim, parts_of, units_of
+from snnviz.structure.places import takes_mean_of_channels
 from snnviz.structure.probe import (
     MIXING,
     NORMS,
@@ -20,6 +21,8 @@ from snnviz.structure.probe import (
 from snnviz.structure.reasons import (
     AS_MATRICES,
     COMBINES,
+    FIXED_HEADS,
+    MEAN,
     NEIGHBOURS,
     RESPONSES,
     SPREAD,
@@ -97,9 +100,10 @@ def build_switch_group(
             parts["readers" if reading else "writers"].setdefault(module, item)
             channels = inputs_of(module) if reading else units_of(module)
             if reading and channels == 1 and len(item.channels) > 1:
-                return f"{names[module]} {NEIGHBOURS}"
+                return _why_others(items, graph) or f"{names[module]} {NEIGHBOURS}"
             if max(item.channels) >= channels:
-                return _other_number(items, graph, names[module])
+                other = f"the number of channels changes before {names[module]}"
+                return _why_others(items, graph) or other
             if not _in_equal_parts(item, channels):
                 return f"{kind} is grouped, and its parts mix them with other channels"
             ties.tie(item.channels % (channels // _parts(module)), item.roots)
@@ -109,7 +113,8 @@ def build_switch_group(
             ):
                 return f"{kind} has no scale and shift to fold a factor into"
             if max(item.channels) >= units_of(module):
-                return _other_number(items, graph, names[module])
+                other = f"the number of channels changes before {names[module]}"
+                return _why_others(items, graph) or other
             parts["others" if module.weight is None else "norms"].setdefault(module, item)
             if module.weight is None:
                 unscaled = f"{kind} has no scale and shift to fold a factor into"
@@ -130,6 +135,10 @@ def build_switch_group(
             continue
         elif mixed_by and kind in ("Parameter", "MultiheadAttention", "ExpandOp"):
             continue  # the factors act in the norms after it, and nothing is removed
+        elif kind == "LSTM":
+            return TANGLED
+        elif isinstance(module, nn.MultiheadAttention):
+            return f"{names[module]} {FIXED_HEADS}"
         elif isinstance(module, nn.Parameter):
             return f"{names.get(module, kind)} {COMBINES}"
         else:
@@ -211,15 +220,17 @@ def _place_of_reason(item: "Item", graph: "Graph") -> int:
     return 0 if item.reading and item.module in graph.dividing else 1 if bare else 2
 
 
-def _other_number(items: list["Item"], graph: "Graph", layer: str) -> str:
-    """Why a layer has not as many channels as come to it."""
+def _why_others(items: list["Item"], graph: "Graph") -> str:
+    """Why a layer has not as many channels as come to it, or ""."""
     for item in items:
         node = graph.module2node.get(item.module)
-        if node is not None and node.grad_fn.name().startswith(("Bmm", "Baddbmm")):
+        matrices = node is not None and node.grad_fn.name().startswith(("Bmm", "Baddbmm"))
+        mean = node is not None and takes_mean_of_channels(node.grad_fn)
+        if matrices or mean:
             owner = graph.owner_of(item.module)
             who = f"{owner[0]} ({kind_of(owner[1])})" if owner and owner[0] else "the network"
-            return f"{who} {AS_MATRICES}"
-    return f"the number of channels changes before {layer}"
+            return f"{who} {MEAN if mean else AS_MATRICES}"
+    return ""
 
 
 def writers_among(items: list["Item"], names: dict[Any, str]) -> list[str]:

@@ -25,7 +25,9 @@ def gathered(node: Any) -> tuple[int, int]:
         return 0, 1
     dim = known_dim(node.grad_fn.next_functions[0][0])
     dim = 1 if dim is None and len(before) != 3 else dim
-    if dim is None or before[:dim] != after[:dim] or not 1 < after[dim] < before[dim]:
+    if dim is None or len(after) <= dim or before[:dim] != after[:dim]:
+        return 0, 1
+    if not 1 < after[dim] < before[dim]:
         return 0, 1
     rest = before[dim + 1 :]
     apart = after[dim + 1 : len(after) - len(rest)]
@@ -63,12 +65,21 @@ def count_channels(
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """The module's own numbers that are the first of the sizes, or all of them."""
     found = {}
-    for attribute, value in vars(owner[1]).items() if owner else ():
+    name, module = owner or ("", None)
+    for attribute, value in vars(module).items() if module else ():
         if isinstance(value, list | tuple) and tuple(value) == sizes[: len(value)] != ():
-            found[owner[0], f"{attribute}.0"] = (0, sizes[0])
+            found[name, f"{attribute}.0"] = (0, sizes[0])
         elif type(value) is int and value == sizes[0]:
-            found[owner[0], attribute] = (0, sizes[0])
+            found[name, attribute] = (0, sizes[0])
     return found
+
+
+def acts_on_all(function: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether what an operation gets is one channel, and what it gives are several."""
+    if function.name().startswith("Bmm"):  # a sum over places, with a weight for each
+        dim = 1 if after[1] == 1 else 2
+        return after[dim] == 1 == before[dim] and after[1] != after[2]
+    return 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]
 
 
 def cut(source: Any, node: Any) -> None:

@@ -90,6 +90,17 @@ def known_dim(function: Any) -> int | None:
     return None
 
 
+def takes_mean_of_channels(function: Any) -> bool:
+    """Whether an operation takes a mean over all channels, as a gate of places does."""
+    if not function.name().startswith("Mean") or not hasattr(function, "_saved_dim"):
+        return False
+    before, dims = given_to(function.next_functions[0]), function._saved_dim
+    if not before:
+        return False
+    dims = {_signed(d) % len(before) for d in ((dims,) if isinstance(dims, int) else dims or ())}
+    return channel_dim(function.next_functions[0][0]) in dims and len(dims) == 1
+
+
 def _dim_after(function: Any, dim: int) -> int | None:
     """Where the channels are after a transposition, a permutation or a reshape."""
     before, after = given_to(function.next_functions[0]) or (), shape_of(function)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_RESHAPES = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.flatten, Tensor.unflatten)
 _JOINS = (torch.cat, torch.concat, torch.concatenate)
 
 
@@ -33,11 +32,11 @@ class Split(NamedTuple):
 
 
 class Noting(TorchFunctionMode):
-    """Notes which module takes tensors apart or reshapes them, and the shapes that are joined."""
+    """Notes which module does an operation, and the shapes that are joined."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.owners: dict[Any, str] = {}  # {grad_fn of a split or reshape: a module's name}
+        self.owners: dict[Any, str] = {}  # {grad_fn of an operation: a module's name}
         self.joined: dict[Any, list[tuple[int, ...]]] = {}  # {grad_fn: the shapes that are joined}
         self._network, self._running = network, [""]
 
@@ -47,7 +46,7 @@ class Noting(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         for part in result if isinstance(result, tuple | list) else (result,):
             function = part.grad_fn if isinstance(part, Tensor) else None
-            if function is not None and (is_split(function) or func in _RESHAPES):
+            if function is not None:
                 self.owners.setdefault(function, self._running[-1])
         if func in _JOINS and isinstance(result, Tensor) and result.grad_fn is not None:
             tensors = args[0] if args else (kwargs or {}).get("tensors", ())
@@ -59,7 +58,10 @@ class Noting(TorchFunctionMode):
         waiting = [function]
         while waiting:
             function = waiting.pop()
-            if function is not None and function not in before and function not in self.owners:
+            if function is None or function in before:
+                continue
+            if self.owners.get(function, name) == name:
+                before.add(function)
                 self.owners[function] = name
                 waiting += [f for f, _ in function.next_functions]
 
@@ -99,7 +101,7 @@ def read_split(
 ) -> Split | None:
     """How the call takes channels apart; None if the shapes leave it open.
 
-    A call that leaves every channel in its place gives one part of all channels.
+    A call that leaves every channel in its place gives parts of all channels.
 
     Args:
         function: what autograd has recorded of the call.
@@ -116,7 +118,9 @@ def read_split(
     likely = {2: (1,), 3: (2,), 4: (1, 3)}.get(len(before), ()) if known is None else (known,)
     whole = before[likely[0]]
     if dim not in likely:
-        return Split(((0, whole),), whole, 0, {})  # places or tokens
+        return Split(
+            ((0, whole),) * len(function._input_metadata), whole, 0, {}
+        )  # places or tokens
     whole = before[dim]  # if it is the last of 4, these may also be the columns of images
     sizes = [tuple(part.shape)[dim] for part in function._input_metadata]
     first, parts = 0, []

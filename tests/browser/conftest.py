@@ -150,8 +150,19 @@ class Kept:
         """The page, loaded again, with a notebook of these cells, which has run.
 
         After a test that failed, or that went elsewhere, page and kernel are new; otherwise the
-        kernel has forgotten all but which modules it imported.
+        kernel has forgotten all but which modules it imported. Where the machine is very slow,
+        Jupyter now and then loses a message between kernel and page, and a cell seems to run for
+        ever or a widget to be broken: then it is tried once more, with a new page and kernel.
         """
+        cells = list(cells)
+        try:
+            return self._run(cells)
+        except TimeoutError as error:
+            print(f"The notebook did not come: {error}\nOnce more, with a new page and kernel.")
+            self.leave()
+            return self._run(cells)
+
+    def _run(self, cells: Iterable[str]) -> Page:
         page, path = self.page, self.folder / "kept.ipynb"
         if page is not None and f"/lab/tree/{self.folder.name}/" not in page.url:
             self.leave()
@@ -167,7 +178,8 @@ class Kept:
             self.page = page = self._open.__enter__()
         page.set_viewport_size(jupyter.VIEWPORT)
         jupyter.open_notebook(page, f"{self.folder.name}/{path.name}")
-        jupyter.run_all(page)
+        jupyter.run_all(page, timeout=120)
+        jupyter.wait_for_widgets(page)
         return page
 
     def leave(self) -> None:

@@ -164,6 +164,33 @@ class Places(nn.Module):
         return x + self.places
 
 
+class Coordinates(nn.Module):
+    """Means of rows and of columns are joined, gated, and taken apart (coordinate attention)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.few, self.norm = Conv(channels, 4, 1), Norm(4)
+        self.rows, self.columns = Conv(4, channels, 1), Conv(4, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2], x.shape[3]
+        both = torch.cat([x.mean(3, True), x.mean(2, True).transpose(2, 3)], 2)
+        rows, columns = self.norm(self.few(both)).relu().split([height, width], 2)
+        return x * self.rows(rows).sigmoid() * self.columns(columns.transpose(2, 3)).sigmoid()
+
+
+class Context(nn.Module):
+    """A mean over places, each with a weight of its own (global context)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weigh, self.out = Conv(channels, 1, 1), Conv(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.weigh(x).flatten(2).softmax(2)
+        return x + self.out((x.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3))
+
+
 class Stream(nn.Module):
     """Tokens, to which blocks add what they make of them; before each is a norm."""
 
@@ -344,6 +371,11 @@ SHAPES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
     "a number for each place": (
         lambda: net(Conv(3, 6, 3), Places(6, 10, 10), Relu(), width=6), {"0": 6}
     ),
+    "coordinate attention": (
+        lambda: net(Conv(3, 6, 3), Norm(6), Relu(), Coordinates(6), width=6),
+        {"0": 6, "3.few": 4},
+    ),
+    "global context": (lambda: net(Conv(3, 6, 3), Relu(), Context(6), width=6), {"0": 6}),
     "softplus": (
         lambda: net(Conv(3, 6, 3), nn.Softplus(), Conv(6, 6, 3, 1, 1), width=6), {"0": 6}
     ),

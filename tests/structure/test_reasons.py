@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure import find_switches
-from snnviz.structure.reasons import NEIGHBOURS, OTHERS, RESPONSES
+from snnviz.structure.reasons import (
+    FIXED_HEADS,
+    MEAN,
+    NEIGHBOURS,
+    OTHERS,
+    RESPONSES,
+    SPREAD,
+    TANGLED,
+)
 from tests.helpers import example
 from tests.structure.nets import FROM_OTHERS, Net, hidden
 
@@ -40,9 +48,44 @@ class Bilinear(nn.Module):
         return self.pairs(x, x)
 
 
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_what_goes_into_a_recurrent_layer_is_not_followed(kind: Any) -> None:
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.conv(images).flatten(2).transpose(1, 2)
+        return net.layer(x)[0][:, -1]
+
+    network = Net(way, 5, conv=nn.Conv2d(3, 6, 3), layer=kind(6, 5, batch_first=True))
+    assert find_switches(network, example()).left_alone["conv"] == TANGLED
+
+
 def as_matrices(net: Any, images: Tensor) -> Tensor:
     x, y = net.conv(images).flatten(2), net.other(images).flatten(2)
     return (x @ y.transpose(1, 2)).flatten(1)
+
+
+class Standardised(nn.Conv2d):
+    """Its weights are normed by a batch norm, as in networks without norms."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        flat = self.weight.reshape(1, self.out_channels, -1)
+        weight = torch.nn.functional.batch_norm(flat, None, None, training=True)
+        return self._conv_forward(input, weight.reshape_as(self.weight), self.bias)
+
+
+class Spatial(nn.Module):
+    """A gate of places, from the mean over all channels (CBAM)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x.mean(1, keepdim=True)).sigmoid()
+
+
+def attends(net: Any, images: Tensor) -> Tensor:
+    x = net.conv(images).flatten(2).transpose(1, 2)
+    return net.attention(x, x, x)[0].flatten(1)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +97,19 @@ def as_matrices(net: Any, images: Tensor) -> Tensor:
             ),
             "3.pairs.weight combines them, and is no weight of a linear layer or a convolution",
             id="bilinear",
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), Spatial()), f"1 (Spatial) {MEAN}", id="a gate of places"
+        ),
+        pytest.param(
+            Net(
+                attends,
+                216,
+                conv=nn.Conv2d(3, 6, 3),
+                attention=nn.MultiheadAttention(6, 2, batch_first=True),
+            ),
+            f"attention {FIXED_HEADS}",
+            id="multi-head attention",
         ),
         pytest.param(
             Net(as_matrices, 30, conv=nn.Conv2d(3, 6, 3), other=nn.Conv2d(3, 5, 3)),
@@ -80,6 +136,9 @@ def test_what_is_not_followed_is_said(network: nn.Module, why: str) -> None:
             "0",
             f"1 (Softmax2d) {FROM_OTHERS}",
             id="softmax",
+        ),
+        pytest.param(
+            hidden(nn.Conv2d(3, 6, 3), Standardised(6, 6, 1)), "0", f"1 {SPREAD}", id="weights"
         ),
         pytest.param(
             hidden(nn.Conv2d(3, 6, 3), nn.LocalResponseNorm(3)), "0", f"1 {RESPONSES}", id="local"

@@ -46,6 +46,7 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self._asking = box("asking", [bar, self.result])
+        self._asking.layout.display = "none"  # until a neuron is selected
         self.twin: Grid | None = None  # made when it is first needed
         self.widget = widgets.VBox([self.grid, self._asking]).add_class("snnviz-panel")
         self._flips, self._past = Flips(), PastCourse()

@@ -7,6 +7,7 @@ from snnviz.lab.page.messages import Messages
 from snnviz.lab.page.moments import TimeMachine, check_moment
 from snnviz.lab.page.shells import hear_as_asked
 from snnviz.lab.page.speed import SpeedChoice
+from snnviz.lab.page.together import made_together
 from snnviz.lab.page.waiting import wait_in_cell
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "TimeMachine",
     "check_moment",
     "hear_as_asked",
+    "made_together",
     "wait_in_cell",
 ]

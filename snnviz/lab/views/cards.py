@@ -46,6 +46,7 @@ class Card:
         else:
             self.page = widgets.Image(format="png")
             self.page.add_class(f"snnviz-{kind.name.replace('_', '-')}")
+        self.page.layout.display = "none"  # until there is something to see
         self.screen = Screen()
         self.formats = {name: _toggle(name.upper()) for name in ("pdf", "svg", "png")}
         self.width = widgets.Dropdown(options=WIDTHS, description="width")
@@ -333,6 +334,7 @@ def _put(widget: Any, name: str, value: Any) -> None:
 
 def _dropdown(name: str) -> widgets.Dropdown:
     made = widgets.Dropdown(options=[("", "")], description=name)
+    made.layout.display = "none"  # until there is something to choose
     return made.add_class(f"snnviz-choose-{name}")
 
 
