@@ -1,10 +1,10 @@
 // The neuron grid: blocks of cells on canvas, one block for each switch group, and the page of one
 // neuron. Neurons are numbered through all groups, in their order.
 
-import { isDark, make, onTheme, put } from "../page/dom.js";
+import { enlargement, isDark, make, onTheme, put } from "../page/dom.js";
 import { clamp, count, percent } from "../page/numbers.js";
 import { drawTogether } from "../page/refresh.js";
-import { HEADING, layout } from "./blocks.js";
+import { HEADING, layout, measureNames } from "./blocks.js";
 import { toArray } from "./bytes.js";
 import { cellKey, EMPTY_KEY, Sprites } from "./cells.js";
 import { level, THEMES, topOf } from "./colours.js";
@@ -16,11 +16,11 @@ import { Selection } from "./selection.js";
 import { Tools } from "./tools.js";
 import { describeNeuron } from "./words.js";
 
-const WIDEST_NAME = 150;
 const AROUND = 490; // pixels of the window for all that is not neurons
 const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened"]; // traits
 const ARRANGED = ["sort", "only_off"]; // traits that decide where neurons are shown
 const NEURON_HINT = "Each square is a neuron. Point at one; click it to open its page.";
+const ENLARGED_HINT = "Each square is a neuron.";
 const NOTHING = 0xffff; // the key of a cell that is still to be drawn
 
 class NeuronGrid {
@@ -128,6 +128,7 @@ class NeuronGrid {
     const resized = new ResizeObserver(() => this.arrange());
     resized.observe(this.area);
     on(window, "resize", () => this.arrange());
+    on(document, "snnviz-enlarged", () => this.arrange());
     onTheme(() => this.retheme(), signal);
     signal.addEventListener("abort", () => {
       resized.disconnect();
@@ -152,13 +153,15 @@ class NeuronGrid {
     const { width } = this;
     const ratio = window.devicePixelRatio || 1;
     if (!width) return; // not on the page yet
-    if (!this.wide) this.measureNames();
-    // With what is above and below them they are all in view on a small screen.
-    const height = clamp(window.innerHeight - AROUND, 150, 560);
-    const key = [width, height, ratio, this.theme].join();
+    const times = enlargement(this.root);
+    const height = this.room(times);
+    const key = [width, height, ratio, this.theme, times].join();
     if (this.arranged === key) return;
     this.arranged = key;
-    this.plan = layout(this.sizes, this.wide, width, height);
+    this.times = times;
+    const font = getComputedStyle(this.area).fontFamily;
+    const wide = measureNames(this.names, this.sizes, font, times);
+    this.plan = layout(this.sizes, wide, width, height, times);
     const pitch = Math.round(this.plan.pitch * ratio);
     const gap = Math.max(1, Math.round(ratio * (this.plan.pitch < 7 ? 1 : 2)));
     this.ratio = ratio;
@@ -187,22 +190,20 @@ class NeuronGrid {
     this.explain();
   }
 
+  // The height in which all blocks are to be. With what is above and below them they are all in
+  // view on a small screen, and projected they fill what is left of it.
+  room(times) {
+    if (times === 1) return clamp(window.innerHeight - AROUND, 150, 560);
+    const around = this.root.offsetHeight - this.area.offsetHeight;
+    const all = this.root.closest(".snnviz-middle")?.clientHeight ?? window.innerHeight;
+    return Math.max(all - around, 100);
+  }
+
   // The legend.
   explain() {
     const live = this.model.get("live");
-    drawLegend(this.legend, this.signs, this.top, this.ratio, this.colours, live);
-  }
-
-  measureNames() {
-    const pen = new OffscreenCanvas(1, 1).getContext("2d");
-    const font = getComputedStyle(this.area).fontFamily;
-    this.wide = this.sizes.map((n, g) => {
-      pen.font = `600 13px ${font}`;
-      const first = pen.measureText(this.names[g]).width;
-      pen.font = `12px ${font}`;
-      const second = pen.measureText(`${count(n)} of ${count(n)} on`).width;
-      return Math.ceil(clamp(Math.max(first, second), 40, WIDEST_NAME)) + 2;
-    });
+    const ratio = this.ratio * this.times;
+    drawLegend(this.legend, this.signs, this.top, ratio, this.colours, live);
   }
 
   // Brings the canvases up to date: works out what each cell is to show, and writes those that
@@ -307,7 +308,7 @@ class NeuronGrid {
     const step = this.sprites.size / this.ratio;
     return {
       left: left + (k % cols) * step,
-      top: top + HEADING + Math.floor(k / cols) * step,
+      top: top + HEADING * this.times + Math.floor(k / cols) * step,
       side: step - this.sprites.gap / this.ratio,
     };
   }
@@ -340,10 +341,8 @@ class NeuronGrid {
     const neuron = this.hovered >= 0 ? this.hovered : focused ? this.cursor : -1;
     const chosen = this.model.get("selected").length;
     const many = chosen > 1 ? ` · ${count(chosen)} selected` : "";
-    put(
-      this.readout,
-      neuron < 0 ? (many ? many.slice(3) : NEURON_HINT) : this.describe(neuron) + many,
-    );
+    const hint = this.times > 1 ? ENLARGED_HINT : NEURON_HINT;
+    put(this.readout, neuron < 0 ? (many ? many.slice(3) : hint) : this.describe(neuron) + many);
     this.readout.classList.toggle("snnviz-hint", neuron < 0 && !many);
     this.ring("hovered", this.hovered);
     this.ring("cursor", focused ? this.cursor : -1);
@@ -394,7 +393,7 @@ class NeuronGrid {
   // Opening, and what is done by hand ----------------------------------------------------------
 
   open(neuron, alone = true) {
-    if (this.bare) return;
+    if (this.bare || this.times > 1) return; // where there is no room for a page
     const first = this.model.get("opened") < 0;
     this.model.set("opened", neuron);
     if (alone && neuron >= 0) {

@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from snnviz import runs
 from snnviz.lab.page.fold import fold
+from snnviz.lab.page.projection import Projection
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
@@ -57,7 +58,8 @@ class Buttons:
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
         groups = [_box("snnviz-group", group) for group in ([self.play, self.pause], self.steps)]
-        others = fold("more", [self.reset, self.save, *more]).add_class("snnviz-others")
+        line = [Projection()]
+        others = fold("more", [self.reset, self.save, *more], line=line).add_class("snnviz-others")
         self.widget = _box("snnviz-buttons", [*groups, others])
 
     def turn_to(self, session: Session) -> None:

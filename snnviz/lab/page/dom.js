@@ -42,3 +42,8 @@ export function onTheme(act, signal) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", act, { signal });
   signal.addEventListener("abort", () => themed.disconnect());
 }
+
+// How many times as large as usual letters and squares are; more than 1 while the lab is projected.
+export function enlargement(element) {
+  return Number(element.closest("[data-enlarged]")?.dataset.enlarged ?? 1);
+}

@@ -1,7 +1,7 @@
 // The bar above the figures. It hides and shows cards by attributes of the box that all of them
 // are in (cards.css reads them), so that a tab opens at once; the kernel only draws what is seen.
 
-import { isDark, make, onTheme, set } from "../page/dom.js";
+import { enlargement, isDark, make, onTheme, set } from "../page/dom.js";
 
 const MODES = [
   ["tabs", "Tabs", "One", "One figure at a time"],
@@ -55,6 +55,7 @@ class Bar {
     this.cardsChanged = new MutationObserver(() => this.apply());
     const resized = new ResizeObserver(() => this.measure());
     resized.observe(this.el);
+    document.addEventListener("snnviz-enlarged", () => this.measure(), { signal });
     const follow = () => {
       if (isDark() !== model.get("dark")) this.write("dark", isDark());
     };
@@ -139,7 +140,8 @@ class Bar {
   apply() {
     const { model } = this;
     const wanted = model.get("mode");
-    const inTabs = wanted === "auto" ? !model.get("wide") : wanted === "tabs";
+    const one = enlargement(this.el) > 1; // there is room for one figure only
+    const inTabs = one || (wanted === "auto" ? !model.get("wide") : wanted === "tabs");
     const mode = inTabs ? "tabs" : "side";
     const tab = model.get("tab");
     for (const [name, button] of this.modeButtons)
@@ -185,8 +187,9 @@ class Bar {
     const { model, el } = this;
     const lab = el.closest(".snnviz-lab") ?? el;
     if (lab.clientWidth > 0) {
-      const wide = lab.clientWidth >= model.get("wide_from");
-      const roomy = el.clientWidth >= model.get("roomy_from");
+      const usual = enlargement(el) === 1; // in a wider figure letters are smaller
+      const wide = usual && lab.clientWidth >= model.get("wide_from");
+      const roomy = usual && el.clientWidth >= model.get("roomy_from");
       if (wide !== model.get("wide")) this.write("wide", wide);
       if (roomy !== model.get("roomy")) this.write("roomy", roomy);
     }
