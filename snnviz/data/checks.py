@@ -69,6 +69,33 @@ def _check_shape(argument: str, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_one_image(argument: str, value: Any, like: Tensor) -> Tensor:
+    """An image (c, h, w) of the shape and dtype of those in `like` (n, c, h, w), on the CPU.
+
+    A grey image may come without its channel, and numbers of another type are converted.
+    """
+    image = to_tensor(argument, value)
+    c, h, w = like.shape[1:]
+    if tuple(image.shape) == (h, w) and c == 1:
+        image = image[None]
+    if tuple(image.shape) != (c, h, w):
+        raise ValueError(
+            f"{argument} must have the shape {(c, h, w)} (channels, height, width), like the test "
+            f"images, got {tuple(image.shape)}. Resize it, or give the number of a test image."
+        )
+    if not torch.isfinite(image.float()).all():
+        raise ValueError(f"{argument} must be finite numbers, got NaN or infinity.")
+    if like.dtype != torch.uint8:
+        return image.to(like.dtype)
+    if image.is_floating_point() or image.min() < 0 or image.max() > 255:
+        raise ValueError(
+            f"{argument} must hold whole numbers from 0 to 255, like the test images, got "
+            f"{dtype_name(image.dtype)} from {image.min().item():g} to {image.max().item():g}. "
+            "Of floats from 0 to 1, give (255 * image).round() as uint8."
+        )
+    return image.to(torch.uint8)
+
+
 def check_same_kind(train: Tensor, test: Tensor) -> None:
     """Checks that images of both splits have the same shape and dtype."""
     if train.shape[1:] != test.shape[1:]:

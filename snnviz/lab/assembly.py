@@ -6,16 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from snnviz import checks, runs
-from snnviz.files import home_path
+from snnviz import checks
 from snnviz.history import History
 from snnviz.lab.opening import open_run
-from snnviz.lab.page import Listener, Progress, hear_as_asked
+from snnviz.lab.page import check_moment, hear_as_asked, made_together, wait_in_cell
 from snnviz.lab.parts import Parts, check_parts
 from snnviz.lab.refresher import Refresher
 from snnviz.lab.results import Compacted, make_smaller
 from snnviz.lab.run_list import RunList, make_twin
 from snnviz.lab.session import Changes, Notice, Session, Trial, Unit, wait_for_answer
+from snnviz.lab.session.goals import check_speed
+from snnviz.lab.session.image import Answer
 from snnviz.lab.session.whatif import check_changes
 from snnviz.training import AlternatingTrainer
 
@@ -71,12 +72,12 @@ class Lab:
             return
         self._refresher = Refresher(lambda late: self._parts.show(late), lambda: self.session)
         self._runs = RunList(trainer, name, self._stepped)
-        wake = self._refresher.hurry
-        self._parts = Parts(self._runs, self._choose, self._ask_fork, self.dense_twin, wake, parts)
-        self.widget = self._parts.widget
-        _LABS[trainer] = weakref.ref(self)
-        self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
-        wake()
+        asked = self._choose, self._ask_fork, self.dense_twin, self._refresher.hurry
+        with made_together():
+            self._parts = Parts(self._runs, *asked, parts)
+            self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
+        self.widget, _LABS[trainer] = self._parts.widget, weakref.ref(self)
+        self._refresher.hurry()
         hear_as_asked(self.widget)
         self._refresher.start()
 
@@ -115,11 +116,8 @@ class Lab:
             FileNotFoundError: a folder holds no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
-        data = runs.find_images(folder, device) if data is None else data
-        given = {"network": network, "data": data, "device": device}
-        trainer, news = open_run(folder, given)
-        own_name = home_path("folder", folder).resolve().name
-        lab = cls(trainer, f"{own_name}, a copy" if news else None)
+        trainer, name, news = open_run(folder, network, data, device)
+        lab = cls(trainer, name)
         lab._runs.own(trainer)
         if news:
             lab._parts.news = Notice("news", news)
@@ -149,6 +147,19 @@ class Lab:
     def closed(self) -> bool:
         """Whether the lab was closed."""
         return self.session.status.activity == "closed"
+
+    @property
+    def speed(self) -> float | None:
+        """Steps a second at most, so that phases can be followed; None: as fast as it can.
+
+        Single steps by hand do not wait. Setting it raises ValueError for what is no speed.
+        """
+        self.session.settle()
+        return self.session.status.speed
+
+    @speed.setter
+    def speed(self, steps: float | None) -> None:
+        self._runs.set_speed(check_speed(steps))
 
     def play(self, until: int | None = None) -> None:
         """Trains in the background: to the schedule's end, or to the end of epoch `until`.
@@ -193,11 +204,7 @@ class Lab:
         Raises:
             ValueError: that epoch is not finished.
         """
-        done = self.trainer.history.n_epochs
-        epoch = checks.plain(epoch)
-        if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= done):
-            raise ValueError(f"epoch must be from 0 to {done}, the epochs finished, got {epoch!r}.")
-        self._parts.machine.go(epoch)
+        self._parts.machine.go(check_moment(epoch, self.trainer.history.n_epochs))
 
     def what_if(self, changes: Changes) -> Trial | None:
         """Test accuracy if these neurons were on (True) or off: {group: {neuron: on}}.
@@ -213,6 +220,19 @@ class Lab:
         self.session.try_out(changes)
         self.session.settle()
         return self.session.status.trial
+
+    def show_image(self, image: Any) -> Answer:
+        """What the network predicts for an image, and how strongly each neuron answers to it.
+
+        As `predicted`, `probabilities` and `answers`; the tab "Image" opens, and squares show them.
+
+        Args:
+            image: the number of a test image, or an image (channels, height, width) like those.
+
+        Raises:
+            ValueError: there is no such test image, or it is no such image.
+        """
+        return self._parts.show_image(image)
 
     def keep(self) -> None:
         """Pins what was tried: the switcher no longer changes those neurons."""
@@ -246,9 +266,7 @@ class Lab:
         """
         schedule = self._parts.editor.draft.replace(**changes)
         epoch = self.trainer.history.n_epochs if epoch is None else epoch
-        problem = self._runs.branch_now(epoch, name, schedule, self._take_fork)
-        if problem is not None:
-            raise problem
+        self._runs.branch_now(epoch, name, schedule, self._take_fork)
 
     def beside(self, run: Folder | History, name: str | None = None) -> None:
         """Shows another run's curves beside those of this one.
@@ -261,13 +279,7 @@ class Lab:
             FileNotFoundError: the folder holds no history.
             ValueError: a file is damaged, or the name is taken.
         """
-        history = run if isinstance(run, History) else History.load(run)
-        if name is None:
-            known = isinstance(run, History)
-            name = "another run" if known else home_path("run", run).resolve().name
-        if name in self.runs:
-            raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
-        self._runs.show_beside(name, history)
+        self._runs.show_beside(run, name)
         self._refresher.hurry()
 
     def choose(self, name: str) -> None:
@@ -276,9 +288,7 @@ class Lab:
         Raises:
             ValueError: no run that can be trained has this name.
         """
-        if name not in self._runs.names:
-            known = ", ".join(map(repr, self._runs.names))
-            raise ValueError(f"name must be a run that can be trained ({known}), got {name!r}.")
+        self._runs.check(name)
         self._choose(name)
 
     def dense_twin(self) -> None:
@@ -327,17 +337,7 @@ class Lab:
             TimeoutError: `timeout` seconds are over.
         """
         session = self.session
-        progress, listener = Progress(epochs), Listener()
-
-        def meanwhile() -> None:
-            progress.show(session.status)
-            listener.listen()
-
-        try:
-            session.wait(epochs, timeout, meanwhile)
-        finally:
-            listener.end()
-            progress.end(session.status)
+        wait_in_cell(session, epochs, timeout)
         if not session.status.running:
             self._parts.portrait.show(session.status, self._runs.in_colours(), waits=False)
 

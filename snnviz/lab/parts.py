@@ -3,19 +3,21 @@
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 
 from snnviz import checks
 from snnviz.lab.neurons import NeuronPanel
-from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, TimeMachine
+from snnviz.lab.page import Buttons, Frame, Herald, Messages, RunChoice, SpeedChoice, TimeMachine
 from snnviz.lab.page.fold import fold
 from snnviz.lab.page.scripts import join_styles
 from snnviz.lab.results import Desk, write_code
 from snnviz.lab.run_list import RunList
 from snnviz.lab.schedule import ScheduleEditor
 from snnviz.lab.session import Notice, Session, Status
-from snnviz.lab.views import Portrait, Views
+from snnviz.lab.session.image import Answer
+from snnviz.lab.views import ImageCard, Portrait, Views
 
 HERE = Path(__file__).parent
 PARTS = ("buttons", "neurons", "figures", "schedule", "time machine")
@@ -56,9 +58,12 @@ class Parts:
         self.news: Notice | None = None
         self._watched: tuple[Session, bool] = (runs.session, False)
         session, trainer = runs.session, runs.session.trainer
-        self.views = Views(wake=wake)
+        self.image = ImageCard(session, wake)
+        self.views = Views(wake=wake, more=[self.image])
         self.desk = Desk(session, lambda: runs.active, self.write_code, twin, wake)
-        self.buttons = Buttons(session, self.views.save_all, wake, self.desk.buttons)
+        self.speed = SpeedChoice(runs.set_speed)
+        more = [self.speed.widget, *self.desk.buttons]
+        self.buttons = Buttons(session, self.views.save_all, wake, more)
         self.choice = RunChoice(choose)
         machine, classes = f"{trainer.device} · {trainer.precision}", trainer.data.n_classes
         self.messages = Messages(machine, classes, self.buttons.rollback)
@@ -88,11 +93,17 @@ class Parts:
 
     def turn_to_active(self) -> None:
         """Shows the run that is active now, at the present moment."""
-        for part in (self.buttons, self.desk, self.editor, self.panel):
+        for part in (self.buttons, self.desk, self.editor, self.panel, self.image):
             part.turn_to(self._runs.session)
         self.machine.go(None)
         self.views.follow()
         self.news = None
+
+    def show_image(self, image: Any) -> Answer:
+        """Opens the card of one image, and shows it to the network; see `Lab.show_image`."""
+        answer = self.image.ask(image)
+        self.views.bar.tab = self.image.name
+        return answer
 
     def write_code(self) -> str:
         """Lines that do to a new lab what was done to this one."""
@@ -124,6 +135,7 @@ class Parts:
         replaying = self.machine.tick(history)
         moment, shown = self.machine.moment, self._runs.in_colours()
         self.buttons.show(status)
+        self.speed.show(status)
         self.desk.show(status)
         self.choice.show(self._runs.names, self._runs.active)
         if status.running or status.activity == "closed":
@@ -131,6 +143,7 @@ class Parts:
         self.editor.show(status, history, moment)
         self.panel.show(status, history, moment)
         self.panel.show_twin(*self._runs.twin)
+        self.panel.show_answers(self.image.show(status, moment, self.views.shows("image")))
         self._watch_classes(session, status)
         self.machine.show(status, history)
         self.herald.look(status, self._runs.active)

@@ -60,7 +60,8 @@ class Refresher:
             waits = not _EXITING.is_set() and self._show(late)
             if open_:
                 time.sleep(REFRESH_EVERY)
-            if self._session().status.activity == "playing":
+            at = self._session().status
+            if at.activity == "playing" and not at.slowed:
                 self._hurry.wait(_playing_every(self._session().trainer) - REFRESH_EVERY)
 
 

@@ -1,10 +1,12 @@
 """The runs of a lab: those that it can train (one is active), and those shown beside them."""
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
 
 from snnviz import runs
+from snnviz.files import home_path
 from snnviz.history import History
 from snnviz.lab.results import Run
 from snnviz.lab.session import Session, Status
@@ -89,7 +91,8 @@ class RunList:
         with self._lock:
             taken = {*self._sessions, *self._beside}
             name = next(each for each in _number_names(name) if each not in taken)
-            self._sessions[name] = Session(trainer, on_change=self._stepped)
+            speed = self.session.status.speed
+            self._sessions[name] = Session(trainer, on_change=self._stepped, speed=speed)
         return name
 
     def add_twin(self, trainer: AlternatingTrainer, leader: str) -> str:
@@ -110,10 +113,27 @@ class RunList:
             for name, leader in list(self._twins.items()):
                 _follow(self._sessions[name], self._sessions[leader].status)
 
-    def show_beside(self, name: str, history: History) -> None:
-        """Shows another run's curves beside those of these."""
+    def set_speed(self, speed: float | None) -> None:
+        """Makes all runs train so fast; it is a deed of the active one."""
+        for session in list(self._sessions.values()):
+            session.set_speed(speed, "speed" if session is self.session else "")
+
+    def show_beside(self, run: str | os.PathLike[str] | History, name: str | None) -> None:
+        """Shows another run's curves beside those of these. Errors as of `Lab.beside`."""
+        known = isinstance(run, History)
+        history = run if known else History.load(run)
+        if name is None:
+            name = "another run" if known else home_path("run", run).resolve().name
+        if name in self._sessions or name in self._beside:
+            raise ValueError(f"name {name!r} is taken by another run of this lab; give another.")
         with self._lock:
             self._beside[name] = history
+
+    def check(self, name: str) -> None:
+        """ValueError unless a run that can be trained has this name."""
+        if name not in self._sessions:
+            known = ", ".join(map(repr, self.names))
+            raise ValueError(f"name must be a run that can be trained ({known}), got {name!r}.")
 
     def activate(self, name: str) -> bool:
         """Pauses the active run, and makes another one active; whether that is a change."""
@@ -134,8 +154,8 @@ class RunList:
         self.session.pause()
         self.session.branch(epoch, lambda made: then(made, called), schedule, name)
 
-    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> Exception | None:
-        """The same for a cell, which waits for it; what went wrong."""
+    def branch_now(self, epoch: int, name: str, schedule: Schedule, then: Then) -> None:
+        """The same for a cell, which waits for it; what goes wrong is raised."""
         found: queue.Queue[Exception | None] = queue.Queue()
 
         def take(trainer: AlternatingTrainer | Exception, name: str) -> None:
@@ -147,7 +167,8 @@ class RunList:
                 raise
 
         self.branch(epoch, name, schedule, take)
-        return found.get()
+        if (problem := found.get()) is not None:
+            raise problem
 
     def in_colours(self) -> list[Shown]:
         """All runs, the active one first; each keeps its colour, whichever is active."""

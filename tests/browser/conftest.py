@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, Error, Page, StorageState, expect
 
 from tests.browser import jupyter
 from tests.browser.chromium import MISSING, find_once
@@ -107,9 +107,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @contextmanager
 def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
-    """A page signed in to the server; its kernel is ended with the block."""
+    """A page signed in to the server; its kernel is ended with the block.
+
+    The lab's hints for the first time were dismissed in its browser; see pointers.js.
+    """
+    mark = {"name": "snnviz-pointers", "value": "dismissed"}
+    seen: StorageState = {"origins": [{"origin": server.url, "localStorage": [mark]}]}
     context = chromium.new_context(
-        base_url=server.url, viewport=jupyter.VIEWPORT, reduced_motion="reduce"
+        base_url=server.url,
+        viewport=jupyter.VIEWPORT,
+        reduced_motion="reduce",
+        storage_state=seen,
     )
     context.set_default_timeout(PATIENCE)
     context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie
@@ -142,8 +150,19 @@ class Kept:
         """The page, loaded again, with a notebook of these cells, which has run.
 
         After a test that failed, or that went elsewhere, page and kernel are new; otherwise the
-        kernel has forgotten all but which modules it imported.
+        kernel has forgotten all but which modules it imported. Where the machine is very slow,
+        Jupyter now and then loses a message between kernel and page, and a cell seems to run for
+        ever or a widget to be broken: then it is tried once more, with a new page and kernel.
         """
+        cells = list(cells)
+        try:
+            return self._run(cells)
+        except TimeoutError as error:
+            print(f"The notebook did not come: {error}\nOnce more, with a new page and kernel.")
+            self.leave()
+            return self._run(cells)
+
+    def _run(self, cells: Iterable[str]) -> Page:
         page, path = self.page, self.folder / "kept.ipynb"
         if page is not None and f"/lab/tree/{self.folder.name}/" not in page.url:
             self.leave()
@@ -159,7 +178,8 @@ class Kept:
             self.page = page = self._open.__enter__()
         page.set_viewport_size(jupyter.VIEWPORT)
         jupyter.open_notebook(page, f"{self.folder.name}/{path.name}")
-        jupyter.run_all(page)
+        jupyter.run_all(page, timeout=120)
+        jupyter.wait_for_widgets(page)
         return page
 
     def leave(self) -> None:

@@ -363,6 +363,17 @@ def wait_for(
     return wanted.first
 
 
+def wait_for_widgets(page: Page, timeout: float = 60) -> None:
+    """Wait until every widget is there; a TimeoutError says what is missing or broken."""
+    missing = page.locator(".jp-OutputArea-output").filter(has_text="Loading widget...")
+    broken = page.locator(".jupyter-widgets-error-widget")
+    until = time.monotonic() + timeout
+    while missing.count() and not broken.count() and time.monotonic() < until:
+        time.sleep(0.1)
+    if broken.count() or missing.count():
+        raise TimeoutError(f"{missing.count()} widgets are missing; broken: {broken_widgets(page)}")
+
+
 def open_dialogs(page: Page) -> list[str]:
     """What Jupyter asks or tells in dialogs; nothing below them can be clicked."""
     return page.locator(".jp-Dialog").all_inner_texts()

@@ -25,6 +25,8 @@ CONTROLS = {
     "timeline": ".snnviz-tl-pad",
     "phase": ".snnviz-tl-band",
     "fold": ".snnviz-fold-button",
+    "projection": ".snnviz-project",
+    "hints": ".snnviz-pointers-button",
     "time machine": ".snnviz-moment .noUi-handle",
     "replay speed": ".snnviz-speed select",
     "fork's name": ".snnviz-fork-name input",

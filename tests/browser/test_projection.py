@@ -1,4 +1,4 @@
-"""The lab on the whole screen: what is there, that it fits, and how to get out of it."""
+"""The lab in class: on the whole screen, and so slow that phases can be seen."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,15 @@ from playwright.sync_api import Page, expect
 from tests.browser import jupyter
 from tests.browser.accessibility import violations
 from tests.browser.conftest import Kept
-from tests.browser.jupyter import LIGHT, THEMES, screenshot, set_theme, wait_for
+from tests.browser.jupyter import (
+    LIGHT,
+    THEMES,
+    run_code,
+    screenshot,
+    set_theme,
+    wait_for,
+    wait_till_said,
+)
 from tests.browser.test_lab import unfold
 
 SMALL = """\
@@ -203,3 +211,22 @@ def test_forced_colours(lab: Page) -> None:
     border = lab.locator(".snnviz-project").evaluate("e => getComputedStyle(e).borderTopWidth")
     assert border == "1px"
     lab.emulate_media(forced_colors="none")
+
+
+def test_speed(lab: Page) -> None:
+    unfold(lab, "more")
+    menu = lab.locator(".snnviz-pace select")
+    menu.select_option("1 step in 2 seconds")
+    wait_till_said(lab, "print(lab.speed)", "0.5")
+    done = int(run_code(lab, "print(lab.trainer.position.step)"))
+    lab.locator(".snnviz-play:visible").click()
+    wait_for(lab, ".snnviz-status", "Playing")
+    lab.locator(".snnviz-pause:visible").click()
+    wait_for(lab, ".snnviz-status", "Paused")
+    made = int(run_code(lab, "print(lab.trainer.position.step)")) - done
+    assert 1 <= made <= 10, "it was slowed"
+    run_code(lab, "lab.speed = 7")
+    expect(menu).to_have_value("7 steps a second")
+    screenshot(lab, "speed")
+    run_code(lab, "lab.speed = None")
+    unfold(lab, "more")

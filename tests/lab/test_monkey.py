@@ -109,9 +109,9 @@ def test_a_step_back_without_a_new_generation_is_a_fault() -> None:
 def test_a_command_that_is_not_carried_out_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     free, take = threading.Event(), Inbox.take
 
-    def stuck(inbox: Inbox, wait: bool) -> list:
+    def stuck(inbox: Inbox, patience: float | None) -> list:
         free.wait()
-        return take(inbox, wait)
+        return take(inbox, patience)
 
     monkeypatch.setattr(monkey, "BOUND", 0.5)
     monkeypatch.setattr(Inbox, "take", stuck)

@@ -47,9 +47,11 @@ function cividis(share) {
 export const PALETTE = Array.from({ length: LEVELS + 1 }, (_, k) => cividis(k / LEVELS));
 
 // 0 to 1 on the lower half of the scale, 1 to `top` on the upper one. Just above 0 is not off.
-export function level(factor, top) {
+// `answer`: what is shown instead of a factor that is not 0, from 0 to 1.
+export function level(factor, top, answer) {
   if (factor === 0) return OFF_KEY;
   if (!Number.isFinite(factor)) return NAN_KEY;
+  if (answer !== undefined) return clamp(Math.round(answer * LEVELS), 0, LEVELS);
   const share = factor <= 1 ? factor / 2 : 0.5 + (0.5 * (factor - 1)) / (top - 1);
   return clamp(Math.round(share * LEVELS), 0, LEVELS);
 }

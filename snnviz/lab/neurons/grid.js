@@ -17,7 +17,7 @@ import { Tools } from "./tools.js";
 import { describeNeuron } from "./words.js";
 
 const AROUND = 490; // pixels of the window for all that is not neurons
-const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened"]; // traits
+const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened", "answers"]; // traits
 const ARRANGED = ["sort", "only_off"]; // traits that decide where neurons are shown
 const NEURON_HINT = "Each square is a neuron. Point at one; click it to open its page.";
 const ENLARGED_HINT = "Each square is a neuron.";
@@ -203,7 +203,7 @@ class NeuronGrid {
   explain() {
     const live = this.model.get("live");
     const ratio = this.ratio * this.times;
-    drawLegend(this.legend, this.signs, this.top, ratio, this.colours, live);
+    drawLegend(this.legend, this.signs, this.lit ? 0 : this.top, ratio, this.colours, live);
   }
 
   // Brings the canvases up to date: works out what each cell is to show, and writes those that
@@ -213,13 +213,15 @@ class NeuronGrid {
     this.factors = toArray(Float32Array, model.get("factors"));
     this.flipped = toArray(Int32Array, model.get("flipped"));
     this.marks = toArray(Uint8Array, model.get("marks"));
+    this.answers = toArray(Float32Array, model.get("answers")); // to an image; empty: none
     this.chosen.fill(0);
     for (const neuron of model.get("selected")) this.chosen[neuron] = 1;
     if (!this.sprites) return;
     this.sortNeurons();
     const top = topOf(this.factors, this.top);
-    if (top !== this.top) {
-      this.top = top;
+    const lit = this.answers.length > 0;
+    if (top !== this.top || lit !== this.lit) {
+      Object.assign(this, { top, lit });
       this.explain();
     }
     let on = 0;
@@ -275,7 +277,7 @@ class NeuronGrid {
   keyAt(g, slot) {
     const neuron = this.order.shown[g][slot];
     if (neuron === undefined) return EMPTY_KEY;
-    const shade = level(this.factors[neuron], this.top);
+    const shade = level(this.factors[neuron], this.top, this.answers[neuron]);
     return cellKey(shade, this.marks[neuron], this.chosen[neuron]);
   }
 
@@ -322,7 +324,7 @@ class NeuronGrid {
     const [factor, since, marks] = [this.factors, this.flipped, this.marks].map(
       (all) => all[neuron],
     );
-    return describeNeuron(this.name(neuron), factor, since, marks);
+    return describeNeuron(this.name(neuron), factor, since, marks, this.answers[neuron]);
   }
 
   // What is pointed at -------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Grid(anywidget.AnyWidget):
     factors = t.Bytes(help="float32, see `encode`").tag(sync=True)
     flipped = t.Bytes(help="int32, see `Flips`").tag(sync=True)
     marks = t.Bytes(help="uint8: PINNED, TRIED_OFF, TRIED_ON or their sum").tag(sync=True)
+    answers = t.Bytes(help="float32, 0 to 1: to an image; empty: none is shown").tag(sync=True)
     moment = t.Unicode(help="what is shown, as in 'epoch 4'").tag(sync=True)
     selected = t.List(t.Int(), help="neurons, in order").tag(sync=True)
     sort = t.Enum(SORTS, "number", help="how neurons are sorted in their groups").tag(sync=True)

@@ -7,16 +7,19 @@ import { css, LEVELS, PALETTE } from "./colours.js";
 
 const BY_HAND = ["pinned", "tried off", "tried on"];
 
-// `top`: the scale's upper end. `ratio`: device pixels to a CSS pixel. `live`: a kernel answers, so
+// `top`: the scale's upper end; 0: squares show answers to an image instead of factors. `ratio`: device pixels to a CSS pixel. `live`: a kernel answers, so
 // that neurons can be switched by hand.
 export function drawLegend(legend, marks, top, ratio, colours, live) {
   legend.replaceChildren();
   marks.replaceChildren();
   const scale = make("span", { class: "snnviz-scale", parent: legend });
-  make("span", { text: "factor", parent: scale });
-  make("span", { text: "0", parent: scale });
-  drawScale(make("span", { class: "snnviz-scale-bar", parent: scale }));
-  make("span", { class: "snnviz-top-of-scale", text: `≥ ${count(top)}`, parent: scale });
+  const [what, low, middle, high] = top
+    ? ["factor", "0", "1", `≥ ${count(top)}`]
+    : ["answer", "none", "", "strongest of its group"];
+  make("span", { text: what, parent: scale });
+  make("span", { text: low, parent: scale });
+  drawScale(make("span", { class: "snnviz-scale-bar", parent: scale }), middle);
+  make("span", { class: "snnviz-top-of-scale", text: high, parent: scale });
   for (const [text, key] of SAMPLES) {
     if (!live && BY_HAND.includes(text)) continue;
     const parent = text === "off" ? legend : marks;
@@ -29,10 +32,10 @@ export function drawLegend(legend, marks, top, ratio, colours, live) {
   }
 }
 
-function drawScale(parent) {
+function drawScale(parent, middle) {
   const attributes = { "aria-hidden": "true", width: LEVELS + 1, height: 1 };
   const bar = make("canvas", { parent, ...attributes });
-  make("b", { text: "1", parent });
+  make("b", { text: middle, parent });
   const pen = bar.getContext("2d");
   PALETTE.forEach((colour, k) => {
     pen.fillStyle = css(colour);

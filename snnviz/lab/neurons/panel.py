@@ -46,6 +46,7 @@ class NeuronPanel:
         title = widgets.HTML("<strong>What if?</strong>")
         bar = widgets.Box([title, *self.buttons.values()]).add_class("snnviz-whatif")
         self._asking = box("asking", [bar, self.result])
+        self._asking.layout.display = "none"  # until a neuron is selected
         self.twin: Grid | None = None  # made when it is first needed
         self.widget = widgets.VBox([self.grid, self._asking]).add_class("snnviz-panel")
         self._flips, self._past = Flips(), PastCourse()
@@ -73,6 +74,11 @@ class NeuronPanel:
         html += _refusal_html(status.refusal)
         if self.result.value != html:
             self.result.value = html
+
+    def show_answers(self, answers: Mapping[str, np.ndarray]) -> None:
+        """Shows answers from 0 to 1 instead of factors; {}: factors."""
+        whole = {name: answers.get(name, np.zeros(n)) for name, n in self._groups.items()}
+        self._put("answers", encode(self._groups, whole) if answers else b"")
 
     def show_twin(self, name: str, status: Status | None) -> None:
         """Shows the neurons of a run beside this one, if there is one."""

@@ -4,8 +4,10 @@ import { decimals } from "../page/numbers.js";
 import { PINNED, TRIED_OFF, TRIED_ON } from "./cells.js";
 
 // `since`: the epoch in which it came on, negative if it went off then; see `Flips` in flips.py.
-export function describeNeuron(name, factor, since, marks) {
+// `answer`: to an image, from 0 to 1, the strongest of its group; undefined: there is none.
+export function describeNeuron(name, factor, since, marks, answer) {
   const words = [name, `factor ${decimals(factor)}`, describeState(factor, since)];
+  if (answer !== undefined && factor !== 0) words.push(`answer ${decimals(answer)}`);
   if (marks & PINNED) words.push(factor === 0 ? "pinned off" : "pinned on");
   if (marks & TRIED_OFF) words.push("tried off (what-if only)");
   if (marks & TRIED_ON) words.push("tried on (what-if only)");

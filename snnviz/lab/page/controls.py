@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from snnviz import runs
 from snnviz.lab.page.fold import fold
+from snnviz.lab.page.pointers import Pointers
 from snnviz.lab.page.projection import Projection
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
@@ -58,7 +59,7 @@ class Buttons:
         )
         self.rollback.add_class("snnviz-rollback").layout.display = "none"
         groups = [_box("snnviz-group", group) for group in ([self.play, self.pause], self.steps)]
-        line = [Projection()]
+        line = [Projection(), Pointers()]
         others = fold("more", [self.reset, self.save, *more], line=line).add_class("snnviz-others")
         self.widget = _box("snnviz-buttons", [*groups, others])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from snnviz import checks
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.lab.page.fold import fold
 from snnviz.lab.session.status import Status
@@ -123,6 +124,14 @@ class TimeMachine:
 
     def _ask(self) -> None:
         self._fork(self._finished if self.moment is None else self.moment, self.name.value.strip())
+
+
+def check_moment(epoch: int | None, finished: int) -> int | None:
+    """ValueError unless it is None or a finished epoch; returns it."""
+    epoch = checks.plain(epoch)
+    if epoch is not None and (type(epoch) is not int or not 0 <= epoch <= finished):
+        raise ValueError(f"epoch must be from 0 to {finished}, the epochs finished, got {epoch!r}.")
+    return epoch
 
 
 def _describe_moment(status: Status, history: History, moment: int | None) -> str:

@@ -3,9 +3,26 @@
 import time
 from typing import Any
 
+from snnviz.lab.page.listening import Listener
+from snnviz.lab.session import Session
 from snnviz.lab.session.status import Status
 
 EVERY = 1.0  # seconds between two lines
+
+
+def wait_in_cell(session: Session, epochs: int | None, timeout: float | None) -> None:
+    """Blocks the cell as `session.wait` does, with a bar below it, and goes on hearing the page."""
+    progress, listener = Progress(epochs), Listener()
+
+    def meanwhile() -> None:
+        progress.show(session.status)
+        listener.listen()
+
+    try:
+        session.wait(epochs, timeout, meanwhile)
+    finally:
+        listener.end()
+        progress.end(session.status)
 
 
 class Progress:

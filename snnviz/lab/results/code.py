@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 from snnviz.lab.session.deeds import Deed
 from snnviz.training import Position
 
-MERGED = ("set_schedule", "what_if")  # several at one place are one: each adds to those before
+MERGED = (
+    "set_schedule",
+    "what_if",
+    "speed",
+)  # several at one place are one: each adds to those before
 NEW_RUN = "fork"  # its run becomes the active one
 RANGE_FROM = 6  # neurons in a row that are written as a range
 
@@ -113,6 +117,8 @@ def _write_steps(before: Position, after: Position, ends: Mapping[int, int]) -> 
 
 
 def _write_call(deed: Deed) -> str:
+    if deed.call == "speed":
+        return f"lab.speed = {deed.arguments['speed']!r}"
     if deed.call in ("what_if", "let_go"):
         given = ", ".join(_write_neurons(value) for value in deed.arguments.values())
     else:

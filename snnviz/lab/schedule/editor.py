@@ -115,6 +115,7 @@ class ScheduleEditor:
         presets = [widgets.HTML("presets"), *self._presets.values(), missing]
         undoing = box("undoing", [self._undo, self._redo])
         self._offered = box("undoing", [self._use, self._forget])
+        self._offered.layout.display = "none"
         self.widget = widgets.VBox(
             [
                 box("editor-head", [self._title, undoing]),

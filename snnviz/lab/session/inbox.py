@@ -35,11 +35,10 @@ class Inbox:
                 self._closing = True
                 self._add(command)
 
-    def take(self, wait: bool) -> list[Command]:
-        """All commands that have come; if `wait`, at least one."""
+    def take(self, patience: float | None) -> list[Command]:
+        """All commands that have come, after at most so many seconds; None: at least one."""
         with self.changed:
-            if wait:
-                self.changed.wait_for(lambda: self._commands)
+            self.changed.wait_for(lambda: self._commands, patience)
             taken = list(self._commands)
             self._commands.clear()
         return taken

@@ -133,7 +133,7 @@ def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) ->
     order = torch.arange(min(IMAGES, len(data.test)))
     peaks = _peaks(trainer, factors, member.layer, channel, order)  # (images,)
     best = peaks.topk(min(ANSWERS, len(peaks))).indices
-    images = _as_bytes(data.test.images[best.to(data.device)].cpu())  # (count, channels, h, w)
+    images = as_bytes(data.test.images[best.to(data.device)].cpu())  # (count, channels, h, w)
     labels = data.test.labels[best.to(data.device)].tolist()
     return {
         "data": images.permute(0, 2, 3, 1).contiguous().numpy().tobytes(),
@@ -155,7 +155,7 @@ def _peaks(
     found: list[Tensor] = []
 
     def keep(module: Any, inputs: Any, output: Tensor) -> None:
-        own = output[:, channel] if output.ndim == 4 else output[..., channel]
+        own = output.select(find_channel_axis(module, output, channel), channel)
         found.append(own.float().reshape(len(own), -1).amax(1))
 
     handle = trainer.network.get_submodule(layer).register_forward_hook(keep)
@@ -167,7 +167,16 @@ def _peaks(
     return torch.cat(found).cpu()
 
 
-def _as_bytes(images: Tensor) -> Tensor:
+def find_channel_axis(layer: Any, output: Tensor, channel: int) -> int:
+    """Where a layer's channels stand in its output, which has this one: last, or after the images.
+
+    Linear layers may work on maps with the channels last, as in ConvNeXt.
+    """
+    last = isinstance(layer, torch.nn.Linear) or type(layer) is torch.nn.LayerNorm
+    return output.ndim - 1 if last or output.shape[1] <= channel else 1
+
+
+def as_bytes(images: Tensor) -> Tensor:
     """Images as uint8; those of floating point stretched from their least to their greatest."""
     if images.dtype == torch.uint8:
         return images

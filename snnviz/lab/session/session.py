@@ -15,14 +15,13 @@ from typing import Any, Literal, TypeVar
 from snnviz import checks
 from snnviz.lab.session import cores
 from snnviz.lab.session.deeds import Deed, describe_fork
-from snnviz.lab.session.goals import UNITS, Goal, Pace, Unit
+from snnviz.lab.session.goals import Goal, Pace, Tempo, Unit, find_activity, make_goal
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.inbox import Inbox
 from snnviz.lab.session.pending import PendingChanges
 from snnviz.lab.session.registry import only_session
 from snnviz.lab.session.states import PastStates
 from snnviz.lab.session.status import (
-    Activity,
     Notice,
     Problem,
     Status,
@@ -49,10 +48,14 @@ class Session:
     Args:
         trainer: from now on this session's own.
         on_change: called in the thread whenever there is a new `status`; it must return at once.
+        speed: see `set_speed`.
     """
 
     def __init__(
-        self, trainer: AlternatingTrainer, on_change: Callable[[], None] = lambda: None
+        self,
+        trainer: AlternatingTrainer,
+        on_change: Callable[[], None] = lambda: None,
+        speed: float | None = None,
     ) -> None:
         with only_session(trainer, self):
             self.trainer, self._on_change = trainer, on_change
@@ -60,7 +63,7 @@ class Session:
             self._handled = 0
             self._goals: deque[Goal] = deque()
             self._pending = PendingChanges(trainer)
-            self._pace = Pace()
+            self._pace, self._tempo = Pace(), Tempo(speed)
             self._records: dict[Phase, StepRecord] = {}
             self._generation = 0
             self._hand = Hand(trainer)
@@ -94,12 +97,11 @@ class Session:
         Raises:
             ValueError: no such unit, or n below 1.
         """
-        if unit not in UNITS:
-            raise ValueError(f"unit must be one of 'batch', 'phase', 'epoch', got {unit!r}.")
-        count = checks.plain(n)
-        if type(count) is not int or count < 1:
-            raise ValueError(f"n must be a whole number of at least 1, got {n!r}.")
-        self._send(partial(self._begin, Goal(unit, count)))
+        self._send(partial(self._begin, make_goal(unit, n)))
+
+    def set_speed(self, speed: float | None, call: str = "") -> None:
+        """Makes at most so many steps a second, but for single ones; None: as many as can be."""
+        self._send(partial(self._on_speed, speed, call))
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
@@ -224,13 +226,7 @@ class Session:
             done = epochs is not None and at.position.epoch >= epochs
             return self._closed or (self.caught_up and (done or not at.running))
 
-        def late() -> str:
-            return (
-                f"After {timeout:g} s the lab is still {self.status.activity} "
-                f"(step {self.status.position.step}). Wait longer, or use lab.pause()."
-            )
-
-        self._inbox.block_until(arrived, timeout, late, meanwhile)
+        self._inbox.block_until(arrived, timeout, lambda: self.status.say_late(timeout), meanwhile)
         if problem := self.status.problem:
             raise problem.as_error() from problem.error
 
@@ -238,13 +234,17 @@ class Session:
 
     def _work(self) -> None:
         while not self._closed:
-            for command in self._inbox.take(wait=not self._goals):
+            for command in self._inbox.take(self._patience()):
                 self._guard(command)
                 self._handled += 1
                 self._publish()  # a step may take long
-            if self._goals:
+            if self._goals and not self._patience():
                 self._guard(self._advance)
             self._publish()
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for commands before the next step; None: no step is to be made."""
+        return self._tempo.wait(self._goals[0]) if self._goals else None
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Runs it; an error ends training and becomes part of the status."""
@@ -258,6 +258,7 @@ class Session:
     def _advance(self) -> None:
         trainer, goal = self.trainer, self._goals[0]
         before, plan, began = trainer.position, trainer.schedule, time.perf_counter()
+        self._tempo.began = time.monotonic()
         record = trainer.step()
         self._pace.add(time.perf_counter() - began, memory=trainer.batches_per_epoch)
         self._records = {**self._records, record.phase: record}
@@ -281,6 +282,10 @@ class Session:
         if goal.unit == "end" or (self._goals and self._goals[-1].unit == "end"):
             self._goals.clear()
         self._goals.append(goal)
+
+    def _on_speed(self, speed: float | None, call: str) -> None:
+        self._tempo.speed = speed
+        self._note(call, speed=speed)
 
     def _go_back(self, way: Literal["reset", "rollback"]) -> None:
         self._goals.clear()
@@ -371,12 +376,13 @@ class Session:
         # Made after every step, so it costs little: what can be worked out later is.
         plan = self.trainer.schedule
         return Status(
-            activity=self._activity(),
+            activity=find_activity(self._goals, self._closed),
             position=self.trainer.position,
             schedule=plan,
             planned=self._pending.planned,
             batches_per_epoch=self.trainer.batches_per_epoch,
-            seconds_per_step=self._pace.seconds,
+            seconds_per_step=self._tempo.slow(self._pace.seconds),
+            speed=self._tempo.speed,
             records=self._records,
             generation=self._generation,
             handled=self._handled,
@@ -391,10 +397,3 @@ class Session:
             notice=self._notice,
             problem=self._problem,
         )
-
-    def _activity(self) -> Activity:
-        if self._closed:
-            return "closed"
-        if not self._goals:
-            return "idle"
-        return "playing" if self._goals[0].unit == "end" else "stepping"

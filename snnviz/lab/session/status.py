@@ -10,12 +10,11 @@ import numpy as np
 
 from snnviz.data import ImagesMissing
 from snnviz.lab.session.classes import Classes
+from snnviz.lab.session.goals import Activity
 from snnviz.lab.session.neuron import Page
 from snnviz.lab.session.whatif import Trial
 from snnviz.training import StepRecord, TrainingStopped
 from snnviz.training.schedule import Phase, Position, Schedule, Stage
-
-Activity = Literal["idle", "playing", "stepping", "closed"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class Status:
     kept: Trial | None = None  # the last one that was kept
     page: Page | None = None  # the neuron that is looked at
     classes: Classes | None = None  # what is predicted, while somebody watches it
+    speed: float | None = None  # steps a second at most; None: as many as can be
     refusal: str = ""  # why the last what-if, keep or let go was refused
     notice: Notice | None = None
     problem: Problem | None = None
@@ -92,6 +92,19 @@ class Status:
     def steps_left(self) -> int:
         """Steps to the schedule's end."""
         return self.schedule.steps_left(self.position, self.batches_per_epoch)
+
+    def say_late(self, timeout: float | None) -> str:
+        """That training goes on after somebody has waited so long for its end."""
+        return (
+            f"After {timeout:g} s the lab is still {self.activity} "
+            f"(step {self.position.step}). Wait longer, or use lab.pause()."
+        )
+
+    @property
+    def slowed(self) -> bool:
+        """Whether steps wait, so that the page can show each."""
+        took = self.seconds_per_step
+        return self.speed is not None and took is not None and took <= 1 / self.speed
 
     @property
     def seconds_left(self) -> float | None:

@@ -14,6 +14,7 @@ from snnviz import figures
 from snnviz.history import History
 from snnviz.lab.session.status import Status
 from snnviz.lab.views.bar import Bar
+from snnviz.lab.views.image import ImageCard
 from snnviz.lab.views.kinds import ANY_RUN, KINDS, ONE_RUN, Kind, file_name
 from snnviz.lab.views.saving import NothingToSave, Saved, Saver
 from snnviz.lab.views.screen import WIDE, WIDTH, Screen
@@ -45,6 +46,7 @@ class Card:
         else:
             self.page = widgets.Image(format="png")
             self.page.add_class(f"snnviz-{kind.name.replace('_', '-')}")
+        self.page.layout.display = "none"  # until there is something to see
         self.screen = Screen()
         self.formats = {name: _toggle(name.upper()) for name in ("pdf", "svg", "png")}
         self.width = widgets.Dropdown(options=WIDTHS, description="width")
@@ -159,21 +161,26 @@ class Views:
     Args:
         folder: where figures and data are saved.
         wake: called in any thread when `show` should be called soon; it must return at once.
+        more: cards beside them that others keep up to date.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] = "figures", wake: Callable[[], None] = lambda: None
+        self,
+        folder: str | os.PathLike[str] = "figures",
+        wake: Callable[[], None] = lambda: None,
+        more: Sequence[ImageCard] = (),
     ) -> None:
         self._folder, self._wake = folder, wake
         self.dark: bool | None = None  # None: as the page is
         self.cards = [Card(kind, wake, self._save_card) for kind in KINDS]
-        titles = [[kind.name, kind.title, kind.tab] for kind in KINDS]
+        titles = [[each.name, each.title, each.tab] for each in (*KINDS, *more)]
         self.bar = Bar(cards=titles, tab=KINDS[0].name)
         told = ["mode", "tab", "hidden", "wide", "roomy", "dark", "there"]
         self.bar.observe(lambda _: wake(), told)
         self.saved = Saved()
         self._saver = Saver(self.saved, wake)
-        cards = widgets.Box([card.widget for card in self.cards]).add_class("snnviz-cards")
+        cards = widgets.Box([card.widget for card in (*self.cards, *more)])
+        cards.add_class("snnviz-cards")
         self.widget = widgets.VBox([self.bar, cards, self.saved.widget])
         self.widget.add_class("snnviz-views")
         self._budget, self._since = DRAWING_SAVED, time.monotonic()
@@ -327,6 +334,7 @@ def _put(widget: Any, name: str, value: Any) -> None:
 
 def _dropdown(name: str) -> widgets.Dropdown:
     made = widgets.Dropdown(options=[("", "")], description=name)
+    made.layout.display = "none"  # until there is something to choose
     return made.add_class(f"snnviz-choose-{name}")
 
 

@@ -65,8 +65,8 @@ def test_every_script_is_part_of_a_widget() -> None:
     used = {part for widget in WIDGETS for part in list_parts(widget)}
     assert used == {script.resolve() for script in SCRIPTS}
     assert {widget.stem for widget in WIDGETS} == {
-        "bar", "field", "fold", "frame", "grid", "projection", "readout", "report", "sheet",
-        "timeline",
+        "bar", "field", "fold", "frame", "grid", "image", "pointers", "projection", "readout",
+        "report", "sheet", "timeline",
     }  # fmt: skip
 
 

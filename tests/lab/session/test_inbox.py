@@ -13,17 +13,17 @@ def test_commands_are_taken_in_order() -> None:
     for i in range(3):
         inbox.send(lambda i=i: done.append(i))
     assert inbox.sent == 3
-    for command in inbox.take(wait=True):
+    for command in inbox.take(None):
         command()
     assert done == [0, 1, 2]
-    assert inbox.take(wait=False) == []
+    assert inbox.take(0) == []
 
 
 def test_nothing_is_accepted_after_the_last_command() -> None:
     inbox = Inbox()
     inbox.send_last(print)
     inbox.send_last(print)  # there is a last one already
-    assert inbox.take(wait=True) == [print]
+    assert inbox.take(None) == [print]
     with pytest.raises(RuntimeError) as caught:
         inbox.send(print)
     assert str(caught.value) == "This lab is closed. Make another one with Lab(trainer)."
@@ -32,7 +32,7 @@ def test_nothing_is_accepted_after_the_last_command() -> None:
 
 def test_taking_waits_for_a_command() -> None:
     inbox, taken = Inbox(), []
-    thread = threading.Thread(target=lambda: taken.extend(inbox.take(wait=True)), daemon=True)
+    thread = threading.Thread(target=lambda: taken.extend(inbox.take(None)), daemon=True)
     thread.start()
     inbox.send(print)
     thread.join(TIMEOUT)

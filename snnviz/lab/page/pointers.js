@@ -1,0 +1,188 @@
+// Hints for the first time, one after another. They are popovers: they lie above the page, take neither
+// place nor focus from it, and are not cut off. They come back from the button with the question mark.
+
+import { make, put } from "./dom.js";
+import { clamp } from "./numbers.js";
+
+// The browser's mark that they were dismissed; tests/browser/conftest.py sets it too.
+const MARK = "snnviz-pointers";
+const EDGE = 6; // pixels between a bubble and the lab's edge
+const BELOW_IT = 10; // and between a bubble and what it points to
+const SQUARE = 16; // pixels of the canvas that stand for one neuron
+
+// Where each points, the first that is there, and its sentence.
+const HINTS = [
+  [[".snnviz-play"], "Play trains the network, and everything below follows it step by step."],
+  [
+    [".snnviz-block canvas"],
+    "Each square is a neuron: its colour is its factor, a cross means off, and a click opens its page.",
+  ],
+  [
+    [".snnviz-asking", ".snnviz-grid-foot"],
+    "What if these neurons were off? Select some with Shift and the mouse, and ask here.",
+  ],
+  [
+    [".snnviz-fork"],
+    "Go back to an epoch with the slider, and Fork starts a second run from there.",
+  ],
+];
+
+function isDismissed() {
+  try {
+    return localStorage.getItem(MARK) !== null;
+  } catch {
+    return Boolean(window[MARK]);
+  }
+}
+
+function dismissForGood() {
+  window[MARK] = true; // as long as the page lives, where nothing can be stored
+  try {
+    localStorage.setItem(MARK, "dismissed");
+  } catch {
+    // it is private, or full
+  }
+}
+
+class Pointers {
+  constructor(el) {
+    this.el = el;
+    this.at = -1; // the hint that is shown
+    this.undo = new AbortController();
+    const { signal } = this.undo;
+    const look = { type: "button", class: "snnviz-pointers-button", text: "?" };
+    const named = { title: "Show the hints", "aria-label": "Show the hints" };
+    this.opener = make("button", { parent: el, ...look, ...named, "aria-expanded": "false" });
+    this.build();
+    const on = (node, event, act, capture) =>
+      node.addEventListener(event, act, { signal, capture });
+    on(this.opener, "click", () => (this.at < 0 ? this.show(this.next(-1)) : this.dismiss()));
+    on(this.further, "click", () => {
+      const next = this.next(this.at);
+      if (next < 0) this.dismiss();
+      else this.show(next, true);
+    });
+    on(this.away, "click", () => this.dismiss());
+    on(this.bubble, "keydown", (event) => this.onKey(event));
+    on(window, "scroll", () => this.place(), true);
+    on(document, MARK, () => this.hide()); // dismissed in another lab of the page
+    this.resized = new ResizeObserver(() => this.place());
+    this.inSight = false; // what is pointed to, where the notebook is scrolled to
+    this.scrolled = new IntersectionObserver((seen) => {
+      this.inSight = seen.at(-1).isIntersecting;
+      this.place();
+    });
+    signal.addEventListener("abort", () => {
+      this.resized.disconnect();
+      this.scrolled.disconnect();
+    });
+  }
+
+  build() {
+    const bubble = {
+      class: "snnviz-pointer",
+      role: "group",
+      "aria-label": "hint",
+      popover: "manual",
+    };
+    this.bubble = make("div", { parent: this.el, ...bubble });
+    this.words = make("p", { parent: this.bubble, "aria-live": "polite" });
+    const row = make("div", { parent: this.bubble, class: "snnviz-pointer-row" });
+    this.count = make("span", { parent: row });
+    this.away = make("button", { parent: row, type: "button", text: "Dismiss" });
+    this.further = make("button", { parent: row, type: "button", text: "Next" });
+  }
+
+  // Once the lab is in the page. In a file there is no kernel, and nothing to point to.
+  begin() {
+    this.lab = this.el.closest(".snnviz-lab");
+    this.resized.observe(this.lab);
+    const other = document.querySelector(".snnviz-pointer:popover-open");
+    if (!other && !isDismissed()) this.show(this.next(-1));
+  }
+
+  // The next hint whose part can be seen in this lab; -1: there is none.
+  next(from) {
+    return HINTS.findIndex(([places], k) => k > from && this.find(places) !== undefined);
+  }
+
+  find(places) {
+    const found = places.map((css) => this.lab?.querySelector(css));
+    return found.find((part) => part?.checkVisibility());
+  }
+
+  show(k, asked = false) {
+    if (k < 0) return;
+    const [places, words] = HINTS[k];
+    const part = this.find(places);
+    if (asked) part.scrollIntoView({ block: "nearest" });
+    this.scrolled.disconnect();
+    this.scrolled.observe(part);
+    const all = HINTS.flatMap(([css], i) => (this.find(css) ? [i] : []));
+    if (this.at < 0) this.bubble.showPopover();
+    this.at = k;
+    put(this.words, words);
+    put(this.count, `${all.indexOf(k) + 1} of ${all.length}`);
+    put(this.further, this.next(k) < 0 ? "Done" : "Next");
+    this.opener.setAttribute("aria-expanded", "true");
+    this.place();
+  }
+
+  // Below what it points to, or above it where there is no room, and within the lab.
+  place() {
+    if (this.at < 0) return;
+    const part = this.find(HINTS[this.at][0]);
+    this.bubble.style.visibility = part && this.inSight ? "" : "hidden";
+    if (!part) return;
+    const [lab, box] = [this.lab, part].map((each) => each.getBoundingClientRect());
+    const own = this.bubble.getBoundingClientRect();
+    const square = part.tagName === "CANVAS";
+    const middle = box.left + (square ? SQUARE : Math.min(box.width, 90)) / 2;
+    const end = square ? box.top + SQUARE : box.bottom;
+    const most = Math.min(lab.right, window.innerWidth) - own.width - EDGE;
+    const left = clamp(middle - 40, Math.max(lab.left, 0) + EDGE, most);
+    const fits = end + BELOW_IT + own.height < window.innerHeight;
+    const top = fits ? end + BELOW_IT : box.top - BELOW_IT - own.height;
+    Object.assign(this.bubble.style, { left: `${left}px`, top: `${top}px` });
+    this.bubble.style.setProperty("--snnviz-tip", `${clamp(middle - left, 14, own.width - 14)}px`);
+    this.bubble.toggleAttribute("data-above", !fits);
+  }
+
+  onKey(event) {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.dismiss();
+  }
+
+  dismiss() {
+    dismissForGood();
+    document.dispatchEvent(new Event(MARK));
+  }
+
+  hide() {
+    if (this.at < 0) return;
+    if (this.bubble.contains(document.activeElement)) this.opener.focus();
+    this.at = -1;
+    this.scrolled.disconnect();
+    this.bubble.hidePopover();
+    this.opener.setAttribute("aria-expanded", "false");
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const pointers = new Pointers(el);
+    const attached = new ResizeObserver(() => {
+      if (!el.closest(".snnviz-lab")?.querySelector(".snnviz-play")) return;
+      attached.disconnect();
+      if (model.widget_manager?.kernel) pointers.begin();
+      else pointers.lab = el.closest(".snnviz-lab");
+    });
+    attached.observe(el);
+    return () => {
+      attached.disconnect();
+      pointers.undo.abort();
+    };
+  },
+};
