@@ -68,7 +68,8 @@ class Standardised(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         flat = self.weight.reshape(1, self.out_channels, -1)
-        weight = torch.nn.functional.batch_norm(flat, None, None, training=True)
+        scale = self.bias.square().view(-1)
+        weight = torch.nn.functional.batch_norm(flat, None, None, scale, training=True)
         return self._conv_forward(input, weight.reshape_as(self.weight), self.bias)
 
 
