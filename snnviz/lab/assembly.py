@@ -76,9 +76,9 @@ class Lab:
         with made_together():
             self._parts = Parts(self._runs, *asked, parts)
             self._parts.show(late=False)  # a long history's figures need not keep the cell waiting
-        self.widget, _LABS[trainer] = self._parts.widget, weakref.ref(self)
+        _LABS[trainer] = weakref.ref(self)
         self._refresher.hurry()
-        hear_as_asked(self.widget)
+        self.widget = hear_as_asked(self._parts.widget)
         self._refresher.start()
 
     def __repr__(self) -> str:

@@ -1,12 +1,15 @@
 """Where the kernel hears what is done to the lab's widgets."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import ipywidgets as widgets
 
 
-def hear_as_asked(widget: widgets.Widget) -> None:
+W = TypeVar("W", bound=widgets.Widget)
+
+
+def hear_as_asked(widget: W) -> W:
     """Has the kernel hear a widget, and all in it, on the shell that the page asks for.
 
     From version 7.4 on, ipykernel hears a widget on the shell that was at it last. That may be the
@@ -15,6 +18,7 @@ def hear_as_asked(widget: widgets.Widget) -> None:
     for part in _all(widget):
         if hasattr(part.comm, "_reply_subshell_for"):
             part.comm._reply_subshell_for = _as_asked  # type: ignore[union-attr]
+    return widget
 
 
 def _as_asked(data: Any, asked: str | None) -> str | None:

@@ -30,17 +30,18 @@ def made_together() -> Iterator[None]:
     """
     made: list[widgets.Widget] = []
     thread = threading.current_thread()
-    send = widgets.Widget.open
+    kind: Any = widgets.Widget
+    send = kind.open
 
     def hold(widget: widgets.Widget) -> None:
         made.append(widget) if threading.current_thread() is thread else send(widget)
 
     with _LOCK:
-        widgets.Widget.open = hold
+        kind.open = hold
         try:
             yield
         finally:
-            widgets.Widget.open = send
+            kind.open = send
     looks: dict[type, widgets.Widget] = {}
     for widget in made:
         _share(widget, looks)
