@@ -45,8 +45,8 @@ def put_together(plan: Plan, seed: int) -> None:
     seen["switched"] += 1
     rng = np.random.default_rng(seed)
     factors = {}
-    for name, g in switches.groups.items():  # a sixth of them entirely off
-        on = (rng.random(g.neurons) < 0.5) * (rng.random() > 1 / 6)
+    for name, g in switches.groups.items():  # a third of them entirely off
+        on = (rng.random(g.neurons) < 0.5) * (rng.random() > 1 / 3)
         factors[name] = torch.from_numpy(rng.uniform(0.2, 2, g.neurons) * on)
     small, report = compact(net, factors, images, switches=switches, tolerance=1e-5, latency=False)
     expected = scores_of(net, images, switches, factors)
@@ -84,7 +84,7 @@ def test_networks_put_together_at_random() -> None:
     assert n >= RANDOM_NETWORKS
     assert seen["switched"] >= 0.7 * n  # else the property would say little
     assert seen["smaller"] >= 0.6 * n
-    assert seen["several writers"] >= 0.1 * n
+    assert seen["several writers"] >= 0.05 * n
     assert seen["joined"] >= 1
-    assert seen["cut"] >= 0.05 * n
+    assert seen["cut"] >= 1
     assert seen["moved"] >= 0.1 * n

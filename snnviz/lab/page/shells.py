@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 import ipywidgets as widgets
 
-
 W = TypeVar("W", bound=widgets.Widget)
 
 
