@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call
 
@@ -14,7 +14,7 @@ from snnviz.shrink import compact
 from snnviz.structure import find_switches, scaled_parameters
 from snnviz.training import Phase
 from tests import networks_at_random
-from tests.networks_at_random import Plan, built, plans
+from tests.networks_at_random import Block, Plan, built, plans
 from tests.shrink.nets import assert_cut, assert_ordinary, count, scores_of
 
 # Locally: SNNVIZ_RANDOM_NETWORKS=300 pytest tests/shrink/test_random_networks.py
@@ -23,6 +23,12 @@ RANDOM_NETWORKS = int(os.environ.get("SNNVIZ_RANDOM_NETWORKS", "130"))
 
 
 seen: Counter[str] = Counter()
+# Two kinds that are too rare to be drawn each time: a branch that goes wholly, and a neuron that is
+# less than a channel of each member of its group.
+KINDS = {"width": 2, "kernel": 1, "bias": False, "norm": "after", "activation": "relu", "groups": 1}
+PLAIN, ADDED, CONSTANTS = (Block(kind, **KINDS) for kind in ("plain", "added", "constants"))
+GOES_WHOLLY = Plan((PLAIN, ADDED), head="linear", flat=False)
+JOINED = Plan((PLAIN, PLAIN, CONSTANTS), head="linear", flat=False)
 
 
 @settings(
@@ -30,6 +36,8 @@ seen: Counter[str] = Counter()
     derandomize=RANDOM_NETWORKS <= 130,
     suppress_health_check=[HealthCheck.too_slow],
 )
+@example(GOES_WHOLLY, 0)
+@example(JOINED, 0)
 @given(plans, st.integers(0, 10_000))
 def put_together(plan: Plan, seed: int) -> None:
     net = built(plan)
