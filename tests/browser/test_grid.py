@@ -326,6 +326,7 @@ def test_the_keyboard_reaches_names_and_the_page(grid: Page) -> None:
     value(grid, "selected", str(list(range(20, 70))))
 
     run_code(grid, "grid.page = page(71)\ngrid.opened = 71")
+    expect(grid.locator(".snnviz-page h3")).to_have_text("fc1 · 1")
     focus(grid)
     for _ in range(4):  # name, sort, keys, the page's first button
         grid.keyboard.press("Tab")
@@ -581,6 +582,7 @@ def test_the_weakest_and_taps_are_selected(grid: Page) -> None:
     value(grid, "opened", "-1")
     touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
     run_code(grid, "grid.factors = np.ones(570, '<f4').tobytes()")
+    expect(grid.locator(".snnviz-lab")).to_contain_text("570 of 570 neurons on")  # it has come
     focus(grid).press("w")
     expect(grid.locator(READOUT)).to_contain_text("All factors are equal so far")
     value(grid, "selected", "[21, 79]")

@@ -118,14 +118,18 @@ class Pointers {
     if (asked) part.scrollIntoView({ block: "nearest" });
     this.scrolled.disconnect();
     this.scrolled.observe(part);
-    const all = HINTS.flatMap(([css], i) => (this.find(css) ? [i] : []));
     if (this.at < 0) this.bubble.showPopover();
     this.at = k;
     put(this.words, words);
-    put(this.count, `${all.indexOf(k) + 1} of ${all.length}`);
-    put(this.further, this.next(k) < 0 ? "Done" : "Next");
     this.opener.setAttribute("aria-expanded", "true");
     this.place();
+  }
+
+  // Parts of a lab may come to the page one after another, so they are counted again.
+  tellWhich() {
+    const all = HINTS.flatMap(([css], i) => (this.find(css) ? [i] : []));
+    put(this.count, `${all.indexOf(this.at) + 1} of ${all.length}`);
+    put(this.further, this.next(this.at) < 0 ? "Done" : "Next");
   }
 
   // Below what it points to, or above it where there is no room, and within the lab.
@@ -134,6 +138,7 @@ class Pointers {
     const part = this.find(HINTS[this.at][0]);
     this.bubble.style.visibility = part && this.inSight ? "" : "hidden";
     if (!part) return;
+    this.tellWhich();
     const [lab, box] = [this.lab, part].map((each) => each.getBoundingClientRect());
     const own = this.bubble.getBoundingClientRect();
     const square = part.tagName === "CANVAS";
