@@ -70,6 +70,8 @@ def test_four_hints_and_then_no_more(kept: Kept) -> None:
 
 def test_they_come_back_and_go_by_keyboard(kept: Kept) -> None:
     page = kept.page or first_time(kept)
+    if page.locator(BUBBLE).count():
+        press(page, "Dismiss")
     set_theme(page, DARK)
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     page.set_viewport_size({"width": 853, "height": 480})

@@ -6,12 +6,32 @@ heard.
 """
 
 import inspect
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # What a page asks for to show its widgets again, and what their controls send.
 ANSWERED = {"kernel_info_request", "comm_info_request", "comm_open", "comm_msg", "comm_close"}
+
+
+@contextmanager
+def interrupted_later() -> Iterator[None]:
+    """An interrupt within the block is raised at its end. For the main thread."""
+    came = False
+
+    def keep(*_: Any) -> None:
+        nonlocal came
+        came = True
+
+    usual = signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 class Listener:
@@ -26,12 +46,15 @@ class Listener:
         self._left: list[Any] = []
 
     def listen(self) -> None:
-        """Answers what has come."""
-        while self._stream is not None and (message := self._next()) is not None:
-            if self._kind(message) in ANSWERED:
-                self._answer(message)
-            else:
-                self._left.append(message)
+        """Answers what has come; an interrupt waits for the end of it, so that nothing is lost."""
+        if self._stream is None:
+            return
+        with interrupted_later():
+            while (message := self._next()) is not None:
+                if self._kind(message) in ANSWERED:
+                    self._answer(message)
+                else:
+                    self._left.append(message)
 
     def end(self) -> None:
         """Hands what was left to the kernel, in order: it comes before what is still to come."""
