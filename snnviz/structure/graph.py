@@ -41,6 +41,7 @@ from snnviz.structure.places import (
     repeat_by,
     shape_of,
     shift_by,
+    signed,
     spans_channels,
     spread_by,
     take,
@@ -265,8 +266,7 @@ class Graph(tp.DependencyGraph):
     def _join(self, node: Any) -> None:
         given: list[Any] = [given_to(f) for f in node.grad_fn.next_functions]
         joined = shape_of(node.grad_fn)
-        dim = node.grad_fn._saved_dim
-        dim = dim - 2**64 if dim >= 2**63 else dim  # negative numbers are stored unsigned
+        dim = signed(node.grad_fn._saved_dim)
         # Autograd does not record constants.
         shapes = self._noting.joined.get(node.grad_fn, given)
         channels = channel_dim(node.grad_fn)
@@ -299,7 +299,7 @@ class Graph(tp.DependencyGraph):
             self.unclear.add(node.module)
             return
         place = 2 * (len(after) - 1 - dim)  # the numbers begin with the last dimension
-        padding = [n - 2**64 if n >= 2**63 else n for n in node.grad_fn._saved_pad]
+        padding = [signed(n) for n in node.grad_fn._saved_pad]
         first, last, *_ = *padding[place : place + 2], 0, 0
         if min(first, last) < 0:
             self.unclear.add(node.module)

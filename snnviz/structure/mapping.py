@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from snnviz.structure.places import Mapping, given_to, is_leaf, known_dim, shape_of
+from snnviz.structure.places import Mapping, given_to, is_leaf, known_dim, saved_dims, shape_of
 
 _REDUCES = ("Max", "Min", "Amax", "Amin", "Sum", "Mean", "Prod", "Logsumexp", "LinalgVectorNorm")
 _BY_CHANNEL = ("Convolution", "MkldnnConvolution", "NativeBatchNorm", "CudnnBatchNorm")
@@ -46,18 +46,12 @@ def _meets(node: Any, dim: int, apart: int) -> bool:
         if name.startswith(_BY_CHANNEL):
             return dim == 1
         if name.startswith(_REDUCES):
-            saved = getattr(node.grad_fn, "_saved_dim", None)
-            taken = {d - 2**64 if d >= 2**63 else d for d in _listed(saved)}
-            return {d % dims for d in taken} == set(range(dim + 1, dim + 1 + apart))
+            return saved_dims(node.grad_fn, dims) == set(range(dim + 1, dim + 1 + apart))
         if len(node.inputs) != 1 or len(shape_of(node.grad_fn)) != dims:
             return False
         if name.startswith(("Transpose", "Permute", "View", "Reshape", "UnsafeView")):
             return False
     return False
-
-
-def _listed(dim: Any) -> tuple[int, ...]:
-    return (dim,) if isinstance(dim, int) else tuple(dim or ())
 
 
 def count_channels(

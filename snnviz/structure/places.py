@@ -92,12 +92,12 @@ def known_dim(function: Any) -> int | None:
 
 def takes_mean_of_channels(function: Any) -> bool:
     """Whether an operation takes a mean over all channels, as a gate of places does."""
-    if not function.name().startswith("Mean") or not hasattr(function, "_saved_dim"):
+    if not function.name().startswith("Mean"):
         return False
-    before, dims = given_to(function.next_functions[0]), function._saved_dim
+    before = given_to(function.next_functions[0])
     if not before:
         return False
-    dims = {_signed(d) % len(before) for d in ((dims,) if isinstance(dims, int) else dims or ())}
+    dims = saved_dims(function, len(before))
     return channel_dim(function.next_functions[0][0]) in dims and len(dims) == 1
 
 
@@ -107,18 +107,24 @@ def _dim_after(function: Any, dim: int) -> int | None:
     name = function.name()
     if name.startswith("Transpose"):
         pair = [
-            _signed(function._saved_dim0) % len(after),
-            _signed(function._saved_dim1) % len(after),
+            signed(function._saved_dim0) % len(after),
+            signed(function._saved_dim1) % len(after),
         ]
         return pair[1 - pair.index(dim)] if dim in pair else dim
     if name.startswith("Permute"):
-        return [_signed(d) % len(after) for d in function._saved_dims].index(dim)
+        return [signed(d) % len(after) for d in function._saved_dims].index(dim)
     if dim == 1 and (before[:2] == after[:2] or len(after) == 2):
         return 1
     return len(after) - 1 if dim == len(before) - 1 and before[-1:] == after[-1:] else None
 
 
-def _signed(number: int) -> int:
+def saved_dims(function: Any, ndim: int) -> set[int]:
+    """The dimensions that autograd has recorded for a reduction; none if it was over all."""
+    saved = getattr(function, "_saved_dim", None)
+    return {signed(d) % ndim for d in ((saved,) if isinstance(saved, int) else saved or ())}
+
+
+def signed(number: int) -> int:
     """Autograd keeps negative numbers unsigned."""
     return number - 2**64 if number >= 2**63 else number
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from snnviz.structure.places import signed
+
 _JOINS = (torch.cat, torch.concat, torch.concatenate)
 
 
@@ -111,24 +113,21 @@ def read_split(
     """
     if not before:
         return None
-    dim = function._saved_dim
-    dim = (dim - 2**64 if dim >= 2**63 else dim) % len(before)
+    dim = signed(function._saved_dim) % len(before)
     if known is None and len(before) not in (2, 3, 4):
         return None
     likely = {2: (1,), 3: (2,), 4: (1, 3)}.get(len(before), ()) if known is None else (known,)
     whole = before[likely[0]]
     if dim not in likely:
-        return Split(
-            ((0, whole),) * len(function._input_metadata), whole, 0, {}
-        )  # places or tokens
+        parts_of_all = ((0, whole),) * len(function._input_metadata)  # places or tokens
+        return Split(parts_of_all, whole, 0, {})
     whole = before[dim]  # if it is the last of 4, these may also be the columns of images
     sizes = [tuple(part.shape)[dim] for part in function._input_metadata]
     first, parts = 0, []
     if function.name().startswith("Slice"):
         if function._saved_step != 1:
             return None
-        first = function._saved_start
-        first = first - 2**64 if first >= 2**63 else first
+        first = signed(function._saved_start)
         first = min(max(first % before[dim] if first < 0 else first, 0), before[dim])
     for size in sizes:
         parts.append((first, first + size))

@@ -23,16 +23,27 @@ from tests.browser.jupyter import (
 )
 from tests.browser.pictures import WANTED, pictures
 
-TRAINER = """\
+
+def trainer_cell(
+    network: str = "lenet5",
+    train: int = 6000,
+    test: int = 1000,
+    plan: str = "epochs=30, switcher_lr=0.01",
+) -> str:
+    """A cell that makes a trainer on so many images, with this schedule."""
+    return f"""\
 import snnviz as sv
 whole = sv.load_data("fashion-mnist", device="cpu")
 data = sv.ImageData.from_tensors(
-    (whole.train.images[:6000], whole.train.labels[:6000]),
-    (whole.test.images[:1000], whole.test.labels[:1000]),
+    (whole.train.images[:{train}], whole.train.labels[:{train}]),
+    (whole.test.images[:{test}], whole.test.labels[:{test}]),
     classes=whole.classes, device="cpu",
 )
-plan = sv.Schedule(epochs=30, switcher_lr=0.01)
-trainer = sv.Trainer(sv.network("lenet5", data), data, plan, device="cpu")"""
+plan = sv.Schedule({plan})
+trainer = sv.Trainer(sv.network("{network}", data), data, plan, device="cpu")"""
+
+
+TRAINER = trainer_cell()
 LAB = "lab = sv.Lab(trainer)\nlab"
 
 READING = """\

@@ -17,21 +17,10 @@ from tests.browser.jupyter import (
     wait_for,
     wait_till_said,
 )
-from tests.browser.test_lab import unfold
+from tests.browser.test_lab import LAB, trainer_cell, unfold
 
-SMALL = """\
-import snnviz as sv
-whole = sv.load_data("fashion-mnist", device="cpu")
-data = sv.ImageData.from_tensors(
-    (whole.train.images[:1000], whole.train.labels[:1000]),
-    (whole.test.images[:200], whole.test.labels[:200]),
-    classes=whole.classes, device="cpu",
-)
-plan = sv.Schedule(epochs=30, warmup_epochs=0, switcher_lr=0.02)
-trainer = sv.Trainer(sv.network("lenet5", data), data, plan, device="cpu")
-trainer.run(epochs=2)
-lab = sv.Lab(trainer)
-lab"""
+PLAN = "epochs=30, warmup_epochs=0, switcher_lr=0.02"
+SMALL = f"{trainer_cell(train=1000, test=200, plan=PLAN)}\ntrainer.run(epochs=2)\n{LAB}"
 SIZES = [(1280, 720), (853, 480), (1920, 1080)]
 SHOWN = (
     ".snnviz-play",

@@ -8,10 +8,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import jupyter
 from tests.browser.conftest import Kept, signed_in
 from tests.browser.jupyter import open_notebook, run_all, run_code, save_notebook, wait_for
-from tests.browser.test_lab import LAB, TRAINER
+from tests.browser.test_lab import LAB, trainer_cell
 
-SMALL = TRAINER.replace('"lenet5"', '"mlp"').replace(":6000]", ":1500]").replace(":1000]", ":200]")
-SMALL = SMALL.replace("epochs=30", "epochs=3000")
+SMALL = trainer_cell("mlp", 1500, 200, "epochs=3000, switcher_lr=0.01")
 SOON = 15e3  # ms; a second or two, but on a machine that others keep busy
 GONE = "The kernel has restarted or stopped, and this lab with it."
 RESTART = """async () => {

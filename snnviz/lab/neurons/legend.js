@@ -7,8 +7,8 @@ import { css, LEVELS, PALETTE } from "./colours.js";
 
 const BY_HAND = ["pinned", "tried off", "tried on"];
 
-// `top`: the scale's upper end; 0: squares show answers to an image instead of factors. `ratio`: device pixels to a CSS pixel. `live`: a kernel answers, so
-// that neurons can be switched by hand.
+// `top`: the scale's upper end; 0: squares show answers to an image instead of factors. `ratio`:
+// device pixels to a CSS pixel. `live`: a kernel answers, so that neurons can be switched by hand.
 export function drawLegend(legend, marks, top, ratio, colours, live) {
   legend.replaceChildren();
   marks.replaceChildren();

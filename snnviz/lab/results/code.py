@@ -7,11 +7,8 @@ from typing import Any, NamedTuple
 from snnviz.lab.session.deeds import Deed
 from snnviz.training import Position
 
-MERGED = (
-    "set_schedule",
-    "what_if",
-    "speed",
-)  # several at one place are one: each adds to those before
+# Several at one place are one: each adds to those before, or takes their place.
+MERGED = ("set_schedule", "what_if", "speed")
 NEW_RUN = "fork"  # its run becomes the active one
 RANGE_FROM = 6  # neurons in a row that are written as a range
 
