@@ -271,7 +271,8 @@ def test_nothing_moves_when_something_is_said(own_lab: Page, width: int) -> None
         run_code(lab, code)
         wait_for(lab, css, said)
         stays(what)
-    run_code(lab, "lab._parts.machine.speed.value = 1")
+    # So slow that it has not come to its end when a busy machine has looked at it.
+    run_code(lab, "lab._parts.machine.speed.options = [('slow', 0.001)]")
     lab.locator(".snnviz-replay:visible").click()
     wait_for(lab, ".snnviz-replay", "Stop")
     stays("a replay")
