@@ -10,9 +10,12 @@ const EDGE = 6; // pixels between a bubble and the lab's edge
 const BELOW_IT = 10; // and between a bubble and what it points to
 const SQUARE = 16; // pixels of the canvas that stand for one neuron
 
+const PLAY = ".snnviz-play";
+const STATUS = ".snnviz-progress";
+
 // Where each points, the first that is there, and its sentence.
 const HINTS = [
-  [[".snnviz-play"], "Play trains the network, and everything below follows it step by step."],
+  [[PLAY], "Play trains the network, and everything below follows it step by step."],
   [
     [".snnviz-block canvas"],
     "Each square is a neuron: its colour is its factor, a cross means off, and a click opens its page.",
@@ -57,15 +60,16 @@ class Pointers {
     const on = (node, event, act, capture) =>
       node.addEventListener(event, act, { signal, capture });
     on(this.opener, "click", () => (this.at < 0 ? this.show(this.next(-1)) : this.dismiss()));
-    on(this.further, "click", () => {
-      const next = this.next(this.at);
-      if (next < 0) this.dismiss();
-      else this.show(next, true);
-    });
+    on(this.further, "click", () => this.goOn(true));
     on(this.away, "click", () => this.dismiss());
+    this.followed = (event) => {
+      // what the first hint asks for is done
+      if (this.at === 0 && event.target.closest(PLAY)) this.goOn();
+    };
     on(this.bubble, "keydown", (event) => this.onKey(event));
     on(window, "scroll", () => this.place(), true);
     on(document, MARK, () => this.hide()); // dismissed in another lab of the page
+    on(document, "snnviz-refreshed", () => this.place()); // the status may have grown
     this.resized = new ResizeObserver(() => this.place());
     this.inSight = false; // what is pointed to, where the notebook is scrolled to
     this.scrolled = new IntersectionObserver((seen) => {
@@ -97,6 +101,7 @@ class Pointers {
   begin() {
     this.lab = this.el.closest(".snnviz-lab");
     this.resized.observe(this.lab);
+    this.lab.addEventListener("click", this.followed, { signal: this.undo.signal });
     const other = document.querySelector(".snnviz-pointer:popover-open");
     if (!other && !isDismissed()) this.show(this.next(-1));
   }
@@ -125,6 +130,13 @@ class Pointers {
     this.place();
   }
 
+  // To the next hint; after the last one they are over.
+  goOn(asked = false) {
+    const next = this.next(this.at);
+    if (next < 0) this.dismiss();
+    else this.show(next, asked);
+  }
+
   // Parts of a lab may come to the page one after another, so they are counted again.
   tellWhich() {
     const all = HINTS.flatMap(([css], i) => (this.find(css) ? [i] : []));
@@ -132,7 +144,8 @@ class Pointers {
     put(this.further, this.next(this.at) < 0 ? "Done" : "Next");
   }
 
-  // Below what it points to, or above it where there is no room, and within the lab.
+  // Below what it points to, or above it where there is no room, and within the lab. It does not
+  // cover the line of status: between that and Play there is no room, so it lies above or below both.
   place() {
     if (this.at < 0) return;
     const part = this.find(HINTS[this.at][0]);
@@ -146,11 +159,15 @@ class Pointers {
     const end = square ? box.top + SQUARE : box.bottom;
     const most = Math.min(lab.right, window.innerWidth) - own.width - EDGE;
     const left = clamp(middle - 40, Math.max(lab.left, 0) + EDGE, most);
-    const fits = end + BELOW_IT + own.height < window.innerHeight;
-    const top = fits ? end + BELOW_IT : box.top - BELOW_IT - own.height;
+    const below = end + BELOW_IT;
+    const above = box.top - BELOW_IT - own.height;
+    const line = this.lab.querySelector(STATUS)?.getBoundingClientRect();
+    const isFree = (top) => !line || top >= line.bottom || top + own.height <= line.top;
+    const places = [below, above].filter((top) => top > 0 && top + own.height < window.innerHeight);
+    const top = places.find(isFree) ?? (line && part.matches(PLAY) ? line.bottom + EDGE : below);
     Object.assign(this.bubble.style, { left: `${left}px`, top: `${top}px` });
     this.bubble.style.setProperty("--snnviz-tip", `${clamp(middle - left, 14, own.width - 14)}px`);
-    this.bubble.toggleAttribute("data-above", !fits);
+    this.bubble.toggleAttribute("data-above", top === above);
   }
 
   onKey(event) {
