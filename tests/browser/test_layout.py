@@ -158,6 +158,27 @@ def test_neurons_and_time_machine_are_in_sight_with_the_buttons(lab: Page) -> No
         assert lab.evaluate(IN_SIGHT) > 569, f"neurons in sight, {sidebar} a sidebar"
 
 
+@pytest.mark.parametrize("sidebar", ["with", "without"])
+@pytest.mark.parametrize(("width", "lines"), [(853, 2), (1280, 1), (1400, 1)])
+def test_one_or_all_figures_stands_beside_the_tabs(
+    lab: Page, width: int, lines: int, sidebar: str
+) -> None:
+    if sidebar == "without":
+        lab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    lab.set_viewport_size({"width": width, "height": 720})
+    lab.wait_for_timeout(500)
+    to_the_top(lab)
+    screenshot(lab, f"layout_tabs_{width}_{sidebar}")
+    tabs, modes = (
+        lab.locator(f".snnviz-{name}:visible button").evaluate_all(
+            "all => all.map(each => Math.round(each.getBoundingClientRect().top))"
+        )
+        for name in ("tabs", "modes")
+    )
+    assert len(set(tabs)) <= lines
+    assert set(modes) == {tabs[0]}
+
+
 def test_the_main_settings_unfold(lab: Page) -> None:
     unfold(lab, "schedule")
     fold = lab.get_by_role("button", name="main settings")

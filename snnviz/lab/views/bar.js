@@ -26,11 +26,12 @@ class Bar {
 
   build() {
     const row = make("div", { class: "snnviz-bar-row" });
-    const group = (name, role, label) =>
-      make("div", { parent: row, class: `snnviz-${name}`, role, "aria-label": label });
-    this.tabs = group("tabs", "tablist", "figures");
-    this.runs = group("runs", "group", "runs");
-    const modes = group("modes", "group", "layout");
+    const group = (parent, name, role, label) =>
+      make("div", { parent, class: `snnviz-${name}`, role, "aria-label": label });
+    const what = make("div", { parent: row, class: "snnviz-bar-what" });
+    this.tabs = group(what, "tabs", "tablist", "figures");
+    this.runs = group(what, "runs", "group", "runs");
+    const modes = group(row, "modes", "group", "layout");
     this.el.replaceChildren(row);
     this.modeButtons = MODES.map(([mode, name, text, title]) => {
       const look = { type: "button", title, "aria-label": name };
