@@ -117,6 +117,30 @@ def read(at: Checkpoint, trainer: AlternatingTrainer, root: Path) -> dict[str, A
     return state
 
 
+def read_layer(at: Checkpoint, layer: str, root: Path) -> dict[str, Tensor]:
+    """The tensors of one layer of the task network, by their names in that layer.
+
+    Only they are read: the checksum of the file, which is of all of it, is not checked.
+
+    Args:
+        root: links must not lead outside this folder.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        Damaged: it is no such file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    files.check_inside(at.file, root)
+    inside = f"network/{layer}." if layer else "network/"
+    try:
+        with safe_open(at.file, "pt") as content:
+            names = [name for name in content.keys() if name.startswith(inside)]  # noqa: SIM118
+            return {name.removeprefix(inside): content.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise files.Damaged(at.file, files.first_line(error)) from error
+
+
 def most_bytes(checkpoints: Iterable[Checkpoint]) -> int:
     """An upper limit on an intact one's size: those of one run differ only in optimizer moments."""
     sizes = sorted(at.file.stat().st_size for at in checkpoints if at.file.is_file())

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snnviz import checks, distributed, files
 from snnviz.data import ImageData
 from snnviz.devices import in_standard_settings
-from snnviz.runs import reading
+from snnviz.runs import checkpoint, reading
 from snnviz.runs.config import Parent, RunConfig
 from snnviz.runs.fingerprints import now, surroundings
 from snnviz.runs.folder import check_new, free_name
@@ -109,6 +109,20 @@ class Trainer(AlternatingTrainer):
     def kept(self) -> frozenset[int]:
         """Epochs whose checkpoints are kept, for `Trainer.at` and `Trainer.fork`."""
         return frozenset(at_ends(self._folder_recorder.checkpoints, self.history))
+
+    def layer_at(self, epoch: int, layer: str) -> dict[str, Tensor]:
+        """A layer of the task network as saved at the end of an epoch: {name in it: tensor}.
+
+        Nothing else of the checkpoint is read, so its checksum is not checked.
+
+        Raises:
+            ValueError: that epoch's checkpoint is not kept, or is damaged.
+            FileNotFoundError: its file is gone.
+        """
+        kept = at_ends(self._folder_recorder.checkpoints, self.history)
+        if self.folder is None or epoch not in kept:
+            raise ValueError(f"the checkpoint of epoch {epoch!r} is not kept.")
+        return checkpoint.read_layer(kept[epoch][-1], layer, self.folder)
 
     def save(self) -> None:
         """Saves the training so far, also in the middle of an epoch.

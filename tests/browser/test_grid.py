@@ -613,3 +613,44 @@ def test_a_page_reload_gives_the_grid_back(grid: Page, folder: Path) -> None:
     run_code(grid, "grid")
     wait_for(grid, ".snnviz-page h3", "fc1 · 1")
     assert colours(grid, 2, 0)[0] == [232, 232, 232]
+
+
+def test_past_weights_as_small_pictures(grid: Page) -> None:
+    """One for each kind of weights; the present comes last, and a gap is no weight."""
+    run_code(
+        grid,
+        "lengths = {'epochs': [0, 1], 'incoming': bytes_of([1, 2]), 'outgoing': b''}\n"
+        "def past(kind, epochs=(0, 2, 4), **more):\n"
+        "    own = {**kinds[kind], 'epochs': list(epochs), 'kept': len(epochs), **more}\n"
+        "    own['data'] = own['data'] * (len(epochs) + 1)\n"
+        "    grid.page = page(71, lengths=lengths, past=own)\n"
+        "grid.opened = 71",
+    )
+    part = grid.locator(".snnviz-lengths")
+    small = part.locator(".snnviz-past-weights")
+    for kind, size in (("image", (28, 28)), ("row", (29, 28)), ("kernels", (29, 23))):
+        run_code(grid, f"past({kind!r})")
+        of = ", 20 of 64 kernels" if kind == "kernels" else ""
+        said = f"The incoming weights themselves, on one scale{of}:"
+        expect(part.locator("p")).to_have_text(said)
+        expect(small.locator("span")).to_have_text(["start", "epoch 2", "epoch 4", "now"])
+        expect(small).to_have_attribute(
+            "aria-label", "incoming weights: start, epoch 2, epoch 4, now"
+        )
+        shapes = small.locator("canvas").evaluate_all("all => all.map(c => [c.width, c.height])")
+        assert shapes == [list(size)] * 4
+        looked_at(grid, f"past_{kind}")
+    # The kernels are 5 by 5, so the sixth line and column of pixels are empty.
+    seen = small.locator("canvas").first.evaluate(
+        """canvas => [[0, 0], [5, 0], [0, 5], [28, 22], [6, 6]].map(([x, y]) =>
+            canvas.getContext("2d").getImageData(x, y, 1, 1).data[3])"""
+    )
+    assert seen == [255, 0, 0, 255, 255]
+    run_code(grid, "past('row', range(0, 9), kept=40)")
+    said = "The incoming weights themselves, on one scale, 9 of 40 saved epochs:"
+    expect(part.locator("p")).to_have_text(said)
+    run_code(grid, "past('row', ())")
+    expect(small).to_have_count(0)
+    expect(part.locator("p")).to_have_text(
+        "No earlier state of this run was saved, so there are no weights to compare."
+    )

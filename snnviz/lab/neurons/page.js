@@ -6,7 +6,7 @@ import { toArray } from "./bytes.js";
 import { drawChain } from "./chain.js";
 import { FactorChart } from "./chart.js";
 import { LengthChart } from "./lengths.js";
-import { drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
+import { drawPastWeights, drawTopImages, drawWeights, weightsDetail } from "./pictures.js";
 
 const PAGE_HINT =
   "Click a neuron, or press Enter on it, to see its factor over time, its weights, the layers " +
@@ -110,7 +110,7 @@ export class Page {
       this.facts(page),
       this.chain(page),
       this.weights(page),
-      this.lengths(page),
+      this.overTime(page),
       this.topImages(page),
       this.notes(page),
     ];
@@ -185,13 +185,14 @@ export class Page {
     return box;
   }
 
-  // How long its weights were at the end of each epoch.
-  lengths(page) {
+  // How long its weights were at the end of each epoch, and what they were.
+  overTime(page) {
     this.second = undefined;
     if (!page.lengths?.epochs.length) return undefined;
     const detail = "their norm at the end of each epoch";
     const box = this.part("Weights over time", "snnviz-lengths", detail);
     this.second = new LengthChart(box, page.lengths);
+    if (page.past) drawPastWeights(box, page.past, this.grid.colours);
     return box;
   }
 

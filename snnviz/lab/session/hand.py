@@ -12,6 +12,8 @@ import numpy as np
 from snnviz.lab.session.classes import Classes, predict_classes
 from snnviz.lab.session.neuron import Page, make_page
 from snnviz.lab.session.norms import Norms
+from snnviz.lab.session.states import PastStates
+from snnviz.lab.session.weights import PastWeights
 from snnviz.lab.session.whatif import Changes, Trial, check_changes, evaluate_changes
 from snnviz.training import AlternatingTrainer, pins
 
@@ -19,10 +21,15 @@ FACTORS_EVERY = 0.25  # seconds: reading factors waits for the device
 
 
 class Hand:
-    """The current factors, pins, what is tried out, and the neuron that is looked at."""
+    """The current factors, pins, what is tried out, and the neuron that is looked at.
 
-    def __init__(self, trainer: AlternatingTrainer) -> None:
+    Args:
+        states: those of past epochs that are kept; None: those that the trainer has now.
+    """
+
+    def __init__(self, trainer: AlternatingTrainer, states: PastStates | None = None) -> None:
         self._trainer = trainer
+        self._past = PastWeights(trainer, states or PastStates(trainer))
         self.trial: Trial | None = None
         self.kept: Trial | None = None  # what came of the last one that was kept
         self.page: Page | None = None
@@ -105,10 +112,15 @@ class Hand:
         if self._step != self._trainer.position.step:
             self._read()
 
-    def went_back(self) -> None:
-        """Training went back; what was tried out was tried on another network."""
+    def went_back(self, to: int | None = None) -> None:
+        """Training went back; what was tried out was tried on another network.
+
+        Args:
+            to: the epoch up to which the past is what it was; None: the present one.
+        """
         self.trial = self.kept = None
-        self._norms.went_back()
+        self._norms.went_back(to)
+        self._past.went_back()
         self._read()
         self._look()
         self._classify()
@@ -127,8 +139,11 @@ class Hand:
     def _look(self) -> None:
         if self._looking:
             page = make_page(self._trainer, *self._looking)
-            lengths = self._norms.of(*self._looking)
-            self.page = replace(page, facts={**page.facts, "lengths": lengths})
+            over_time = {
+                "lengths": self._norms.of(*self._looking),
+                "past": self._past.of(*self._looking),
+            }
+            self.page = replace(page, facts={**page.facts, **over_time})
 
     def _classify(self) -> None:
         self.classes = predict_classes(self._trainer) if self._watching else None

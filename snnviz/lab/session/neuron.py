@@ -1,4 +1,4 @@
-"""One neuron: its weights as pictures, the layers around it, the images that activate it most."""
+"""One neuron: its weights, the layers around it, the images that activate it most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,10 @@ from torch import Tensor
 
 from snnviz.history import History
 from snnviz.lab.session.chain import make_chain
+from snnviz.lab.session.weights import draw_weights
 from snnviz.structure import SwitchGroup, neuron_weights
-from snnviz.structure.layers import rows_of
 from snnviz.training import AlternatingTrainer
 
-MOST_KERNELS = 64  # pictures of a convolution's weights
-MOST_WEIGHTS = 1024  # of a row that is drawn as cells
 ANSWERS = 12  # test images that activate a neuron most
 IMAGES = 2000  # test images that are looked through for them
 
@@ -58,7 +56,7 @@ def make_page(trainer: AlternatingTrainer, group: str, index: int, answers: bool
         "reads": _layers_before(trainer, switch),
         "feeds": list(switch.readers),
         "chain": make_chain(trainer, group, index),
-        "weights": _pictures(trainer, switch, index),
+        "weights": draw_weights(trainer, switch, index),
         "answers": _top_images(trainer, switch, index) if answers and there else None,
         "notes": _notes(switch),
     }
@@ -95,30 +93,6 @@ def _notes(switch: SwitchGroup) -> list[str]:
         if n > 1
         else []
     )
-
-
-def _pictures(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) -> dict[str, Any]:
-    """The incoming weights, of the first writer."""
-    member = switch.written_as[0]
-    channel = int(member.channels[np.flatnonzero(member.neurons == index)[0]])
-    layer: Any = trainer.network.get_submodule(member.layer)
-    own = rows_of(layer)[channel].detach().float().cpu()  # (inputs, height, width) or (inputs,)
-    shape = trainer.data.shape
-    if own.ndim >= 3:
-        kind, pictures = "kernels", own.reshape(own.shape[0], *own.shape[-2:])
-    elif own.numel() == int(np.prod(shape)):
-        kind, pictures = "image", own.reshape(shape)
-    else:
-        kind, pictures = "row", own.reshape(1, 1, -1)[..., :MOST_WEIGHTS]
-    shown = pictures[:MOST_KERNELS].contiguous()
-    return {
-        "kind": kind,
-        "data": shown.numpy().astype(np.float32).tobytes(),
-        "count": shown.shape[0],
-        "height": shown.shape[1],
-        "width": shown.shape[2],
-        "shown_of": own.numel() if kind == "row" else pictures.shape[0],
-    }
 
 
 @torch.no_grad()

@@ -27,16 +27,17 @@ class Norms:
             start = copied(trainer.network)
             start.load_state_dict(trainer.initial["network"])
             self._lengths[0] = self._measure(start)
-        if trainer.position == trainer.epoch_end["position"]:
-            self.keep()
+        self.keep()
 
     def keep(self) -> None:
-        """Measures them at the end of an epoch, which is now."""
-        self._lengths[self._trainer.position.epoch] = self._measure(self._trainer.network)
+        """Measures them, if now is the end of an epoch."""
+        now = self._trainer.position
+        if now == self._trainer.epoch_end["position"]:
+            self._lengths[now.epoch] = self._measure(self._trainer.network)
 
-    def went_back(self) -> None:
-        """Forgets what came after."""
-        now = self._trainer.position.epoch
+    def went_back(self, to: int | None = None) -> None:
+        """Forgets what came after an epoch; None: after the present one."""
+        now = self._trainer.position.epoch if to is None else to
         self._lengths = {epoch: each for epoch, each in self._lengths.items() if epoch <= now}
 
     def of(self, group: str, index: int) -> Mapping[str, Any]:

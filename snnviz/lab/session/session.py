@@ -66,9 +66,8 @@ class Session:
             self._pace, self._tempo = Pace(), Tempo(speed)
             self._records: dict[Phase, StepRecord] = {}
             self._generation = 0
-            self._hand = Hand(trainer)
-            self._refusal = ""
             self._states = PastStates(trainer)
+            self._hand, self._refusal = Hand(trainer, self._states), ""
             self._notice: Notice | None = None
             self._problem: Problem | None = None
             self._closed = False

@@ -6,6 +6,8 @@ All of it runs in the session's thread, between two steps.
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from snnviz import runs
 from snnviz.runs.checkpoint import tensors_in
 from snnviz.training import AlternatingTrainer, Schedule
@@ -37,11 +39,25 @@ class PastStates:
             del self._states[sorted(self._states)[1]]  # the start and the newest stay
         self.epochs = frozenset(self._states)
 
-    def went_back(self) -> None:
-        """Forgets what came after."""
-        now = self._trainer.position.epoch
+    def went_back(self, to: int | None = None) -> None:
+        """Forgets what came after an epoch; None: after the present one."""
+        now = self._trainer.position.epoch if to is None else to
         self._states = {epoch: state for epoch, state in self._states.items() if epoch <= now}
         self.keep()
+
+    def layer_at(self, epoch: int, layer: str) -> dict[str, Tensor]:
+        """A layer of the task network at the end of an epoch: {name in the layer: tensor}.
+
+        Raises:
+            ValueError: that state was not kept, or is damaged.
+            OSError: its file cannot be read.
+        """
+        trainer = self._trainer
+        if isinstance(trainer, runs.Trainer) and trainer.folder is not None:
+            return trainer.layer_at(epoch, layer)
+        inside = f"{layer}." if layer else ""
+        network = self._states[epoch]["network"]
+        return {k.removeprefix(inside): v for k, v in network.items() if k.startswith(inside)}
 
     def branch(
         self, epoch: int, schedule: Schedule | None = None, name: str = ""
