@@ -100,8 +100,8 @@ class Lab:
     ) -> "Lab":
         """A lab on a run folder, which continues where it was saved last.
 
-        A run that another trainer has open is shown as it was saved last; what is trained from
-        there is kept in memory. Your own trainer gives its folder back with `trainer.close()`.
+        A run that another trainer has open is followed: each epoch is shown when it is saved, and
+        nothing can be trained here. Your own trainer gives its folder back with `trainer.close()`.
         Where a run's images are not to be found, its past and its networks are shown, and nothing
         can be trained.
 
@@ -116,11 +116,11 @@ class Lab:
             FileNotFoundError: a folder holds no run.
             ValueError: a file is damaged or from a newer version, or an argument does not fit.
         """
-        trainer, name, news = open_run(folder, network, data, device)
-        lab = cls(trainer, name)
-        lab._runs.own(trainer)
-        if news:
-            lab._parts.news = Notice("news", news)
+        opened = open_run(folder, network, data, device)
+        lab = cls(opened.trainer, opened.name)
+        lab._runs.own(opened.trainer, opened.followed)
+        if opened.news:
+            lab._parts.news = Notice("news", opened.news)
             lab._refresher.hurry()
         for other in beside:
             lab.beside(other)

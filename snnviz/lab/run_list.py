@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from snnviz import runs
 from snnviz.files import home_path
 from snnviz.history import History
+from snnviz.lab.follower import Follower
 from snnviz.lab.results import Run
 from snnviz.lab.session import Session, Status
 from snnviz.lab.views import Shown, in_colours
+from snnviz.runs.followed import Followed
 from snnviz.training import AlternatingTrainer, Schedule
 
 Then = Callable[[AlternatingTrainer | Exception, str], None]
@@ -36,6 +38,7 @@ class RunList:
         self._leading = threading.Lock()
         self._beside: dict[str, History] = {}
         self._owned: list[runs.Trainer] = []
+        self._follower: Follower | None = None
 
     @property
     def session(self) -> Session:
@@ -75,9 +78,15 @@ class RunList:
                 return twin, self._sessions[twin].status
         return "", None
 
-    def own(self, trainer: runs.Trainer) -> None:
-        """Has `close_trainers` close this one."""
+    def own(self, trainer: runs.Trainer, followed: Followed | None = None) -> None:
+        """Has `close_trainers` close this one.
+
+        Args:
+            followed: the folder of the active run, if another trainer writes it.
+        """
         self._owned.append(trainer)
+        if followed is not None:
+            self._follower = Follower(self.session, followed)
 
     def add(self, trainer: AlternatingTrainer, name: str) -> str:
         """Adds a run that can be trained; the name that it got.
@@ -180,6 +189,8 @@ class RunList:
 
     def close_sessions(self) -> None:
         """Ends all training."""
+        if self._follower is not None:
+            self._follower.stop()
         for session in list(self._sessions.values()):
             session.close()
 

@@ -38,7 +38,7 @@ class Lock:
                     "Trainer.at, or copy it to a folder that you may write to."
                 ) from error
             raise InUse(
-                f"folder {str(folder)!r} is being written by {_holder(self.file)}. Wait until that "
+                f"folder {str(folder)!r} is being written by {holder(folder)}. Wait until that "
                 "process finishes or closes it, or read it with Trainer.at or Trainer.fork."
             ) from None
         with suppress(OSError):  # Windows does not allow writing to a locked file
@@ -57,9 +57,10 @@ class Lock:
         return found.st_dev, found.st_ino
 
 
-def _holder(file: Path) -> str:
+def holder(folder: Path) -> str:
+    """Who writes to the folder, or did last: "process 12 on this-machine, since then"."""
     try:
-        words = file.read_text(encoding="utf-8", errors="replace")[:200]
+        words = (folder / LOCK).read_text(encoding="utf-8", errors="replace")[:200]
     except OSError:
         words = ""
     return words if words.startswith("process ") else "another process"

@@ -91,6 +91,20 @@ def load(
             f"{_describe_groups(trainer.history.groups)}. Pass the original network=, or use the "
             "version of snnviz that made the run."
         )
+    return _take_up_patiently(trainer, found, epoch)
+
+
+def renew(trainer: AlternatingTrainer, folder: Path) -> Past:
+    """Brings a trainer that was loaded from a folder to what is saved there now.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    return _take_up_patiently(trainer, past(folder), None).past
+
+
+def _take_up_patiently(trainer: T, found: Past, epoch: int | None) -> Loaded[T]:
+    folder = found.folder
     for left in reversed(range(_PATIENCE)):
         at = _choose_checkpoint(found, epoch)
         try:

@@ -147,20 +147,6 @@ def test_a_run_that_diverged_is_forked_from_an_earlier_epoch(tmp_path: Path) -> 
         lab.close()
 
 
-def test_a_run_that_is_trained_elsewhere_is_opened_as_a_copy(tmp_path: Path) -> None:
-    with make(tmp_path / "first") as made:
-        made.run(1, progress=False)
-        lab = Lab.open(tmp_path / "first", network=tiny_net(), data=DATA)
-        until(lambda: "is open in another trainer. This is a copy" in text(lab, "notice"))
-        assert list(lab.runs) == ["first, a copy"]
-        lab.step("epoch")
-        lab.wait(timeout=TIMEOUT)
-        assert lab.trainer.history.n_epochs == 2
-        assert made.history.n_epochs == 1
-        lab.close()
-        made.run(1, progress=False)  # nothing has come between
-
-
 def test_a_run_is_looked_at_without_its_images(tmp_path: Path) -> None:
     with make(tmp_path / "first", PLAN.replace(epochs=5)) as made:
         made.run(2, progress=False)

@@ -14,6 +14,7 @@ from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
 PATIENCE = 6.0  # seconds to answer a question
+PLAY = "Train to the end of the schedule"
 
 
 class Buttons:
@@ -32,9 +33,7 @@ class Buttons:
         def step(unit: Unit) -> Callable[[], None]:
             return lambda: self.session.step(unit)
 
-        self.play = _button(
-            "Play", "play", "Train to the end of the schedule", lambda: self.session.play()
-        )
+        self.play = _button("Play", "play", PLAY, lambda: self.session.play())
         self.pause = _button(
             "Pause", "pause", "Stop after the current step", lambda: self.session.pause()
         )
@@ -90,7 +89,8 @@ class Buttons:
         self.play.button_style = "" if status.running else "primary"
         self.pause.button_style = "primary" if status.running else ""
         for button in (self.play, self.pause, *self.steps, self.reset):
-            button.disabled = status.activity == "closed"
+            button.disabled = status.activity == "closed" or bool(status.elsewhere)
+        self.play.tooltip = status.elsewhere or PLAY
         kept = "saved epochs" if self._is_recorded() else "this run"
         self.reset.description = f"Delete {kept}?" if self.asking else "Reset"
         self.reset.button_style = "danger" if self.asking else ""

@@ -82,6 +82,8 @@ def _status_html(status: Status, last_epoch: dict[str, float], machine: str) -> 
 def _activity(status: Status) -> str:
     if status.activity == "idle" and status.problem:
         return "Stopped"
+    if status.activity == "idle" and status.elsewhere:
+        return "Following"
     if status.activity == "idle" and status.finished:
         return "Done"
     return ACTIVITIES[status.activity]

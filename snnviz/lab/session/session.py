@@ -15,19 +15,14 @@ from typing import Any, Literal, TypeVar
 from snnviz import checks
 from snnviz.lab.session import cores
 from snnviz.lab.session.deeds import Deed, describe_fork
+from snnviz.lab.session.following import Following
 from snnviz.lab.session.goals import Goal, Pace, Tempo, Unit, find_activity, make_goal
 from snnviz.lab.session.hand import Hand
 from snnviz.lab.session.inbox import Inbox
 from snnviz.lab.session.pending import PendingChanges
 from snnviz.lab.session.registry import only_session
 from snnviz.lab.session.states import PastStates
-from snnviz.lab.session.status import (
-    Notice,
-    Problem,
-    Status,
-    finish_notice,
-    make_problem,
-)
+from snnviz.lab.session.status import Notice, Problem, Status, finish_notice, make_problem
 from snnviz.lab.session.whatif import Changes
 from snnviz.training import AlternatingTrainer, Phase, Position, Schedule, StepRecord
 
@@ -68,6 +63,7 @@ class Session:
             self._generation = 0
             self._states = PastStates(trainer)
             self._hand, self._refusal = Hand(trainer, self._states), ""
+            self.following = Following(trainer, self._states, self._hand)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
             self._closed = False
@@ -80,7 +76,7 @@ class Session:
 
     def play(self) -> None:
         """Trains to the schedule's end. Steps that were asked for before are part of that."""
-        self._send(partial(self._begin, Goal("end")))
+        self._send(partial(self.following.gate, self._begin, Goal("end")))
 
     def pause(self) -> None:
         """Stops after the current step, and forgets steps that were asked for before."""
@@ -96,7 +92,7 @@ class Session:
         Raises:
             ValueError: no such unit, or n below 1.
         """
-        self._send(partial(self._begin, make_goal(unit, n)))
+        self._send(partial(self.following.gate, self._begin, make_goal(unit, n)))
 
     def set_speed(self, speed: float | None, call: str = "") -> None:
         """Makes at most so many steps a second, but for single ones; None: as many as can be."""
@@ -104,11 +100,11 @@ class Session:
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
-        self._send(partial(self._go_back, "reset"))
+        self._send(partial(self.following.gate, self._go_back, "reset"))
 
     def rollback(self) -> None:
         """Stops, and goes back to the last epoch's end."""
-        self._send(partial(self._go_back, "rollback"))
+        self._send(partial(self.following.gate, self._go_back, "rollback"))
 
     def set_schedule(self, **changes: Any) -> None:
         """Changes fields of the schedule from the next round on.
@@ -116,7 +112,7 @@ class Session:
         Between two rounds they apply at once. A change that is not allowed is refused: the reason
         is in `status.notice`, and the schedule stays as it was.
         """
-        self._send(partial(self._on_schedule, changes))
+        self._send(partial(self.following.gate, self._on_schedule, changes))
 
     def try_out(self, changes: Changes) -> None:
         """What if these neurons were on (True) or off: {group: {neuron: on}}, with those before.
@@ -128,13 +124,14 @@ class Session:
 
     def keep(self) -> None:
         """Pins what is tried out: the switcher no longer changes those neurons."""
-        self._send(partial(self._unless_refused, self._hand.keep, "keep"))
+        self._send(partial(self.following.gate, self._unless_refused, self._hand.keep, "keep"))
 
     def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
         """Forgets what is tried out, and unpins: these neurons {group: numbers}, or all (None)."""
         given = {} if neurons is None else {"neurons": neurons}
-        action = partial(self._hand.let_go, neurons)
-        self._send(partial(self._unless_refused, action, "let_go", **given))
+        held = partial(self._hand.let_go, neurons)
+        action = partial(self._unless_refused, held, "let_go", **given)
+        self._send(partial(self.following.gate, action) if self.status.pins else action)
 
     def look_at(self, group: str | None, index: int = 0) -> None:
         """Looks at a neuron, until another is looked at; shown in `status.page`. None: at none."""
@@ -383,7 +380,7 @@ class Session:
             seconds_per_step=self._tempo.slow(self._pace.seconds),
             speed=self._tempo.speed,
             records=self._records,
-            generation=self._generation,
+            generation=self._generation + self.following.turns,
             handled=self._handled,
             factors=self._hand.factors,
             pins=self._hand.pins,
@@ -391,8 +388,9 @@ class Session:
             kept=self._hand.kept,
             page=self._hand.page,
             classes=self._hand.classes,
+            elsewhere=self.following.why,
             refusal=self._refusal,
             forkable=self._states.epochs,
-            notice=self._notice,
+            notice=self._notice or self.following.notice,
             problem=self._problem,
         )

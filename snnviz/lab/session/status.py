@@ -63,6 +63,7 @@ class Status:
     page: Page | None = None  # the neuron that is looked at
     classes: Classes | None = None  # what is predicted, while somebody watches it
     speed: float | None = None  # steps a second at most; None: as many as can be
+    elsewhere: str = ""  # why nothing can be trained here: another trainer does
     refusal: str = ""  # why the last what-if, keep or let go was refused
     notice: Notice | None = None
     problem: Problem | None = None
