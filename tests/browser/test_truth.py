@@ -51,6 +51,21 @@ def test_the_kernel_restarts(lab: Page, kept: Kept, playing: bool) -> None:
     kept.leave()
 
 
+def test_the_kernel_is_restarted_by_another_program(lab: Page, kept: Kept) -> None:
+    """Which tells the page of it only when the new process says that it starts."""
+    lab.evaluate(
+        """async () => {
+            const {serverSettings, id} = window.jupyterapp.shell.currentWidget.sessionContext
+                .session.kernel;
+            const address = `${serverSettings.baseUrl}api/kernels/${id}/restart`;
+            const cookie = document.cookie.match(/_xsrf=([^;]*)/)?.[1] ?? "";
+            await fetch(address, {method: "POST", headers: {"X-XSRFToken": cookie}});
+        }"""
+    )
+    tells(lab, GONE)
+    kept.leave()
+
+
 def test_a_reload_while_a_cell_waits(lab: Page, folder: Path) -> None:
     """The cell says what trains; when it is interrupted the lab is back, and training goes on."""
     save_notebook(lab)

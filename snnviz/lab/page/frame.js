@@ -21,10 +21,13 @@ const ENDED =
   "folder with Lab.open(folder).";
 const LOOK_EVERY = 1000; // ms
 
+// What a kernel says of itself when it ends, or begins anew without having said so: another page, or
+// a program, had it restarted.
+const ENDS = ["restarting", "autorestarting", "terminating", "dead", "starting"];
+
 // Why nobody keeps the lab up to date; "" as long as somebody does.
-function whyStale(kernel, root) {
+function whyStale(kernel, ended, root) {
   if (!kernel) return "";
-  const ended = ["restarting", "autorestarting", "terminating", "dead"].includes(kernel.status);
   // ipywidgets marks so what has no counterpart in the kernel any more.
   if (ended || root.querySelector(".jupyter-widgets-disconnected")) return ENDED;
   return kernel.connectionStatus === "connected" ? "" : LOST;
@@ -97,10 +100,19 @@ export default {
 
     // In the file of a notebook there is no kernel; its picture is there instead of the lab.
     const first = model.widget_manager?.kernel;
-    const watch = setInterval(() => {
+    let ended = false; // for good: a new process knows nothing of this lab
+    const look = () => {
       const kernel = model.widget_manager?.kernel ?? first;
-      if (root) tellStale(root, whyStale(kernel, root));
-    }, LOOK_EVERY);
+      if (root) tellStale(root, whyStale(kernel, ended, root));
+    };
+    const hear = () => {
+      if (!ENDS.includes(first.status)) return;
+      ended = true;
+      look();
+    };
+    first?.statusChanged?.connect(hear);
+    first?.connectionStatusChanged?.connect(look);
+    const watch = setInterval(look, LOOK_EVERY); // for what is not said
 
     const attached = new ResizeObserver(() => {
       // once it is in the page, it has a size
@@ -117,6 +129,8 @@ export default {
     return () => {
       undo.abort();
       clearInterval(watch);
+      first?.statusChanged?.disconnect(hear);
+      first?.connectionStatusChanged?.disconnect(look);
       attached.disconnect();
       measured.disconnect();
       grown.disconnect();
