@@ -14,7 +14,8 @@ from tests.runs.conftest import DATA, assert_same, make, tiny_net
 def test_what_is_saved_is_taken_up(tmp_path: Path) -> None:
     with make(tmp_path / "mine") as made:
         made.run(1, progress=False)
-        run = Followed(Trainer.at(tmp_path / "mine", network=tiny_net(), data=DATA), made.folder)
+        shown = Trainer.at(tmp_path / "mine", network=tiny_net(), data=DATA)
+        run = Followed(shown, tmp_path / "mine")
         assert run.held
         assert run.holder.startswith(f"process {os.getpid()} on ")
         assert run.is_behind
@@ -25,7 +26,7 @@ def test_what_is_saved_is_taken_up(tmp_path: Path) -> None:
             made.save()
             assert run.is_behind
             run.take_up()
-            assert_same(run.trainer, made)
+            assert_same(shown, made)
     assert not run.held
     assert not run.is_behind
 
@@ -33,7 +34,8 @@ def test_what_is_saved_is_taken_up(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
     with make(tmp_path / "mine") as made:
         made.run(1, progress=False)
-        run = Followed(Trainer.at(tmp_path / "mine", network=tiny_net(), data=DATA), made.folder)
+        shown = Trainer.at(tmp_path / "mine", network=tiny_net(), data=DATA)
+        run = Followed(shown, tmp_path / "mine")
         before = run.trainer.position
         last = max((tmp_path / "mine" / "checkpoints").iterdir())
         last.write_bytes(b"broken")
