@@ -18,6 +18,8 @@ from tests.browser.chromium import MISSING, find_once
 
 PATIENCE = 60e3  # ms; on a machine that others keep busy a figure is saved in half a minute
 expect.set_options(timeout=PATIENCE)
+# What the lab keeps in the browser when its hints have been read; see pointers.js.
+DISMISSED = {"name": "snnviz-pointers", "value": "dismissed"}
 
 
 class NoChromium(pytest.Item):
@@ -109,10 +111,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
     """A page signed in to the server; its kernel is ended with the block.
 
-    The lab's hints for the first time were dismissed in its browser; see pointers.js.
+    The lab's hints for the first time were dismissed in its browser.
     """
-    mark = {"name": "snnviz-pointers", "value": "dismissed"}
-    seen: StorageState = {"origins": [{"origin": server.url, "localStorage": [mark]}]}
+    seen: StorageState = {"origins": [{"origin": server.url, "localStorage": [DISMISSED]}]}
     context = chromium.new_context(
         base_url=server.url,
         viewport=jupyter.VIEWPORT,
@@ -138,21 +139,27 @@ def page(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
 
 
 class Kept:
-    """A page, a kernel and a folder for the tests of a module, one after the other."""
+    """A page, a kernel and a folder for the tests of a module, one after the other.
 
-    def __init__(self, server: jupyter.Server, chromium: Browser, name: str) -> None:
+    Kernel and folder are those of the modules before it, for a new kernel takes ten seconds to
+    import all that a lab needs.
+    """
+
+    def __init__(self, server: jupyter.Server, chromium: Browser) -> None:
         self._browsing = lambda: signed_in(server, chromium)
         self._open: AbstractContextManager[Page] | None = None
-        self.page: Page | None = None
-        self.folder = server.root / name
+        self._there: Page | None = None
+        self.page: Page | None = None  # once this module has a notebook
+        self.folder = server.root / "kept"
 
     def notebook(self, cells: Iterable[str]) -> Page:
-        """The page, loaded again, with a notebook of these cells, which has run.
+        """The page with a notebook of these cells, which has run.
 
         After a test that failed, or that went elsewhere, page and kernel are new; otherwise the
-        kernel has forgotten all but which modules it imported. Where the machine is very slow,
-        Jupyter now and then loses a message between kernel and page, and a cell seems to run for
-        ever or a widget to be broken: then it is tried once more, with a new page and kernel.
+        kernel has forgotten all but which modules it imported, and the page is loaded again for the
+        first notebook of a module. Where the machine is very slow, Jupyter now and then loses a
+        message between kernel and page, and a cell seems to run for ever or a widget to be broken:
+        then it is tried once more, with a new page and kernel.
         """
         cells = list(cells)
         try:
@@ -163,7 +170,7 @@ class Kept:
             return self._run(cells)
 
     def _run(self, cells: Iterable[str]) -> Page:
-        page, path = self.page, self.folder / "kept.ipynb"
+        page, path = self._there, self.folder / "kept.ipynb"
         if page is not None and f"/lab/tree/{self.folder.name}/" not in page.url:
             self.leave()
             page = None
@@ -175,25 +182,42 @@ class Kept:
         jupyter.write_notebook(path, cells)
         if page is None:
             self._open = self._browsing()
-            self.page = page = self._open.__enter__()
+            page = self._open.__enter__()
         page.set_viewport_size(jupyter.VIEWPORT)
-        jupyter.open_notebook(page, f"{self.folder.name}/{path.name}")
+        name = f"{self.folder.name}/{path.name}"
+        if self.page:
+            jupyter.open_again(page, name)
+        else:
+            self.page = self._there = page
+            jupyter.open_notebook(page, name)
+            jupyter.set_theme(page, jupyter.LIGHT)  # another module may have left it dark
         jupyter.run_all(page, timeout=120)
         jupyter.wait_for_widgets(page)
         return page
+
+    def begin(self) -> None:
+        """Let the next module begin, with the hints of the lab dismissed."""
+        self.page = None
+        if self._there is not None:
+            mark = [DISMISSED["name"], DISMISSED["value"]]
+            self._there.evaluate("mark => localStorage.setItem(...mark)", mark)
 
     def leave(self) -> None:
         """Close the page and end its kernel, if there is one."""
         if self._open is not None:
             self._open.__exit__(None, None, None)
-        self._open = self.page = None
+        self._open = self.page = self._there = None
+
+
+@pytest.fixture(scope="package")
+def _kept_by_all(server: jupyter.Server, chromium: Browser) -> Iterator[Kept]:
+    kept = Kept(server, chromium)
+    yield kept
+    kept.leave()
 
 
 @pytest.fixture(scope="module")
-def kept(
-    server: jupyter.Server, chromium: Browser, request: pytest.FixtureRequest
-) -> Iterator[Kept]:
+def kept(_kept_by_all: Kept) -> Kept:
     """What the tests of a module share; see `Kept.notebook`."""
-    kept = Kept(server, chromium, request.module.__name__.rpartition(".")[2])
-    yield kept
-    kept.leave()
+    _kept_by_all.begin()
+    return _kept_by_all

@@ -212,6 +212,29 @@ def open_notebook(
         at: the address; for Notebook 7 "/notebooks/{}".
     """
     page.goto(at.format(quote(name)), timeout=timeout * 1e3)
+    _wait_for_kernel(page, name, timeout)
+
+
+def open_again(page: Page, name: str, timeout: float = 60) -> None:
+    """As `open_notebook`, of a notebook that was written anew, without loading JupyterLab again.
+
+    What it held before is dropped, its kernel goes on, and the page looks as at first.
+    """
+    _in_page(
+        page,
+        """async (app, panel, name) => {
+            document.activeElement?.blur();
+            for (const each of [...app.shell.widgets("main")]) each.dispose();
+            app.shell.expandLeft();
+            await app.commands.execute("docmanager:open", {path: name});
+        }""",
+        timeout,
+        name,
+    )
+    _wait_for_kernel(page, name, timeout)
+
+
+def _wait_for_kernel(page: Page, name: str, timeout: float) -> None:
     page.wait_for_function(
         """name => {
             const panel = window.jupyterapp?.shell.currentWidget;

@@ -6,13 +6,13 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import violations
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import LIGHT, THEMES, screenshot, set_theme, wait_for
-from tests.browser.test_lab import LAB, TRAINER, unfold
+from tests.browser.test_lab import LAB, begun, unfold
 
 
 @pytest.fixture
 def lab(kept: Kept) -> Page:
     """A lab with everything open that can be folded away, and a neuron's page."""
-    page = kept.notebook([TRAINER + "\ntrainer.run(epochs=1)", LAB])
+    page = kept.notebook([begun(1), LAB])
     wait_for(page, ".snnviz-status", "Paused")
     unfold(page, "more", "schedule", "time machine")
     page.locator(".snnviz-neurons:visible .snnviz-block canvas").last.click(

@@ -15,7 +15,7 @@ from tests.browser.jupyter import (
     wait_for,
     wait_till_said,
 )
-from tests.browser.test_lab import LAB, TRAINER, unfold
+from tests.browser.test_lab import LAB, begun, unfold
 
 # One of each kind that the lab has.
 CONTROLS = {
@@ -52,8 +52,7 @@ CELLS = """() => {
 @pytest.fixture
 def lab(kept: Kept) -> Page:
     """A page with a lab that has two finished epochs, and a cell below it."""
-    begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
-    page = kept.notebook([begun, LAB, "1 + 1"])
+    page = kept.notebook([begun(2), LAB, "1 + 1"])
     wait_for(page, ".snnviz-status", "Paused")
     unfold(page, "schedule", "main settings", "time machine")
     page.locator(".snnviz-tools-button:visible").click()

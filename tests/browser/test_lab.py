@@ -44,6 +44,14 @@ trainer = sv.Trainer(sv.network("{network}", data), data, plan, device="cpu")"""
 
 
 TRAINER = trainer_cell()
+
+
+def begun(epochs: int) -> str:
+    """A cell with a trainer on few images that has alternated for so many epochs."""
+    trainer = trainer_cell(train=2000, test=500)
+    return f"{trainer}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run({epochs})"
+
+
 LAB = "lab = sv.Lab(trainer)\nlab"
 
 READING = """\

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import jupyter
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import DARK, LIGHT, run_code, screenshot, set_theme, wait_for
-from tests.browser.test_lab import LAB, TRAINER, unfold
+from tests.browser.test_lab import LAB, begun, unfold
 
 # From where the lab begins, so that scrolling does not count.
 PLACES = """() => {
@@ -84,8 +84,7 @@ OVERLAPS = """() => {
 
 def made(kept: Kept) -> Page:
     """A page with a lab that has two finished epochs."""
-    begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=2)"
-    page = kept.notebook([begun, LAB])
+    page = kept.notebook([begun(2), LAB])
     wait_for(page, ".snnviz-status", "Paused")
     wait_for(page, ".snnviz-moment-readout", "after epoch 2")
     return page

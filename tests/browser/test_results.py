@@ -9,14 +9,13 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import violations
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import run_code, screenshot, wait_for, wait_till_said
-from tests.browser.test_lab import LAB, TRAINER, click, unfold
+from tests.browser.test_lab import LAB, begun, click, unfold
 
 
 @pytest.fixture
 def lab(kept: Kept) -> Page:
     """A page with a lab that has a finished epoch of alternation."""
-    begun = f"{TRAINER}\ntrainer.schedule = plan.replace(warmup_epochs=0)\ntrainer.run(epochs=1)"
-    page = kept.notebook([begun, LAB])
+    page = kept.notebook([begun(1), LAB])
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     wait_for(page, ".snnviz-status", "Paused")
     unfold(page, "more")
@@ -55,8 +54,9 @@ def test_copy_as_python(lab: Page) -> None:
     wait_for(lab, ".snnviz-whatif-result", "conv1 · 0 was off")
     grid.press("k")
     wait_for(lab, ".snnviz-whatif-result", "Kept")
+    done = int(run_code(lab, "print(trainer.position.step)"))
     click(lab, "step-batch")
-    wait_till_said(lab, "print(len(trainer.history.steps) > 57)", "True")
+    wait_till_said(lab, "print(trainer.position.step)", str(done + 1))
     click(lab, "copy-code")
     lines = wait_for(lab, ".snnviz-sheet-body pre", "lab.step").inner_text()
     wait_for(lab, ".snnviz-sheet-said", "Copied.")

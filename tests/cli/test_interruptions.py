@@ -16,7 +16,7 @@ from tests.runs.conftest import assert_same
 
 # Stands still in a step of the second epoch: until it has been interrupted, or for ever.
 STANDING = """
-import sys, time
+import signal, sys, time
 from snnviz import cli
 from snnviz.cli.interruptions import Interruptions
 from snnviz.cli.training import Trainer
@@ -31,6 +31,9 @@ def stepping(self):
             time.sleep(0.01)
     return step(self)
 
+# As a terminal starts it, whatever the shell of these tests ignores: `nohup` SIGHUP, for example.
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 Trainer.step = stepping
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -63,7 +66,7 @@ def read_until(process: subprocess.Popen, line: str) -> None:
 def test_an_interruption_saves_and_says_how_to_resume(run: Any, place: Path, number: int) -> None:
     process = standing("until interrupted")
     process.send_signal(number)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=120)
     done = Done(process.returncode, out, err)
     assert done.code == 130, done.err
     assert done.err == "\nFinishing the step and saving … (Ctrl-C again quits immediately)\n"
@@ -82,7 +85,7 @@ def test_a_second_interruption_leaves_at_once(run: Any, place: Path) -> None:
     process.send_signal(signal.SIGINT)
     read_until(process, "Finishing the step and saving")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=120)
     how = f"snnviz resume runs/mlp-img --data folder:{place}/img"
     assert (process.returncode, out) == (130, "")
     assert err == f"\nStopped. All finished epochs are safe. To go on: {how}\n"
