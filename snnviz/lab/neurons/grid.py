@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import anywidget
 import numpy as np
 import traitlets as t
 
 from snnviz.lab.page.names import drop_prefix
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 STYLES = ("grid", "tools", "page")
@@ -23,7 +23,7 @@ Deed = Literal["off", "on", "keep", "let go"]
 DEEDS = ("off", "on", "keep", "let go")
 
 
-class Grid(anywidget.AnyWidget):
+class Grid(ScriptWidget):
     """All neurons in view. Made once, and then only its traits are written.
 
     When the user presses O, N, K or L, it sends {"do": one of `DEEDS`, "neurons": [...]} (see

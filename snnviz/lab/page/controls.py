@@ -10,6 +10,7 @@ from snnviz import runs
 from snnviz.lab.page.fold import fold
 from snnviz.lab.page.pointers import Pointers
 from snnviz.lab.page.projection import Projection
+from snnviz.lab.page.two_way import Dropdown
 from snnviz.lab.session import Session, Unit
 from snnviz.lab.session.status import Status
 
@@ -105,7 +106,7 @@ class RunChoice:
 
     def __init__(self, choose: Callable[[str], None]) -> None:
         self._writer: threading.Thread | None = None
-        self.widget = widgets.Dropdown(description="run", options=[""])
+        self.widget = Dropdown(description="run", options=[""])
         self.widget.add_class("snnviz-run").layout.display = "none"
 
         def chosen(change: dict) -> None:

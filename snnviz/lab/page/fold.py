@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import anywidget
 import ipywidgets as widgets
 import traitlets
 
 from snnviz.lab.page.pieces import box
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 
 
-class Fold(anywidget.AnyWidget):
+class Fold(ScriptWidget):
     """A button that shows and hides what is folded away after it in the same box (see `fold`)."""
 
     _esm = join_script(HERE / "fold.js")

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import anywidget
-
 from snnviz.lab.page.scripts import join_script
+from snnviz.lab.page.two_way import ScriptWidget
 
 
-class Frame(anywidget.AnyWidget):
+class Frame(ScriptWidget):
     """Keeps keys that are for the lab from the notebook, and measures the bar that stays in sight.
 
     It does so for the `snnviz-lab` that it is in. It shows nothing.

@@ -9,6 +9,7 @@ import ipywidgets as widgets
 from snnviz import checks
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.lab.page.fold import fold
+from snnviz.lab.page.two_way import Dropdown, IntSlider, Text
 from snnviz.lab.session.status import Status
 
 SPEEDS = (1, 2, 5, 10, 30)  # epochs a second
@@ -30,18 +31,18 @@ class TimeMachine:
         self._from = 0
         self._writer: threading.Thread | None = None
         self._finished = 0
-        self.slider = widgets.IntSlider(0, min=0, max=0, description="epoch", readout=False)
+        self.slider = IntSlider(0, min=0, max=0, description="epoch", readout=False)
         self.slider.add_class("snnviz-moment").observe(self._moved, "value")
         self.now = _button("Now", "circle", "Return to the present", self._to_now, "now")
         self.replay = _button("Replay", "film", "Play the past epochs", self._replay, "replay")
-        self.speed = widgets.Dropdown(
+        self.speed = Dropdown(
             options=[(f"{n} per second", n) for n in SPEEDS], value=2, description="epochs"
         )
         self.speed.add_class("snnviz-speed").observe(self._restart, "value")
         self.readout = widgets.HTML().add_class("snnviz-moment-readout")
         # Handed on whole, when the focus leaves it: letters that wait for a busy kernel would be
         # overtaken by the click that follows them.
-        self.name = widgets.Text(placeholder="name of the fork", continuous_update=False)
+        self.name = Text(placeholder="name of the fork", continuous_update=False)
         self.name.add_class("snnviz-fork-name")
         self.button = _button("Fork from here", "code-fork", "", self._ask, "fork")
         line = [self.slider, self.now, self.replay, self.button, self.readout]

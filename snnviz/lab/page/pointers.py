@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import anywidget
-
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 
 
-class Pointers(anywidget.AnyWidget):
+class Pointers(ScriptWidget):
     """A button with a question mark, and bubbles that point to parts of the lab, one at a time.
 
     They come by themselves until they are dismissed, which the browser remembers. The kernel knows

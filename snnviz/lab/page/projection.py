@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import anywidget
-
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 
 
-class Projection(anywidget.AnyWidget):
+class Projection(ScriptWidget):
     """A button (and the key P) that shows only what a class looks at, as large as the screen.
 
     All of it happens in the page: `projection.js` marks the lab, and `projection.css` hides and

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import anywidget
 import traitlets
 
 from snnviz.lab.page.scripts import join_script
+from snnviz.lab.page.two_way import ScriptWidget
 
 
-class Readout(anywidget.AnyWidget):
+class Readout(ScriptWidget):
     """Shows its value, painted together with what else is new: each frame costs training time."""
 
     _esm = join_script(Path(__file__).with_name("readout.js"))

@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable
 
-import ipywidgets as widgets
-
 from snnviz.lab.page.pieces import put
+from snnviz.lab.page.two_way import Dropdown
 from snnviz.lab.session.status import Status
 
 FASTEST = "as fast as it can"
@@ -23,7 +22,7 @@ class SpeedChoice:
     def __init__(self, choose: Callable[[float | None], None]) -> None:
         self._writer: threading.Thread | None = None
         self._speeds = dict(SPEEDS)
-        self.widget = widgets.Dropdown(options=[*SPEEDS], description="speed")
+        self.widget = Dropdown(options=[*SPEEDS], description="speed")
         self.widget.add_class("snnviz-pace")
 
         def chosen(change: dict) -> None:

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import anywidget
 import traitlets as t
 
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 
 
-class Sheet(anywidget.AnyWidget):
+class Sheet(ScriptWidget):
     """Shows HTML or lines of code, which are copied as they come, if the browser allows it."""
 
     _esm = join_script(HERE / "sheet.js")

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 
 
-class Field(anywidget.AnyWidget):
+class Field(ScriptWidget):
     """An input that hands on its content, right or wrong; its owner says which.
 
     `typed` changes with every key, `value` on Enter, when the focus leaves, or with the slider.

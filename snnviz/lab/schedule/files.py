@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets as widgets
-
 from snnviz.lab.page.pieces import box, button, put
+from snnviz.lab.page.two_way import Dropdown, FileUpload, Text
 from snnviz.lab.schedule import plans
 from snnviz.training import Schedule
 
@@ -31,19 +30,17 @@ class ScheduleFiles:
         self._confirmed = ""  # the name that may replace a file
         self._stale = True  # the list of names
         self._uploaded = False
-        self._name = widgets.Text(
+        self._name = Text(
             description="name", placeholder="for example: freeze early", continuous_update=False
         ).add_class("snnviz-schedule-name")
         self._save = button(
             "Save", "save-schedule", "Save this schedule as a JSON file", self._on_save, "download"
         )
-        self._list = widgets.Dropdown(description="saved", options=[]).add_class(
-            "snnviz-schedule-list"
-        )
+        self._list = Dropdown(description="saved", options=[]).add_class("snnviz-schedule-list")
         self._load = button(
             "Load", "load-schedule", "Load the chosen schedule", self._on_load, "folder-open"
         )
-        self._upload = widgets.FileUpload(
+        self._upload = FileUpload(
             accept=".json",
             description="Load a file …",
             tooltip="A saved schedule, or the config.json of a run",

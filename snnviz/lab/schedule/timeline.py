@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from snnviz.history import History
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 from snnviz.lab.schedule import course
 from snnviz.lab.schedule.course import Band, Lines
 from snnviz.lab.schedule.past import PastCourse
@@ -22,7 +22,7 @@ FIELDS: dict[course.Kind, str] = {
 }
 
 
-class Timeline(anywidget.AnyWidget):
+class Timeline(ScriptWidget):
     """Epochs from left to right: phases, learning rates, events, and how far the run has come.
 
     A click on a phase goes to the field that edits it, which has the class `snnviz-<field>` and

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import anywidget
 import traitlets
 
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 
 HERE = Path(__file__).parent
 STYLES = ("cards", "bar", "events", "saving")
@@ -14,7 +14,7 @@ WIDE_FROM = 1300  # pixels of the lab, from which figures stand side by side of 
 ROOMY_FROM = 720  # pixels of the figures' own place
 
 
-class Bar(anywidget.AnyWidget):
+class Bar(ScriptWidget):
     """What a hand does here is a trait; the page itself hides and shows the cards."""
 
     _esm = join_script(HERE / "bar.js")

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from snnviz import figures
 from snnviz.history import History
+from snnviz.lab.page.two_way import Dropdown
 from snnviz.lab.session.status import Status
 from snnviz.lab.views.bar import Bar
 from snnviz.lab.views.image import ImageCard
@@ -49,7 +50,7 @@ class Card:
         self.page.layout.display = "none"  # until there is something to see
         self.screen = Screen()
         self.formats = {name: _toggle(name.upper()) for name in ("pdf", "svg", "png")}
-        self.width = widgets.Dropdown(options=WIDTHS, description="width")
+        self.width = Dropdown(options=WIDTHS, description="width")
         self.inches = widgets.BoundedFloatText(5.0, min=1, max=figures.MAX_WIDTH, step=0.1)
         self.inches.tooltip = "width in inches"
         self.inches.layout.display = "none"
@@ -332,8 +333,8 @@ def _put(widget: Any, name: str, value: Any) -> None:
         setattr(widget, name, value)
 
 
-def _dropdown(name: str) -> widgets.Dropdown:
-    made = widgets.Dropdown(options=[("", "")], description=name)
+def _dropdown(name: str) -> Dropdown:
+    made = Dropdown(options=[("", "")], description=name)
     made.layout.display = "none"  # until there is something to choose
     return made.add_class(f"snnviz-choose-{name}")
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets as widgets
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from snnviz.lab.page.pieces import put
 from snnviz.lab.page.scripts import join_script, join_styles
+from snnviz.lab.page.two_way import ScriptWidget
 from snnviz.lab.session import Session, Status, wait_for_answer
 from snnviz.lab.session.image import Answer, answer_image, check_image, scale_answers
 from snnviz.lab.session.neuron import as_bytes
@@ -26,7 +26,7 @@ START = "Pick a test image{}. The squares of the neurons then show how strongly 
 PAST = "What neurons answered at past epochs is not kept. Press Now to see the present."
 
 
-class ImageView(anywidget.AnyWidget):
+class ImageView(ScriptWidget):
     """What the card shows. It sends {"do": "pick", "of": class or -1}, {"do": "draw"} with the
     drawing's bytes, and {"do": "leave"}.
     """

@@ -1,26 +1,9 @@
 """Many widgets made known to the page at once."""
 
-from typing import Any
-
-import comm
 import ipywidgets as widgets
 import pytest
-from comm.base_comm import BaseComm
 
 from snnviz.lab.page import made_together
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """What is sent to the page: (kind of message, state)."""
-    messages = []
-
-    class Recorder(BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, *_: Any, **__: Any) -> None:
-            messages.append((msg_type, data.get("state", {})))
-
-    monkeypatch.setattr(comm, "create_comm", Recorder)
-    return messages
 
 
 def make() -> widgets.Box:
