@@ -109,7 +109,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @contextmanager
 def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
-    """A page signed in to the server; its kernel is ended with the block.
+    """A page signed in to the server; the kernels that came with it end with the block.
 
     The lab's hints for the first time were dismissed in its browser.
     """
@@ -122,12 +122,18 @@ def signed_in(server: jupyter.Server, chromium: Browser) -> Iterator[Page]:
     )
     context.set_default_timeout(PATIENCE)
     context.request.get(f"/login?token={server.token}", max_redirects=0)  # leaves its cookie
+    key = {"Authorization": f"token {server.token}"}
+
+    def sessions() -> set[str]:
+        answer = context.request.get("/api/sessions", headers=key)
+        return {session["id"] for session in answer.json()}
+
+    others = sessions()
     try:
         yield context.new_page()
     finally:
-        key = {"Authorization": f"token {server.token}"}
-        for session in context.request.get("/api/sessions", headers=key).json():
-            context.request.delete(f"/api/sessions/{session['id']}", headers=key)
+        for session in sessions() - others:
+            context.request.delete(f"/api/sessions/{session}", headers=key)
         context.close()
 
 
@@ -164,7 +170,7 @@ class Kept:
         cells = list(cells)
         try:
             return self._run(cells)
-        except TimeoutError as error:
+        except (TimeoutError, Error) as error:
             print(f"The notebook did not come: {error}\nOnce more, with a new page and kernel.")
             self.leave()
             return self._run(cells)
@@ -200,7 +206,8 @@ class Kept:
         self.page = None
         if self._there is not None:
             mark = [DISMISSED["name"], DISMISSED["value"]]
-            self._there.evaluate("mark => localStorage.setItem(...mark)", mark)
+            with suppress(Error):  # of a page that is gone
+                self._there.evaluate("mark => localStorage.setItem(...mark)", mark)
 
     def leave(self) -> None:
         """Close the page and end its kernel, if there is one."""
