@@ -61,7 +61,8 @@ def standard_settings() -> Iterator[None]:
 
     Numbers are float32 and on the CPU unless we say otherwise, gradients are computed, and autocast
     and inference mode are off. What the user has set is restored afterwards: it must not change
-    what snnviz makes, and a tensor made in inference mode could never be trained with.
+    what snnviz makes, and a tensor made in inference mode could never be trained with. The weights
+    that the user's autocast has kept in lower precision are forgotten, for training changes them.
     """
     with ExitStack() as stack:
         if torch.get_default_dtype() != torch.float32:
@@ -75,6 +76,7 @@ def standard_settings() -> Iterator[None]:
             stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(kind):
+                stack.callback(torch.clear_autocast_cache)
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
 

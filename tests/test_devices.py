@@ -141,7 +141,8 @@ def trained(folder: Path) -> list[Any]:
     """What a trainer computes, through most of its methods."""
     data, net = DATA, network("mlp", DATA, seed=3, width=0.05)
     plan = Schedule(epochs=2, batch_size=16, task_steps=2, switcher_steps=1)
-    with Trainer(net, data, plan, device="cpu", folder=folder, seed=2**64 - 1) as trainer:
+    where = {"device": "cpu", "precision": "bfloat16"}  # everywhere, not only where it is fast
+    with Trainer(net, data, plan, **where, folder=folder, seed=2**64 - 1) as trainer:
         found: list[Any] = [trainer.evaluate().loss]
         for _, _record in zip(range(3), trainer, strict=False):
             found.append(torch.is_grad_enabled())  # the user's own setting
@@ -154,7 +155,7 @@ def trained(folder: Path) -> list[Any]:
     other = Trainer.at(folder, 1, data=data)
     other.run(progress=False)
     found.append(other.history.last_epoch["test_loss"])
-    other = Trainer(net, data, plan, switcher=kept, device="cpu")
+    other = Trainer(net, data, plan, switcher=kept, **where)
     other.run(epochs=1, progress=False)
     return [*found, other.evaluate().loss]
 
@@ -177,6 +178,18 @@ def test_torchs_settings_change_no_training(
         found[:1] + found[4:], trained_plainly[:1] + trained_plainly[4:], strict=True
     ):
         assert torch.equal(got, wanted) if isinstance(got, Tensor) else got == wanted
+
+
+def test_the_users_autocast_sees_what_training_has_changed() -> None:
+    trainer = Trainer(network("mlp", DATA, seed=3, width=0.05), DATA, Schedule(), device="cpu")
+    images = DATA.batch("test", torch.arange(4))[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before = trainer.network(images)  # autocast keeps the weights in bfloat16
+        trainer.step()
+        after = trainer.network(images)
+    assert not torch.equal(before, after)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(after, trainer.network(images))
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())

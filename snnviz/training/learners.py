@@ -167,7 +167,8 @@ class Learners:
         """A context in which the task network computes in the chosen precision."""
         if self.precision == "float32":
             return nullcontext()  # not all devices support autocast
-        return torch.autocast(self.device.type, torch.bfloat16)
+        # Within an autocast of the user's, kept weights would outlive the steps that change them.
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     @property
     def factors(self) -> dict[str, Tensor]:
