@@ -1,5 +1,6 @@
 """The harness itself: a button in a notebook, clicked in a browser."""
 
+import json
 import re
 import sys
 import urllib.request
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from tests.browser import jupyter
+from tests.browser.conftest import Kept, signed_in
 from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
 
 BUTTON = """\
@@ -73,11 +75,22 @@ def test_a_failing_cell_fails_the_test(page: Page, folder: Path) -> None:
         wait_for(page, ".none", "x", timeout=0.1)
 
 
-def test_each_test_has_the_only_kernel(page: Page, folder: Path, server: jupyter.Server) -> None:
-    jupyter.write_notebook(folder / "kernel.ipynb", [""])
-    open_notebook(page, f"{folder.name}/kernel.ipynb")
-    kernels = page.request.get(f"/api/kernels?token={server.token}").json()
-    assert [kernel["name"] for kernel in kernels] == ["python3"]
+def test_a_page_ends_its_own_kernel_and_no_other(
+    kept: Kept, server: jupyter.Server, chromium: Browser
+) -> None:
+    def kernels() -> dict[str, str]:
+        with urllib.request.urlopen(f"{server.url}/api/kernels?token={server.token}") as answer:
+            return {each["id"]: each["name"] for each in json.load(answer)}
+
+    other = kept.notebook(["a = 5"])
+    before = kernels()
+    with signed_in(server, chromium) as page:
+        jupyter.write_notebook(server.root / "kernel.ipynb", [""])
+        open_notebook(page, "kernel.ipynb")
+        (own,) = kernels().items() - before.items()
+        assert own[1] == "python3"
+    assert kernels() == before
+    assert run_code(other, "print(a)") == "5"
 
 
 def test_nothing_is_left_running(tmp_path: Path) -> None:

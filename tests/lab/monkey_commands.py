@@ -9,6 +9,7 @@ from typing import Any
 from snnviz.lab.results import Run, make_smaller, write_code
 from snnviz.lab.results.smaller import Smaller
 from snnviz.lab.session import Session
+from snnviz.lab.session.image import Answer, answer_image
 from snnviz.lab.session.status import Status
 from snnviz.shrink import OutputsDiffer
 from snnviz.training import AlternatingTrainer, Position, TrainingStopped
@@ -171,6 +172,21 @@ def _watched(before: Status, after: Status, arguments: Arguments) -> None:
     assert (after.classes is not None) == arguments["on"]
 
 
+def _slowed(before: Status, after: Status, arguments: Arguments) -> None:
+    _by_hand(before, after, arguments)
+    assert after.speed == arguments["speed"]
+
+
+def _answer(session: Session, arguments: Arguments) -> None:
+    def then(made: Answer | Exception) -> None:
+        if isinstance(made, Exception):
+            raise made
+        assert made.step == session.trainer.position.step
+        assert {name: len(each) for name, each in made.answers.items()} == GROUPS
+
+    session.ask(partial(answer_image, what=arguments["what"]), then)
+
+
 def _compact(session: Session, _: Arguments) -> None:
     def then(made: Smaller | Exception) -> None:
         if isinstance(made, OutputsDiffer | TrainingStopped):
@@ -282,6 +298,14 @@ COMMANDS: tuple[Command, ...] = (
         lambda r: {"on": r.random() < 0.5},
         _watched,
     ),
+    Command(
+        "set speed",
+        0.5,
+        lambda s, a: s.set_speed(**a),
+        lambda r: {"speed": r.choice((None, 200.0, 1000.0))},
+        _slowed,
+    ),
+    Command("answer image", 0.5, _answer, lambda r: {"what": r.randrange(12)}, _by_hand),
     Command("compact", 0.1, _compact, came=_by_hand),
     Command("write code", 0.3, _write_code),
     Command("step, badly", 0.5, _wrong_step, lambda r: r.choice(({"unit": "round"}, {"n": 0}))),

@@ -26,7 +26,7 @@ class Answer:
         label: name of its class; "" if that is not known.
         probabilities: {class: 0 to 1}, in the order of the classes.
         answers: {group: (neurons,)}, each neuron's pre-activation times its factor, where in the
-            image it is greatest; 0 if it is below 0 everywhere.
+            image it is greatest; 0 if it is below 0 everywhere, or not a number.
         step: steps that were done.
     """
 
@@ -100,11 +100,11 @@ def _listen(trainer: AlternatingTrainer, group: SwitchGroup, found: dict[str, np
     def keep(module: Any, inputs: Any, output: Tensor) -> None:
         axis = find_channel_axis(module, output, int(member.channels.max()))
         places = output.float().movedim(axis, 0)  # (channels, 1, …)
-        peaks = places.reshape(len(places), -1).amax(1).cpu().numpy()  # (channels,)
+        peaks = places.reshape(len(places), -1).amax(1).nan_to_num().cpu().numpy()  # (channels,)
         values = np.zeros(group.neurons, np.float32)
         np.maximum.at(values, member.neurons, peaks[member.channels])
         if not group.scaled_as:  # the factors are on the layers that read it
-            values *= trainer.factors[group.name].detach().cpu().numpy()
+            values *= trainer.factors[group.name].detach().nan_to_num().cpu().numpy()
         found[group.name] = values
 
     return trainer.network.get_submodule(member.layer).register_forward_hook(keep)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ class ImageCard:
             put(self.view, picture={}, caption="", chances=[], verdict="")
             return
         pixels = as_bytes(answer.image).movedim(0, 2).contiguous().numpy()  # (h, w, channels)
-        best = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:BEST]
+        known = [each for each in answer.probabilities.items() if isfinite(each[1])]
+        best = sorted(known, key=lambda each: -each[1])[:BEST]
         put(
             self.view,
             picture={"data": pixels.tobytes(), "channels": pixels.shape[2]},
@@ -163,6 +165,8 @@ def _describe(answer: Answer) -> str:
 
 
 def _judge(answer: Answer) -> str:
+    if not isfinite(answer.probabilities[answer.predicted]):
+        return "The network's scores are not finite numbers, so it says nothing."
     chance = 100 * answer.probabilities[answer.predicted]
     said = f"The network says {answer.predicted}, {chance:.0f} %"
     if not answer.label:

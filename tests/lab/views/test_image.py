@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from snnviz.lab import Lab
@@ -46,6 +47,18 @@ def test_an_image_from_a_cell(lab: Lab) -> None:
     send(lab, {"do": "leave"})
     until(lambda: grid.answers == b"" and "or draw one" in view.note)
     assert message_of(lambda: lab.show_image(50)).startswith("image must be the number")
+
+
+def test_a_network_that_has_diverged_says_nothing(lab: Lab) -> None:
+    with torch.no_grad():
+        for weights in lab.trainer.network.parameters():
+            weights.fill_(torch.nan)
+    view, grid = lab._parts.image.view, lab._parts.panel.grid
+    answer = lab.show_image(12)
+    until(lambda: view.picture and grid.answers)
+    assert view.verdict == "The network's scores are not finite numbers, so it says nothing."
+    assert view.chances == []
+    assert all((each == 0).all() for each in answer.answers.values())
 
 
 @pytest.mark.slow
