@@ -35,11 +35,11 @@ session = Session(sv.Trainer(sv.network("mlp", data), data, plan, device="cpu"))
 editor = ScheduleEditor(session)
 moment, picked = None, []
 editor.on_pick(picked.append)
-def refresh():
+def refresh(session, editor):  # not those of the next test, which have the same names
     while session.status.activity != "closed":
         editor.show(session.status, session.trainer.history, moment)
         time.sleep(0.1)
-threading.Thread(target=refresh, daemon=True).start()"""
+threading.Thread(target=refresh, args=[session, editor], daemon=True).start()"""
 SHOWN = 'ipywidgets.VBox([Frame(), editor.widget]).add_class("snnviz-lab")'
 STARTED = "1 epoch warm-up, then 5 alternating in rounds of 4 task and 1 switcher step, then 2"
 
