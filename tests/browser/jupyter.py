@@ -216,7 +216,7 @@ def open_notebook(
 
 
 def open_again(page: Page, name: str, timeout: float = 60) -> None:
-    """As `open_notebook`, of a notebook that was written anew, without loading JupyterLab again.
+    """As `open_notebook`, of a notebook whose file was rewritten, without loading JupyterLab again.
 
     What it held before is dropped, its kernel goes on, and the page looks as at first.
     """

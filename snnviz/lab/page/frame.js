@@ -21,7 +21,7 @@ const ENDED =
   "folder with Lab.open(folder).";
 const LOOK_EVERY = 1000; // ms
 
-// What a kernel says of itself when it ends, or begins anew without having said so: another page, or
+// What a kernel says of itself when it ends, or starts again without having said so: another page, or
 // a program, had it restarted.
 const ENDS = ["restarting", "autorestarting", "terminating", "dead", "starting"];
 

@@ -9,6 +9,7 @@ import ipywidgets as widgets
 from snnviz import checks
 from snnviz.history import EPOCH_COLUMNS, History
 from snnviz.lab.page.fold import fold
+from snnviz.lab.page.pieces import put
 from snnviz.lab.page.two_way import Dropdown, IntSlider, Text
 from snnviz.lab.session.status import Status
 
@@ -74,32 +75,23 @@ class TimeMachine:
         self._writer = threading.current_thread()
         try:
             finished, moment = self._finished, self.moment
-            if self.slider.max != finished:
-                self.slider.max = finished
-            value = finished if moment is None else moment
-            if self.slider.value != value:
-                self.slider.value = value
+            put(self.slider, max=finished)
+            put(self.slider, value=finished if moment is None else moment)
         finally:
             self._writer = None
         closed = status.activity == "closed"
         epoch = finished if moment is None else moment
-        self._put(self.slider, disabled=finished == 0)
-        self._put(self.now, disabled=moment is None)
-        self._put(self.now, button_style="" if moment is None else "info")
-        self._put(self.replay, disabled=finished == 0)
-        self._put(self.replay, description="Stop" if self._since is not None else "Replay")
-        self._put(self.button, disabled=closed or epoch not in status.forkable)
+        put(self.slider, disabled=finished == 0)
+        put(self.now, disabled=moment is None)
+        put(self.now, button_style="" if moment is None else "info")
+        put(self.replay, disabled=finished == 0)
+        put(self.replay, description="Stop" if self._since is not None else "Replay")
+        put(self.button, disabled=closed or epoch not in status.forkable)
         why = f"Start a new run from the end of epoch {epoch}, with the schedule in the editor"
         if epoch not in status.forkable:
             why = f"The state at the end of epoch {epoch} was not saved"
-        self._put(self.button, tooltip=why)
-        self._put(self.readout, value=_describe_moment(status, history, moment))
-
-    @staticmethod
-    def _put(widget: widgets.Widget, **values: object) -> None:
-        for name, value in values.items():
-            if getattr(widget, name) != value:
-                setattr(widget, name, value)
+        put(self.button, tooltip=why)
+        put(self.readout, value=_describe_moment(status, history, moment))
 
     # From the page, in any thread -------------------------------------------------------------
 

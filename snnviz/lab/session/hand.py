@@ -24,12 +24,12 @@ class Hand:
     """The current factors, pins, what is tried out, and the neuron that is looked at.
 
     Args:
-        states: those of past epochs that are kept; None: those that the trainer has now.
+        states: those of past epochs that are kept.
     """
 
-    def __init__(self, trainer: AlternatingTrainer, states: PastStates | None = None) -> None:
+    def __init__(self, trainer: AlternatingTrainer, states: PastStates) -> None:
         self._trainer = trainer
-        self._past = PastWeights(trainer, states or PastStates(trainer))
+        self._past = PastWeights(trainer, states)
         self.trial: Trial | None = None
         self.kept: Trial | None = None  # what came of the last one that was kept
         self.page: Page | None = None

@@ -62,7 +62,8 @@ class Session:
             self._records: dict[Phase, StepRecord] = {}
             self._generation = 0
             self._states = PastStates(trainer)
-            self._hand, self._refusal = Hand(trainer, self._states), ""
+            self._hand = Hand(trainer, self._states)
+            self._refusal = ""
             self.following = Following(trainer, self._states, self._hand)
             self._notice: Notice | None = None
             self._problem: Problem | None = None
@@ -76,7 +77,7 @@ class Session:
 
     def play(self) -> None:
         """Trains to the schedule's end. Steps that were asked for before are part of that."""
-        self._send(partial(self.following.gate, self._begin, Goal("end")))
+        self._change(self._begin, Goal("end"))
 
     def pause(self) -> None:
         """Stops after the current step, and forgets steps that were asked for before."""
@@ -92,7 +93,7 @@ class Session:
         Raises:
             ValueError: no such unit, or n below 1.
         """
-        self._send(partial(self.following.gate, self._begin, make_goal(unit, n)))
+        self._change(self._begin, make_goal(unit, n))
 
     def set_speed(self, speed: float | None, call: str = "") -> None:
         """Makes at most so many steps a second, but for single ones; None: as many as can be."""
@@ -100,11 +101,11 @@ class Session:
 
     def reset(self) -> None:
         """Stops, and goes back to the start under the schedule that is planned."""
-        self._send(partial(self.following.gate, self._go_back, "reset"))
+        self._change(self._go_back, "reset")
 
     def rollback(self) -> None:
         """Stops, and goes back to the last epoch's end."""
-        self._send(partial(self.following.gate, self._go_back, "rollback"))
+        self._change(self._go_back, "rollback")
 
     def set_schedule(self, **changes: Any) -> None:
         """Changes fields of the schedule from the next round on.
@@ -112,7 +113,7 @@ class Session:
         Between two rounds they apply at once. A change that is not allowed is refused: the reason
         is in `status.notice`, and the schedule stays as it was.
         """
-        self._send(partial(self.following.gate, self._on_schedule, changes))
+        self._change(self._on_schedule, changes)
 
     def try_out(self, changes: Changes) -> None:
         """What if these neurons were on (True) or off: {group: {neuron: on}}, with those before.
@@ -124,14 +125,14 @@ class Session:
 
     def keep(self) -> None:
         """Pins what is tried out: the switcher no longer changes those neurons."""
-        self._send(partial(self.following.gate, self._unless_refused, self._hand.keep, "keep"))
+        self._change(self._unless_refused, self._hand.keep, "keep")
 
     def let_go(self, neurons: Mapping[str, Sequence[int]] | None = None) -> None:
         """Forgets what is tried out, and unpins: these neurons {group: numbers}, or all (None)."""
         given = {} if neurons is None else {"neurons": neurons}
         held = partial(self._hand.let_go, neurons)
         action = partial(self._unless_refused, held, "let_go", **given)
-        self._send(partial(self.following.gate, action) if self.status.pins else action)
+        (self._change if self.status.pins else self._send)(action)
 
     def look_at(self, group: str | None, index: int = 0) -> None:
         """Looks at a neuron, until another is looked at; shown in `status.page`. None: at none."""
@@ -357,6 +358,9 @@ class Session:
         if threading.current_thread() is not self._thread:
             cores.end_helpers()
         self._inbox.send(command)
+
+    def _change(self, action: Callable[..., None], *given: Any) -> None:
+        self._send(partial(self.following.gate, action, *given))
 
     def _publish(self) -> None:
         if not self._goals:

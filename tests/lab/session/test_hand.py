@@ -86,7 +86,7 @@ def test_a_class_without_images_has_no_accuracy() -> None:
 
 def test_trials_add_up_are_kept_and_let_go(trainer: Trainer) -> None:
     first, second = groups_of(trainer)[:2]
-    ours = Hand(trainer)
+    ours = Hand(trainer, PastStates(trainer))
     ours.try_out({first: {0: False, 1: False}})
     ours.try_out({first: {1: True}, second: {2: False}})
     assert ours.trial is not None
@@ -113,7 +113,7 @@ def test_trials_add_up_are_kept_and_let_go(trainer: Trainer) -> None:
 
 def test_a_whole_group_can_be_tried_off_but_not_kept(trainer: Trainer) -> None:
     first, second = groups_of(trainer)[:2]
-    ours = Hand(trainer)
+    ours = Hand(trainer, PastStates(trainer))
     everything = dict.fromkeys(range(trainer.history.groups[first]), False)
     ours.try_out({second: {0: False}, first: everything})
     assert ours.trial is not None
@@ -130,7 +130,7 @@ def test_a_whole_group_can_be_tried_off_but_not_kept(trainer: Trainer) -> None:
 def test_what_a_neurons_page_says(trainer: Trainer) -> None:
     first, second = groups_of(trainer)[:2]
     trainer.pin(first, 7, on=False)
-    ours = Hand(trainer)
+    ours = Hand(trainer, PastStates(trainer))
     ours.look_at(first, 7)
     assert ours.page is not None
     facts = ours.page.facts
