@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.jupyter import open_notebook, run_all, run_code, screenshot, wait_for
 
@@ -29,7 +29,11 @@ def test_the_quickstart_in_jupyterlab(page: Page, folder: Path) -> None:
 
 
 def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) -> None:
-    """Run the first cells, press Play: the lab of the third code cell soon announces it."""
+    """Run the first cells, press Play: the lab of the third code cell soon announces it.
+
+    JupyterLab has scrolled to the next cell by then, so that Play also brings the neurons into sight.
+    """
+    page.set_viewport_size({"width": 1280, "height": 720})
     text = QUICKSTART.read_text(encoding="utf-8")
     (folder / QUICKSTART.name).write_text(text, encoding="utf-8")
     open_notebook(page, f"{folder.name}/{QUICKSTART.name}")
@@ -39,7 +43,7 @@ def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) ->
             const code = content.widgets.filter(cell => cell.model.type === "code").slice(0, 3);
             for (const cell of code) {
                 content.activeCellIndex = content.widgets.indexOf(cell);
-                await window.jupyterapp.commands.execute("notebook:run-cell");
+                await window.jupyterapp.commands.execute("notebook:run-cell-and-select-next");
             }
         }"""
     )
@@ -47,6 +51,7 @@ def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) ->
     page.locator(".snnviz-play:visible").click()
     said = wait_for(page, ".snnviz-event", re.compile("first to go off"), timeout=120).inner_text()
     page.locator(".snnviz-pause:visible").click()
+    expect(page.locator(".snnviz-blocks:visible")).to_be_in_viewport(ratio=0.5)
     step = re.search(r"step (\d+)", said)
     assert step is not None
     assert int(step[1]) < 100, said

@@ -20,6 +20,7 @@ const ENDED =
   "The kernel has restarted or stopped, and this lab with it. Run this cell again, or open a run " +
   "folder with Lab.open(folder).";
 const LOOK_EVERY = 1000; // ms
+const LEAST_SEEN = 80; // pixels of the neurons that are enough to watch them
 
 // What a kernel says of itself when it ends, or starts again without having said so: another page, or
 // a program, had it restarted.
@@ -50,6 +51,19 @@ function isOurs(event) {
   if (event.altKey) return false;
   if (!event.ctrlKey && !event.metaKey) return true;
   return event.target.matches(EDITED) && "acvxyz".includes(event.key.toLowerCase());
+}
+
+// Who presses Play where the head alone is in sight (JupyterLab scrolls to the next cell once a cell has
+// run) is taken to the neurons, for what follows happens there.
+function showNeurons(root) {
+  const blocks = root.querySelector(".snnviz-blocks");
+  if (!blocks?.checkVisibility()) return;
+  const head = root.querySelector(".snnviz-top").getBoundingClientRect();
+  const box = blocks.getBoundingClientRect();
+  const seen = Math.min(box.bottom, window.innerHeight) - Math.max(box.top, head.bottom);
+  if (seen > Math.min(box.height, LEAST_SEEN)) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  root.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
 }
 
 // The way past all buttons, for those who come by keyboard; not in a lab without neurons.
@@ -120,6 +134,8 @@ export default {
       if (!root) return;
       attached.disconnect();
       root.addEventListener("keydown", keep, { signal });
+      const follow = ({ target }) => target.closest(".snnviz-play") && showNeurons(root);
+      root.addEventListener("click", follow, { signal });
       const top = root.querySelector(".snnviz-top");
       if (top) measured.observe(top);
       grown.observe(root, { childList: true, subtree: true });
