@@ -105,6 +105,7 @@ html_css_files = ["site.css"]
 html_extra_path = ["_root"]  # the first page, which leads to docs/index.html
 html_show_sourcelink = False
 html_show_search_summary = False  # a page opened from disk cannot read others
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,

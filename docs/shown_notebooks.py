@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SMALLER = {
-    "00_quickstart": {"EPOCHS": 3},
+    "00_quickstart": {"EPOCHS": 2},
     "01_switches": {"EPOCHS": 2},
     "02_runs": {"HOLDOUT": 55_000, "KILL_AT": (4, 10)},
     "03_lab_tour": {"HOLDOUT": 54_000},
@@ -23,7 +23,7 @@ SMALLER = {
     "05_rivals": {},
     "06_what_the_switcher_reads": {"EPOCHS": 2},
     "07_where_a_factor_comes_from": {},
-    "lesson": {},
+    "lesson": {"HOLDOUT": 55_000},
 }
 
 
