@@ -13,6 +13,7 @@ import snnviz as sv
 from snnviz.lab import export_html
 
 RUNS = Path(__file__).parent / "examples" / "runs"
+PICTURE = Path(__file__).parent / "lab.png"
 REPLAY = Path(__file__).parent / "_static" / "replay.html"
 
 
@@ -37,10 +38,18 @@ def is_finished(folder: Path) -> bool:
 
 
 def scrape_axes(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Saves the Axes that a script calls `axes`: they belong to no pyplot, so none are found."""
-    axes = block_vars["example_globals"].pop("axes", None)
-    if axes is None:
+    """Saves the Axes that a script calls `axes`: they belong to no pyplot, so none are found.
+
+    A lab can be seen only where there is a kernel, so a picture of one stands for it.
+    """
+    names = block_vars["example_globals"]
+    axes, lab = names.pop("axes", None), names.pop("lab", None)
+    if axes is None and lab is None:
         return ""
     path = next(block_vars["image_path_iterator"])
-    axes.figure.savefig(path, dpi=200)
+    if axes is not None:
+        axes.figure.savefig(path, dpi=200)
+    else:
+        lab.close()
+        shutil.copy(PICTURE, path)
     return figure_rst([path], gallery_conf["src_dir"])

@@ -123,15 +123,16 @@ def test_every_name_in_the_reference_exists() -> None:
         assert hasattr(import_module(module), last), name
 
 
-def test_the_gallery_has_a_script_for_each_plot() -> None:
+def test_the_gallery_has_a_script_for_each_plot_and_for_the_lab() -> None:
+    assert [script.stem for script in SCRIPTS if script.stem.endswith("_lab")]
     assert sorted(plot for script in SCRIPTS for plot in plots_of(script)) == PLOTS
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_script_is_named_after_its_plot_and_is_short(script: Path) -> None:
-    source = script.read_text(encoding="utf-8")
-    assert re.sub(r"^plot_\d\d_", "", script.stem) in plots_of(script)
-    assert re.search(r"^axes = sv\.plots\.", source, re.MULTILINE)  # where the site looks for it
+    source, name = script.read_text(encoding="utf-8"), re.sub(r"^plot_\d\d_", "", script.stem)
+    shown = rf"axes = sv\.plots\.{name}" if name != "lab" else r"lab = sv\.Lab"
+    assert re.search(rf"^{shown}\b", source, re.MULTILINE)  # where the site looks for it
     assert len(source.splitlines()) <= 20
 
 
