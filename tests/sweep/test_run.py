@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import ray
 import ray.exceptions
 
 from snnviz import cli, sweep
@@ -32,11 +33,12 @@ def done_after(cell: Cell, hours: float) -> Row:
     return row | {"status": "done"}
 
 
-def write_one_without_end(write: Write, *changes: tuple[str, str]) -> Path:
-    """A study of two runs, of which one ends soon and the other not while a test waits."""
-    long = '[method.long]\nkind = "dense"\nschedule = { epochs = 100_000 }\n[method.strong]'
-    methods = ('["dense", "magnitude", "strong"]', '["dense", "long"]')
-    return write(SMALL, *FEWER, methods, ("[method.strong]", long), *changes)
+def write_two_without_end(write: Write) -> Path:
+    """A study of three runs, of which one ends soon and the others not while a test waits."""
+    kind = 'kind = "dense"\nschedule = { epochs = 100_000 }'
+    endless = f"[method.long]\n{kind}\n[method.longer]\n{kind}\n[method.strong]"
+    methods = ('["dense", "magnitude", "strong"]', '["dense", "long", "longer"]')
+    return write(SMALL, *FEWER, methods, ("[method.strong]", endless))
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -44,6 +46,7 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_workers_give_what_a_sequence_gives(small: Study, tmp_path: Path) -> None:
+    """And nothing of Ray is left in this process."""
     first = sweep.run(small, workers=0, progress=False)
     assert first == (16, 0, 16, 0, small.results)
     expected = sweep.read(small.results)
@@ -55,6 +58,8 @@ def test_workers_give_what_a_sequence_gives(small: Study, tmp_path: Path) -> Non
     again = sweep.run(small, workers=2, results=elsewhere, progress=False)
     assert again == (16, 0, 16, 0, elsewhere)
     pd.testing.assert_frame_equal(in_order(sweep.read(elsewhere)), in_order(expected))
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_what_is_done_is_not_made_again(write: Write, small: Study) -> None:
@@ -111,21 +116,25 @@ def test_a_run_that_fails_is_a_row_and_tried_again(write: Write, workers: int) -
         assert after.loc[method].equals(before.loc[method])
 
 
-def test_a_worker_that_is_killed_is_a_row_too(write: Write) -> None:
-    file = write_one_without_end(write)
+def test_a_worker_that_is_killed_is_a_row_and_ctrl_c_ends_the_rest(write: Write) -> None:
+    file = write_two_without_end(write)
     study = Study.read(file)
     with started(file) as process:
         assert wait_for_rows(process, study.results, 1)
+        at_work = [c for c in family(process) if command_line(c)[:1] == ["ray::_work"]]
+        at_work[0].kill()
+        assert wait_for_rows(process, study.results, 2)
         children = family(process)
-        (worker,) = [child for child in children if command_line(child)[:1] == ["ray::_work"]]
-        worker.kill()
-        assert process.wait(timeout=300) == 1
-    found = sweep.read(study.results).set_index("method")
-    assert found["status"].to_dict() == {"dense": "done", "long": "failed"}
-    assert found["error"]["long"] == (
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=300) == 130
+    check_gone(children)
+    done, failed = sweep.read(study.results).itertuples()
+    assert (done.method, done.status, failed.status) == ("dense", "done", "failed")
+    assert failed.error == (
         "its process died. If memory had run out, make fewer at a time: --workers."
     )
-    check_gone(children)
+    said = file.with_suffix(".log").read_text().splitlines()[-1]
+    assert said == "Interrupted: 1 of 3 runs are done. The same command continues."
 
 
 def test_if_ray_ends_no_run_has_failed(write: Write) -> None:
@@ -144,19 +153,6 @@ def test_a_sweep_that_is_killed_repeats_and_loses_nothing(write: Write) -> None:
     """Killed once; benchmarks/sweep.py does it 20 times."""
     (kill,) = killed(write(SMALL, ("epochs = 2", "epochs = 6")), kills=1, seed=0, agents=False)
     assert kill["processes"]
-
-
-def test_ctrl_c_ends_the_runs_and_says_how_to_go_on(write: Write) -> None:
-    file = write_one_without_end(write, ('"small.parquet"', '"c.parquet"'))
-    with started(file) as process:
-        assert wait_for_rows(process, file.with_name("c.parquet"), 1)
-        children = family(process)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=300) == 130
-    check_gone(children)
-    said = file.with_suffix(".log").read_text().splitlines()[-1]
-    assert said == "Interrupted: 1 of 2 runs are done. The same command continues."
-    assert sweep.read(file.with_name("c.parquet"))["method"].to_list() == ["dense"]
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -326,12 +322,3 @@ def test_without_ray(write: Write, command: Any, monkeypatch: pytest.MonkeyPatch
         "'snnviz[sweep]'; or make the runs one after the other in this process: workers=0.\n",
     )
     assert command(write(SMALL, *FEWER), "--workers", "0")[0] == 0
-
-
-def test_ray_is_not_taken_from_others(small: Study) -> None:
-    """Nothing of Ray is left in this process after a sweep."""
-    import ray
-
-    sweep.run(small, workers=1, progress=False)
-    assert not ray.is_initialized()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
