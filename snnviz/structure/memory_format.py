@@ -1,6 +1,6 @@
 """The memory format of images and weights: channels_last, which is faster, wherever it is safe.
 
-Two kinds of networks do not use it:
+Three kinds of networks do not use it:
 
 - On CPUs, networks with a strided 1 x 1 convolution that reads fewer than 16 channels. In
   channels_last, oneDNN writes past the end of a buffer when it computes the gradient of such
@@ -11,15 +11,20 @@ Two kinds of networks do not use it:
   network stays contiguous.
   The rule does not ask which CPU this is, because a saved network may run on another one.
   See https://github.com/uxlfoundation/oneDNN/issues/6035 and benchmarks/convolution_crash.py.
+- On CPUs and with torch before 2.14, networks with a GroupNorm. If what such a layer reads is in
+  channels_last and needs no gradient, as behind layers that learn nothing in a switcher phase, the
+  process crashes when the gradient of the layer's scale is computed.
 - Networks that run in the format they came with and not in ours. `x.view(len(x), -1)` behind a
   convolution, for example, needs contiguous memory.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from snnviz.structure.probe import copied
 
+_GROUP_NORM_CRASHES = TorchVersion(torch.__version__) < (2, 14)
 _BLOCK = 16  # channels that oneDNN takes together where registers are widest (AVX-512)
 
 
@@ -56,11 +61,13 @@ def make_safe(network: nn.Module, images: Tensor | None = None) -> nn.Module:
 
 
 def layers_at_risk(network: nn.Module) -> list[str]:
-    """Convolutions whose gradients oneDNN may compute wrongly in channels_last."""
+    """Layers whose gradients may be computed wrongly in channels_last, or end the process."""
     return [name for name, module in network.named_modules() if _at_risk(module)]
 
 
 def _at_risk(module: nn.Module) -> bool:
+    if isinstance(module, nn.GroupNorm):
+        return _GROUP_NORM_CRASHES
     return (
         isinstance(module, nn.Conv2d)
         and module.weight.dtype != torch.float64  # which oneDNN does not compute

@@ -55,6 +55,7 @@ def formats(network: nn.Module) -> set[torch.memory_format]:
         (nn.Conv1d(3, 6, 1, 2), False),
         (nn.ConvTranspose2d(3, 6, 1, 2), False),
         (nn.Linear(3, 6), False),
+        (nn.GroupNorm(2, 6), memory_format._GROUP_NORM_CRASHES),
     ],
 )
 def test_layers_at_risk(layer: nn.Module, risky: bool) -> None:
@@ -85,6 +86,19 @@ def test_narrow_networks_train_on_a_cpu_with_avx2(tmp_path: Path) -> None:
         cwd=ROOT, env=os.environ | setting, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, f"ended by {done.returncode} at: {done.stdout}\n{done.stderr}"
+
+
+def test_a_network_with_a_group_norm_behind_layers_that_learn_nothing() -> None:
+    """As in a switcher phase, and where the user has frozen the layers before it."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.GroupNorm(2, 6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 4),
+    )  # fmt: skip
+    network[0].requires_grad_(False)
+    ours = trainer(network)
+    ours.run(progress=False)
+    assert ours.history.epochs["train_loss"].notna().all()
+    assert formats(network) == {USUAL if memory_format._GROUP_NORM_CRASHES else LAST}
 
 
 # --- networks that do not run in our format ----------------------------------------------------
