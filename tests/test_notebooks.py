@@ -354,9 +354,9 @@ def factor(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None
 
 
 def lesson(notebook: nbformat.NotebookNode, outputs: list, folder: Path) -> None:
-    """A lab, seven questions that wait for an answer, and the run as a file."""
+    """A lab, the progress of two more runs, seven questions that wait, and the run as a file."""
     bundles = [output.get("data", {}) for output in outputs]
-    assert sum(WIDGET in bundle for bundle in bundles) == 1 + 7
+    assert sum(WIDGET in bundle for bundle in bundles) == 1 + 2 + 7
     said = "".join(output.get("text", "") for output in outputs)
     assert "Not yet. Replace None by the factors" in said
     costs = re.findall(r"est of \d+ off as well: (\S+) points lost", said)

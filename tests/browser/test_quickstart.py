@@ -31,7 +31,7 @@ def test_the_quickstart_in_jupyterlab(page: Page, folder: Path) -> None:
 def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) -> None:
     """Run the first cells, press Play: the lab of the third code cell soon announces it.
 
-    JupyterLab has scrolled to the next cell by then, so that Play also brings the neurons into sight.
+    JupyterLab has scrolled to the next cell by then, so Play also brings the neurons into sight.
     """
     page.set_viewport_size({"width": 1280, "height": 720})
     text = QUICKSTART.read_text(encoding="utf-8")

@@ -3,12 +3,15 @@
 import io
 import json
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import ray
 import ray.exceptions
@@ -39,6 +42,17 @@ def write_two_without_end(write: Write) -> Path:
     endless = f"[method.long]\n{kind}\n[method.longer]\n{kind}\n[method.strong]"
     methods = ('["dense", "magnitude", "strong"]', '["dense", "long", "longer"]')
     return write(SMALL, *FEWER, methods, ("[method.strong]", endless))
+
+
+def one_at_work(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """A process of Ray that makes a run; a busy machine takes a while to start one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for child in family(process):
+            if command_line(child)[:1] == ["ray::_work"]:
+                return child
+        time.sleep(0.1)
+    raise AssertionError("no process makes a run")
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -121,8 +135,7 @@ def test_a_worker_that_is_killed_is_a_row_and_ctrl_c_ends_the_rest(write: Write)
     study = Study.read(file)
     with started(file) as process:
         assert wait_for_rows(process, study.results, 1)
-        at_work = [c for c in family(process) if command_line(c)[:1] == ["ray::_work"]]
-        at_work[0].kill()
+        one_at_work(process).kill()
         assert wait_for_rows(process, study.results, 2)
         children = family(process)
         process.send_signal(signal.SIGINT)

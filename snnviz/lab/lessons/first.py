@@ -40,12 +40,12 @@ def say_why_off() -> Choice:
         {
             "The loss has a small penalty for each neuron that is on": (
                 "Many methods have one, but not this one: both networks minimise the same "
-                "cross-entropy of the class scores. Look for something that all neurons of a "
-                "group have in common."
+                "cross-entropy of the class scores. What happens to the other neurons of a group "
+                "if the factor of one rises?"
             ),
             "The switcher removes neurons that are silent on all images": (
-                "The switcher never sees an image; it reads weights. What does the mean factor "
-                "of a group have to be?"
+                "The switcher never sees an image; it reads weights. Look for something that all "
+                "neurons of a group have in common."
             ),
             "The neurons of a group share a fixed total: if some factors rise, others must fall": (
                 "The mean factor of a group is always 1. What some gain, others lose, and a "
@@ -79,7 +79,7 @@ def find_waterline(scores: Sequence[float]) -> Number:
 
     return Number(
         f"The neurons of a group have the scores {told}. Each factor is what is above the "
-        "waterline, and 0 for a score below it. Where is the waterline, if the mean factor is 1?",
+        "waterline, and 0 for any other score. Where is the waterline, if the mean factor is 1?",
         right,
         f"{int((z <= right + 1e-9).sum())} of {len(z)} neurons are off.",
         hint,
@@ -145,21 +145,29 @@ def say_which_go_off() -> Choice:
     )
 
 
-def read_difference() -> Choice:
-    """What a small difference between two single runs says."""
+def read_difference(switched: AlternatingTrainer, dense: AlternatingTrainer) -> Choice:
+    """What the difference between two single runs says, both finished."""
+    gap = 100 * (switched.history.last_epoch["test_accuracy"])
+    gap -= 100 * (dense.history.last_epoch["test_accuracy"])
+    points = f"{abs(gap):.2f} points"
+    ended = (
+        f"{points} {'better' if gap > 0 else 'worse'} than"
+        if abs(gap) >= 0.005
+        else "as accurate as"
+    )
     return Choice(
-        "Two runs that differ only in their seed differ by about 0.2 points. With switching your "
-        "run is 0.1 points better than without. What have you shown?",
+        f"With switching your run ended {ended} the one without. Of runs that differ only in their "
+        "seed, some are better by several tenths of a point. What have you shown?",
         {
-            "Switching makes the network more accurate": (
-                "Would you say so if the other run had been 0.1 points better, with another seed?"
+            "Switching makes the network more accurate, or less": (
+                f"Would you say so if another seed gave {points} the other way round?"
             ),
             "Nothing about the accuracy: it may be chance": (
                 "Several seeds, and an interval, could show more. The lesson on claims does that."
             ),
             "Switching does no harm": (
-                "A harm of 0.1 points could hide behind a seed as well as a gain. What would you "
-                "have to do to exclude it?"
+                "A harm of some tenths of a point could hide behind a seed as well as a gain. What "
+                "would you have to do to exclude it?"
             ),
         },
         "Nothing about the accuracy: it may be chance",

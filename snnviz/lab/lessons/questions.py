@@ -69,7 +69,7 @@ class Number:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            return Reply(False, "Answer with a number, such as 0.5.")
+            return Reply(False, "Answer with a number alone, such as 1250 or 0.5.")
         right = abs(number - self.right) <= self.within
         return Reply(right, self.reply if right else self.hint(number))
 

@@ -22,7 +22,7 @@ const HINTS = [
   ],
   [
     [".snnviz-asking", ".snnviz-grid-foot"],
-    "What if these neurons were off? Select some with Shift and the mouse, and ask here.",
+    "What if these neurons were off? Select some with Shift and the mouse; then you can ask here.",
   ],
   [
     [".snnviz-fork"],

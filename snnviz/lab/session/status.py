@@ -127,7 +127,9 @@ def describe_changes(old: Schedule, new: Schedule) -> str:
 def describe_finish(epochs: int) -> str:
     """That all planned epochs are done, and what to do next."""
     done = "The one planned epoch is" if epochs == 1 else f"All {epochs} planned epochs are"
-    return f"{done} done. To train further, raise the number of epochs; or press Reset."
+    return (
+        f"{done} done. To train further, raise the number of epochs; or press Reset (behind more)."
+    )
 
 
 def finish_notice(epochs: int, first: Notice | None = None) -> Notice:

@@ -1,6 +1,7 @@
 """The lesson's questions: their answers against a plain computation, and the hints."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from snnviz.data import ImageData
 from snnviz.lab.lessons import (
+    Choice,
     check_factors,
     find_neuron_parameters,
     find_waterline,
@@ -22,10 +24,19 @@ from snnviz.switcher import unit_mean
 from tests.helpers import message_of
 from tests.lab.conftest import make_trainer
 
-CHOICES = (read_difference, say_which_go_off, say_why_off)
+CHOICES = (say_which_go_off, say_why_off)
 
 
-@pytest.mark.parametrize("make", CHOICES)
+def difference(points: float) -> Choice:
+    """The question on two runs of which the one with switching is better by so much."""
+    runs = (
+        SimpleNamespace(history=SimpleNamespace(last_epoch={"test_accuracy": accuracy}))
+        for accuracy in (0.8 + points / 100, 0.8)
+    )
+    return read_difference(*runs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [*CHOICES, lambda: difference(0.24)])
 def test_every_wrong_option_has_a_hint_of_its_own(make) -> None:
     question = make()
     wrong = [question.check(option) for option in question.options if option != question.right]
@@ -33,6 +44,12 @@ def test_every_wrong_option_has_a_hint_of_its_own(make) -> None:
     assert not any(reply.right for reply in wrong)
     assert all("?" in reply.text or "Look" in reply.text for reply in wrong)
     assert len({reply.text for reply in wrong}) == len(wrong) >= 2
+
+
+def test_the_difference_is_that_of_the_two_runs() -> None:
+    assert "ended 0.24 points better than the one without" in difference(0.24).text
+    assert "ended 1.50 points worse than the one without" in difference(-1.5).text
+    assert "ended as accurate as the one without" in difference(0).text
 
 
 def test_guessing() -> None:
@@ -45,7 +62,7 @@ def test_guessing() -> None:
 
 
 @pytest.mark.parametrize(
-    "scores", [(3, 2, 2, 0), (5, 1, 1, 1), (0.5, 0.5), (7,), (-3, 4, 0.25, 1, 1, 9)]
+    "scores", [(3, 2, 2, 0), (6, 1, 1, 0), (0.5, 0.5), (7,), (-3, 4, 0.25, 1, 1, 9)]
 )
 def test_the_waterline_is_the_switchers(scores: tuple) -> None:
     question = find_waterline(scores)

@@ -37,7 +37,7 @@ def test_a_number_that_is_wrong(answer: object) -> None:
 
 @pytest.mark.parametrize("answer", [None, "", "four", math.nan, math.inf, "1,5", []])
 def test_what_is_no_number(answer: object) -> None:
-    assert repr(SUM.check(answer)) == "Not yet. Answer with a number, such as 0.5."
+    assert repr(SUM.check(answer)) == "Not yet. Answer with a number alone, such as 1250 or 0.5."
 
 
 def test_the_right_answer_is_one_of_the_options() -> None:

@@ -99,7 +99,7 @@ def test_play_runs_to_the_end(open_session: Open) -> None:
     assert status.notice is not None
     assert status.notice.text == (
         "All 3 planned epochs are done. "
-        "To train further, raise the number of epochs; or press Reset."
+        "To train further, raise the number of epochs; or press Reset (behind more)."
     )
     session.step("batch")  # there is none left
     session.set_schedule(epochs=4)
@@ -131,7 +131,7 @@ def test_what_waited_for_the_end_is_told_with_it(
     assert said in notice.text
     assert notice.text.endswith(
         "All 2 planned epochs are done. "
-        "To train further, raise the number of epochs; or press Reset."
+        "To train further, raise the number of epochs; or press Reset (behind more)."
     )
 
 
