@@ -147,30 +147,26 @@ def say_which_go_off() -> Choice:
 
 def read_difference(switched: AlternatingTrainer, dense: AlternatingTrainer) -> Choice:
     """What the difference between two single runs says, both finished."""
-    gap = 100 * (switched.history.last_epoch["test_accuracy"])
-    gap -= 100 * (dense.history.last_epoch["test_accuracy"])
-    points = f"{abs(gap):.2f} points"
-    ended = (
-        f"{points} {'better' if gap > 0 else 'worse'} than"
-        if abs(gap) >= 0.005
-        else "as accurate as"
-    )
+    with_it, without = (run.history.last_epoch["test_accuracy"] for run in (switched, dense))
+    points, better = f"{100 * abs(with_it - without):.2f} points", with_it > without
     return Choice(
-        f"With switching your run ended {ended} the one without. Of runs that differ only in their "
-        "seed, some are better by several tenths of a point. What have you shown?",
+        f"With switching your run is {points} {'better' if better else 'worse'} than without. Two "
+        # Five seeds of the lesson without a switcher ended between 87.04 and 87.38 %.
+        "runs that differ only in their seed can differ by 0.3 points. What have you shown?",
         {
             "Switching makes the network more accurate, or less": (
                 f"Would you say so if another seed gave {points} the other way round?"
             ),
-            "Nothing about the accuracy: it may be chance": (
-                "Several seeds, and an interval, could show more. The lesson on claims does that."
+            "Nothing yet: one pair of runs cannot be told from chance": (
+                "The runs of the whole class, and an interval, could show more. The lesson on "
+                "claims does that."
             ),
             "Switching does no harm": (
                 "A harm of some tenths of a point could hide behind a seed as well as a gain. What "
                 "would you have to do to exclude it?"
             ),
         },
-        "Nothing about the accuracy: it may be chance",
+        "Nothing yet: one pair of runs cannot be told from chance",
     )
 
 

@@ -47,9 +47,8 @@ def test_every_wrong_option_has_a_hint_of_its_own(make) -> None:
 
 
 def test_the_difference_is_that_of_the_two_runs() -> None:
-    assert "ended 0.24 points better than the one without" in difference(0.24).text
-    assert "ended 1.50 points worse than the one without" in difference(-1.5).text
-    assert "ended as accurate as the one without" in difference(0).text
+    assert "is 0.24 points better than without" in difference(0.24).text
+    assert "is 1.50 points worse than without" in difference(-1.5).text
 
 
 def test_guessing() -> None:
