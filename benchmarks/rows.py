@@ -29,10 +29,13 @@ def add(path: Path, rows: Rows, row: dict[str, Any]) -> None:
 
 
 def write_page(path: Path, title: str, command: str, text: str) -> None:
-    """Writes the page beside the results, with the command and the machine, and prints the text."""
+    """Writes the page beside the results, with the command and the machine, and prints the text.
+
+    Rows may be of several machines, which a row does not tell; the page says which one was the last.
+    """
     print(text)
     words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
-    page = f"# {title}\n\nMade by `{command}` ({words}).\n\n{text}"
+    page = f"# {title}\n\nMade by `{command}` (the last runs: {words}).\n\n{text}"
     path.with_suffix(".md").write_text(page)
 
 

@@ -27,6 +27,7 @@ _SURROUNDINGS = {
 }
 # No usage statistics are sent, and Ray does not hide GPUs from a worker that has no share of one.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_STARTS = 3  # attempts to start Ray, on a busy machine
 _STORE_BYTES = 100 * 2**20  # the processes exchange little data
 
 
@@ -122,21 +123,43 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
         options |= {"address": address, "runtime_env": {"env_vars": _SURROUNDINGS}}
     try:
         with _environment(surroundings), _signals_kept():
-            try:
-                ray.init(**options)
-            except (ConnectionError, ValueError) as error:
-                if address is None:
-                    raise
-                raise ConnectionError(
-                    f"the Ray cluster at {address!r} cannot be joined. Check that it runs; "
-                    "and if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
-                ) from error
+            if address is None:
+                _start(ray, options)
+            else:
+                _join(ray, address, options)
         yield ray
     finally:
         ray.shutdown()
         _drop_ended()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Starts Ray on this machine; again if it is so busy that Ray gave up waiting for itself."""
+    for _ in range(_STARTS):
+        try:
+            ray.init(**options)
+        except Exception as error:  # Ray raises nothing more particular after its 30 seconds
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return
+    raise ConnectionError(
+        f"Ray did not start in {_STARTS} attempts of half a minute: this machine is too busy. Try "
+        "again later, or make the runs one after the other in this process: workers=0."
+    )
+
+
+def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
+    try:
+        ray.init(**options)
+    except (ConnectionError, ValueError) as error:
+        raise ConnectionError(
+            f"the Ray cluster at {address!r} cannot be joined. Check that it runs; "
+            "and if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+        ) from error
 
 
 def _drop_ended() -> None:

@@ -20,7 +20,7 @@ from snnviz import cli, sweep
 from snnviz.sweep import Study
 from snnviz.sweep.cell import Cell, Row, row_of_failure
 from snnviz.sweep.estimates import amount
-from snnviz.sweep.on_ray import _row, cores
+from snnviz.sweep.on_ray import _row, _start, cores
 from snnviz.sweep.results import COLUMNS, Results
 from tests.sweep.conftest import SMALL, Write
 from tests.sweep.killing import check_gone, command_line, family, killed, started, wait_for_rows
@@ -148,6 +148,32 @@ def test_a_worker_that_is_killed_is_a_row_and_ctrl_c_ends_the_rest(write: Write)
     )
     said = file.with_suffix(".log").read_text().splitlines()[-1]
     assert said == "Interrupted: 1 of 3 runs are done. The same command continues."
+
+
+@pytest.mark.parametrize("slow", [0, 2, 3])
+def test_where_ray_is_slow_to_start_it_is_started_again(slow: int) -> None:
+    left = [Exception("The current node timed out during startup. This could …")] * slow
+
+    def init(**options: object) -> None:
+        assert options == {"num_cpus": 2}
+        if left:
+            raise left.pop()
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: None)
+    if slow < 3:
+        _start(ray, {"num_cpus": 2})
+    else:
+        with pytest.raises(ConnectionError, match=r"^Ray did not start in 3 attempts .* workers=0"):
+            _start(ray, {"num_cpus": 2})
+    assert not left
+
+
+def test_another_error_of_rays_start_is_passed_on() -> None:
+    def init() -> None:
+        raise ValueError("no such option")
+
+    with pytest.raises(ValueError, match="no such option"):
+        _start(SimpleNamespace(init=init), {})
 
 
 def test_if_ray_ends_no_run_has_failed(write: Write) -> None:
