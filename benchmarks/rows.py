@@ -31,7 +31,7 @@ def add(path: Path, rows: Rows, row: dict[str, Any]) -> None:
 def write_page(path: Path, title: str, command: str, text: str) -> None:
     """Writes the page beside the results, with the command and the machine, and prints the text.
 
-    Rows may be of several machines, which a row does not tell; the page says which one was the last.
+    Rows may be of several machines, which a row does not tell; the page says which was the last.
     """
     print(text)
     words = ", ".join(f"{name} {value}" for name, value in machine.describe().items())
