@@ -24,7 +24,7 @@ from torch.torch_version import TorchVersion
 
 from snnviz.structure.probe import copied
 
-_GROUP_NORM_CRASHES = TorchVersion(torch.__version__) < (2, 14)
+_GROUP_NORM_CRASHES = TorchVersion(torch.__version__) < "2.14"
 _BLOCK = 16  # channels that oneDNN takes together where registers are widest (AVX-512)
 
 
