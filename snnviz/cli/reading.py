@@ -97,9 +97,9 @@ def _format_fields(options: Any) -> str:
 def _format_table(frame: "DataFrame") -> str:
     """A table with shares in per cent, and a dash for a missing value."""
     frame = frame.astype(object).where(frame.notna(), "–")
-    formats: Any = dict.fromkeys(frame, _format_value)
-    formats |= {column: _format_share for column in _SHARES if column in frame}
-    return frame.to_string(index=False, formatters=formats)
+    for name in frame:  # before pandas 3 its own formatters leave numbers as they are
+        frame[name] = frame[name].map(_format_share if name in _SHARES else _format_value)
+    return frame.to_string(index=False)
 
 
 def _format_value(value: Any) -> str:
