@@ -85,7 +85,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "docs/gallery",
     "filename_pattern": r"plot_\w+\.py",
     "within_subsection_order": "FileNameSortKey",
-    "image_scrapers": ("gallery_parts.scrape_axes",),
+    "image_scrapers": ("gallery_parts.scrape_picture",),
     "reset_modules": (),
     "capture_repr": (),
     "remove_config_comments": True,

@@ -37,7 +37,7 @@ def is_finished(folder: Path) -> bool:
     return history.is_dir() and len(sv.History.load(history).epochs) == 8
 
 
-def scrape_axes(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+def scrape_picture(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
     """Saves the Axes that a script calls `axes`: they belong to no pyplot, so none are found.
 
     A lab can be seen only where there is a kernel, so a picture of one stands for it.

@@ -1,6 +1,6 @@
 // The page of one neuron, beside or below the grid.
 
-import { make, put } from "../page/dom.js";
+import { bringIntoSight, make, put } from "../page/dom.js";
 import { count, decimals } from "../page/numbers.js";
 import { toArray } from "./bytes.js";
 import { drawChain } from "./chain.js";
@@ -64,8 +64,7 @@ export class Page {
   }
 
   reveal() {
-    const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.head.scrollIntoView({ block: "nearest", behavior: smooth ? "smooth" : "auto" });
+    bringIntoSight(this.head, "nearest");
   }
 
   show() {

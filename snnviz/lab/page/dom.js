@@ -29,6 +29,12 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Scrolls, gently where the user has nothing against movement, till an element is in sight.
+export function bringIntoSight(element, block) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block, behavior: calm ? "auto" : "smooth" });
+}
+
 export function isDark() {
   const light = document.body.dataset.jpThemeLight;
   if (light) return light === "false";

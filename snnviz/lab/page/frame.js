@@ -1,6 +1,6 @@
 // What the page does for the lab as a whole; see frame.py.
 
-import { make } from "./dom.js";
+import { bringIntoSight, make } from "./dom.js";
 
 // JupyterLab and Notebook 7 leave a key alone if the element that has the focus says so. It must be
 // that very element: most of their shortcuts look no further.
@@ -62,8 +62,7 @@ function showNeurons(root) {
   const box = blocks.getBoundingClientRect();
   const seen = Math.min(box.bottom, window.innerHeight) - Math.max(box.top, head.bottom);
   if (seen > Math.min(box.height, LEAST_SEEN)) return;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  root.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  bringIntoSight(root, "start");
 }
 
 // The way past all buttons, for those who come by keyboard; not in a lab without neurons.

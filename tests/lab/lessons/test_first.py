@@ -47,8 +47,8 @@ def test_every_wrong_option_has_a_hint_of_its_own(make) -> None:
 
 
 def test_the_difference_is_that_of_the_two_runs() -> None:
-    assert "is 0.24 points better than without" in difference(0.24).text
-    assert "is 1.50 points worse than without" in difference(-1.5).text
+    assert "ended at 80.24%, and without at 80.00%." in difference(0.24).text
+    assert "ended at 78.50%, and without at 80.00%." in difference(-1.5).text
 
 
 def test_guessing() -> None:
@@ -61,7 +61,7 @@ def test_guessing() -> None:
 
 
 @pytest.mark.parametrize(
-    "scores", [(3, 2, 2, 0), (6, 1, 1, 0), (0.5, 0.5), (7,), (-3, 4, 0.25, 1, 1, 9)]
+    "scores", [(3, 2, 2, 0), (5, 1, 1, 1), (6, 1, 1, 0), (0.5, 0.5), (7,), (-3, 4, 0.25, 1, 1, 9)]
 )
 def test_the_waterline_is_the_switchers(scores: tuple) -> None:
     question = find_waterline(scores)
