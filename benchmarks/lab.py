@@ -4,7 +4,10 @@
 
 Pace is a ratio, taken pair by pair in one kernel: a script's loop and an open lab that plays, in
 turn. Once without a page, once with a page of JupyterLab in headless Chromium that shows the lab,
-on the same machine. Memory is that after a garbage collection, of the kernel and of the page.
+on the same machine. Where a machine is shared, as most rented ones are, its speed may change by half
+within seconds, and such ratios say little. So the processor time of all but training is taken too:
+where each step needs all cores, training waits at most as long as one of them does something else.
+Memory is that after a garbage collection, of the kernel and of the page.
 """
 
 import argparse
@@ -15,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import machine
+import psutil
 from playwright.sync_api import Page
 from speed import summary
 
@@ -33,6 +37,7 @@ from tests.lab.kernels import running_kernel
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "lab.json"
 REFRESHES, MARKS = 1000, 5
+SETTLED = 3.0  # seconds after Play, which has the page bring the neurons into sight
 BEGIN = "from benchmarks.lab_side import *"
 Run = Callable[[str], str]
 
@@ -86,16 +91,20 @@ def quietly(page: Page, code: str, timeout: float = 1800) -> str:
 
 
 def pace(pairs: int, run: Run, show: Callable[[], None], clear: Callable[[], None]) -> dict:
-    """Steps a second with the lab / without it."""
+    """Steps a second with the lab / without it, and processor time beside training."""
+    beside = []
 
     def with_lab() -> float:
         show()
         run("lab.play()")
+        time.sleep(SETTLED)
+        before, began = _seconds_beside(run), time.perf_counter()
         # The kernel is free meanwhile, as it is for a user. To ask it would be work for kernel and
         # page that only this side has, so nobody asks before it can be done.
         time.sleep(STEPS / fastest)
         while "not yet" in run("print(timed(lab))"):
             time.sleep(2)
+        beside.append((_seconds_beside(run) - before) / (time.perf_counter() - began))
         rate = float(run("lab.close(); print(rate(lab.trainer))"))
         clear()
         return rate
@@ -116,7 +125,18 @@ def pace(pairs: int, run: Run, show: Callable[[], None], clear: Callable[[], Non
         **summary(ratios, "at least 0.95"),
         "steps a second without": round(statistics.median(rates), 1),
         "steps timed": STEPS,
+        "processor time beside training / time": summary(beside, "none: so much of one core"),
     }
+
+
+def _seconds_beside(run: Run) -> float:
+    """Processor time so far of the browser, the server and the kernel's threads beside training."""
+    page = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if not any("ipykernel" in part for part in process.cmdline()):
+                page += sum(process.cpu_times()[:2])
+    return page + float(run("print(seconds_beside_training())"))
 
 
 def pace_alone(pairs: int) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def timed(lab: Lab) -> str:
     return "done" if len(_MOMENTS[lab.trainer]) >= WARM + STEPS else "not yet"
 
 
+def seconds_beside_training() -> float:
+    """Processor time so far of this kernel's Python threads, but for those that train."""
+    seconds = {t.id: t.user_time + t.system_time for t in psutil.Process().threads()}
+    threads = [t for t in threading.enumerate() if t.name != "snnviz-training"]
+    return sum(seconds.get(thread.native_id or 0, 0) for thread in threads)
+
+
 class Refreshed:
     """A lab whose page is brought up to date again and again; its history stays small."""
 

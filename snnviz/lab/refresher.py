@@ -11,8 +11,8 @@ from snnviz.training import AlternatingTrainer
 REFRESH_EVERY = 0.2  # seconds at least between two writes to the page
 PLAYING_EVERY = 1.0  # while it plays, unless something is done by hand
 # The same where training calculates on every core, one of which drawing the page would hold up,
-# and with it all the others, which wait for it.
-PLAYING_EVERY_BUSY = 2.0
+# and with it all the others, which wait for it. `benchmarks/lab.py` measures how much.
+PLAYING_EVERY_BUSY = 3.0
 PAGE_FIRST = 1.0  # seconds at most that figures wait for the page: drawing one holds it up
 
 
