@@ -4,10 +4,10 @@
 
 Pace is a ratio, taken pair by pair in one kernel: a script's loop and an open lab that plays, in
 turn. Once without a page, once with a page of JupyterLab in headless Chromium that shows the lab,
-on the same machine. Where a machine is shared, as most rented ones are, its speed may change by half
-within seconds, and such ratios say little. So the processor time of all but training is taken too:
-where each step needs all cores, training waits at most as long as one of them does something else.
-Memory is that after a garbage collection, of the kernel and of the page.
+on the same machine. Where a machine is shared, as most rented ones are, its speed may change by
+half within seconds, and such ratios say little. So the processor time of all but training is taken
+too: where each step needs all cores, training waits at most as long as one of them does something
+else. Memory is that after a garbage collection, of the kernel and of the page.
 """
 
 import argparse
