@@ -23,10 +23,14 @@ RESULTS = Path(__file__).parent / "results"
 READS = {"dense": "nothing", "switched": "descriptors", "shuffled": "shuffled", "random": "random"}
 
 
-def run(network: str, method: str, seed: int, epochs: int, data: sv.ImageData) -> dict[str, Any]:
+def run(
+    network: str, method: str, seed: int, epochs: int, precision: str, data: sv.ImageData
+) -> dict[str, Any]:
     schedule = sv.Schedule(epochs=epochs, switcher_steps=int(method != "dense"))
     switcher = sv.SwitcherConfig(reads=READS[method])
-    trainer = sv.Trainer(sv.network(network, data, seed), data, schedule, switcher, seed=seed)
+    trainer = sv.Trainer(
+        sv.network(network, data, seed), data, schedule, switcher, seed=seed, precision=precision
+    )
     began = time.perf_counter()
     history = trainer.run()
     last = history.epochs.iloc[-1]
@@ -80,6 +84,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=READS, default=list(READS))
+    parser.add_argument("--precision", default="auto", help="that of the rows to compare with")
     parser.add_argument("--results", type=Path, default=RESULTS / "quickstart.csv")
     options = parser.parse_args()
     rows = read(options.results)
@@ -89,7 +94,7 @@ def main() -> None:
             key = (options.network, method, str(seed), str(options.epochs))
             if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in rows}:
                 continue
-            row = run(options.network, method, seed, options.epochs, data)
+            row = run(options.network, method, seed, options.epochs, options.precision, data)
             add(options.results, rows, row)
     title = "Dense, switched and two controls, Fashion-MNIST"
     write_page(options.results, title, "python benchmarks/quickstart.py", table(rows))
