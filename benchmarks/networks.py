@@ -337,7 +337,7 @@ def reasons(row: dict[str, Any]) -> Iterator[str]:
     """Why a step did not hold, as items of a list."""
     name = row["network"].rpartition("/")[2]
     if row.get("problem"):
-        yield f"- {name}: {row['problem']}"
+        yield f"- {name}: {textwrap.shorten(row['problem'], 280, placeholder=' …')}"
     if row.get("left_alone") and float(row["share_switched"] or 1) < _LOW:
         yield f"- {name}, left alone for the most part because {row['left_alone']}"
     for key in ("round_runs", "saved", "pt2", "onnx"):
@@ -367,8 +367,8 @@ def what_is_read() -> list[str]:
         "`trainer.switcher.save(path)`, then `Trainer(..., switcher=Switcher.load(path))`. One "
         "that has learned on three MLPs and three LeNets ships with the package: "
         "`Switcher.learned()`, or `snnviz train --switcher learned`. With it the first neurons go "
-        "off in the first round after the warm-up "
-        "([measurements](../benchmarks/results/learned_switcher.md)). "
+        "off in the first round after the warm-up (see "
+        "[`benchmarks/results/learned_switcher.md`](../benchmarks/results/learned_switcher.md)). "
         "`plots.what_it_reads(trainer)` draws the factors against what is read, and the lesson "
         "[06](../notebooks/06_what_the_switcher_reads.ipynb) shows why it finds long weights."
     )

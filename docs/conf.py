@@ -11,6 +11,7 @@ from pathlib import Path
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.writers.html5 import HTML5Translator
 
 DOCS = Path(__file__).resolve().parent
@@ -55,6 +56,7 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-n
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+nb_render_markdown_format = "myst"  # what a cell shows as Markdown; CommonMark has no tables
 html_math_renderer = "mathml"  # which browsers draw by themselves; MathJax would be a download
 
 # The notebooks run for the site, each in a smaller size (shown_notebooks.py), and only if they or
@@ -73,6 +75,7 @@ default_role = "code"  # docstrings write `names` in single backticks
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # those of torch and matplotlib are in another markup
 autosummary_generate = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -140,7 +143,19 @@ def skip_others(
 ) -> bool | None:
     """Members that a class has from torch or matplotlib are not described; None: no opinion."""
     made_in = getattr(getattr(member, "fget", member), "__module__", None) or "snnviz"
-    return None if made_in.partition(".")[0] == "snnviz" else True
+    # A named tuple's fields are described in its docstring, and Python's say "Alias for field 0".
+    field = type(member).__name__ == "_tuplegetter"
+    return None if made_in.partition(".")[0] == "snnviz" and not field else True
+
+
+def simplify_defaults(
+    app: Sphinx, kind: str, name: str, member: object, options: object, arguments: str, returns: str
+) -> tuple[str, str] | None:
+    """Defaults that are no valid Python would keep Sphinx from reading the rest of a signature."""
+    if not arguments:
+        return None
+    arguments = arguments.replace("<factory>", "...")
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", arguments), returns
 
 
 def keep_first_line(
@@ -149,6 +164,17 @@ def keep_first_line(
     """Napoleon reads what stands before a colon in a property's first line as its type."""
     if kind == "property":
         lines[:0] = ["..", ""]  # an empty comment has none
+
+
+def say_what_it_is(
+    app: Sphinx, kind: str, name: str, member: object, options: object, lines: list[str]
+) -> None:
+    """A constant has its comment, and not what Python says of all strings or numbers."""
+    if kind == "data":
+        modules = ("snnviz.plots.fonts", "snnviz.plots.paper", "snnviz.structure.groups")
+        found = [ModuleAnalyzer.for_module(module).find_attr_docs() for module in modules]
+        comments = {key: comment for each in found for key, comment in each.items()}
+        lines[:] = comments["", name.rpartition(".")[2]]
 
 
 def visit_inline_math(self: HTML5Translator, node: nodes.math) -> None:
@@ -168,6 +194,8 @@ def setup(app: Sphinx) -> None:
         block_renderers=(visit_math_block, None),
     )
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)  # before Napoleon
+    app.connect("autodoc-process-docstring", say_what_it_is)
+    app.connect("autodoc-process-signature", simplify_defaults)
     app.connect("autodoc-skip-member", skip_others)
     app.connect("source-read", unlink_files)
     app.connect("source-read", shown_notebooks.shrink)

@@ -50,11 +50,11 @@ def shrink(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def drop_widgets(app: Sphinx, page: nodes.document) -> None:
-    """Takes out what only a kernel can show: a widget's state, and how Python writes a widget."""
+    """Takes out what only a kernel can show: a widget's state, and what stands for it as text."""
     from docutils import nodes
 
     files = app.env.nb_metadata[app.env.docname].get("js_files", {})
     files.pop("ipywidgets_state", None)  # some megabytes, with all data of the lab
     for block in list(page.findall(nodes.literal_block)):
-        if re.match(r"\w+\(children=\(", block.astext()):
+        if re.match(r"\w+\(children=\(|\s*0%\|", block.astext()):  # a box, a progress bar
             block.parent.remove(block)

@@ -11,7 +11,8 @@ from matplotlib.ticker import FixedFormatter
 
 from snnviz.notes import tell
 
-FONT = ("DejaVu Sans", "sans-serif")  # matplotlib includes the first, so sizes agree everywhere
+#: the fonts of all text; matplotlib includes the first, so sizes agree everywhere
+FONT = ("DejaVu Sans", "sans-serif")
 LAST_RESORT = "Last Resort High-Efficiency"  # comes with matplotlib; has a box for every letter
 
 

@@ -16,21 +16,24 @@ from snnviz.history import History
 from snnviz.plots.fonts import FONT
 from snnviz.plots.settings import paper_settings
 
-# The palette of all pictures in the project.
-TASK = "#0072B2"
-SWITCHER = "#D55E00"
-DENSE = "#7F7F7F"
-OFF = "#DEDEDE"  # always with OFF_HATCH, which marks nothing else
-OFF_HATCH, OFF_HATCH_COLOUR = "//////", "#A6A6A6"
-RIVALS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")  # Okabe-Ito without TASK and SWITCHER
-DARK = "#222222"
+# The palette of all pictures in the project. The site shows what stands behind "#:".
+TASK = "#0072B2"  #: the task network and its phases
+SWITCHER = "#D55E00"  #: the switcher and its phases
+DENSE = "#7F7F7F"  #: a network without a switcher
+OFF = "#DEDEDE"  #: neurons that are off; always with `OFF_HATCH`, which marks nothing else
+OFF_HATCH = "//////"  #: the hatch of neurons that are off
+OFF_HATCH_COLOUR = "#A6A6A6"  #: the colour of that hatch
+RIVALS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")  #: Okabe-Ito without `TASK` and `SWITCHER`
+DARK = "#222222"  #: text and lines
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 MAX_MARKS = 20  # on a line; more would overlap
 
-SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
-LABEL_SIZE, TICK_SIZE = 8, 7  # points
+SINGLE = 3.4  #: inches: one column of a paper
+DOUBLE = 7.0  #: inches: two columns
+LABEL_SIZE = 8  #: points: titles, labels and legends
+TICK_SIZE = 7  #: points: the numbers of the axes
 LINE = 1.25  # the height of a line of text, in font sizes
 TALLEST = 8.5  # inches, so that a figure and its caption fit on a page
 MOST_LETTERS = 18  # of a name beside the Axes; longer names are shortened

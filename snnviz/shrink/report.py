@@ -16,8 +16,10 @@ class CompactReport:
     Attributes:
         widths: {layer: (units or channels before, after)}, of layers that became narrower or were
             removed (0 after).
-        before, after: parameters and MACs.
-        bytes_before, bytes_after: on disk, of the weights file that `save_compact` writes.
+        before: parameters and MACs before.
+        after: the same afterwards.
+        bytes_before: on disk, of the weights file that `save_compact` writes.
+        bytes_after: the same afterwards.
         latency: {batch size: time of the smaller network / time of the larger}, measured.
         difference: greatest output difference, as a share of the largest output.
         images: the number of images that the difference was measured on.

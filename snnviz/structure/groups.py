@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Factors = Mapping[str, Tensor]
+Factors = Mapping[str, Tensor]  #: {group: factors (neurons,)}
 Place = slice | Tensor  # where a layer's factors are in the vector of all factors
 
 
@@ -103,10 +103,15 @@ class LayerCost:
 
 
 class Size(NamedTuple):
-    """The size of a network without the neurons that are off."""
+    """The size of a network without the neurons that are off.
+
+    Attributes:
+        parameters: their number.
+        macs: multiply-accumulate operations of convolutions and linear layers, for one image.
+    """
 
     parameters: int
-    macs: int  # multiply-accumulate operations of convolutions and linear layers, one image
+    macs: int
 
 
 @dataclass(frozen=True, eq=False)

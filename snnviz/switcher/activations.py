@@ -14,7 +14,7 @@ def unit_mean(z: Tensor) -> Tensor:
     """s = relu(z - tau), with tau such that the mean of s is 1.
 
     The neurons of a group compete for a fixed total, and those below the waterline tau are off
-    exactly. The gradient on the support, of k neurons, is I - 11'/k.
+    exactly. The gradient by the scores of those that are on is that by their factors less its mean.
 
     Args:
         z: scores (n,).

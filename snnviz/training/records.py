@@ -26,7 +26,12 @@ class TrainingStopped(RuntimeError):
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and share of images classified correctly (0 to 1)."""
+    """What the test images gave.
+
+    Attributes:
+        loss: its mean.
+        accuracy: the share of images classified correctly, 0 to 1.
+    """
 
     loss: float
     accuracy: float
