@@ -26,10 +26,10 @@ class TrainingStopped(RuntimeError):
 
 
 class Evaluation(NamedTuple):
-    """What the test images gave.
+    """How well images were classified.
 
     Attributes:
-        loss: its mean.
+        loss: the mean over the images.
         accuracy: the share of images classified correctly, 0 to 1.
     """
 
