@@ -206,7 +206,7 @@ def test_forks_presets_and_files(editor: Page, folder: Path) -> None:
     wait_for(editor, ".snnviz-editor-note", "switcher_steps 1 → 0. The run itself keeps its")
     expect(bands(editor)).to_have_count(3)
     assert planned(editor, "switcher_steps") == "1"
-    assert run_code(editor, "print(editor.draft.switcher_steps)") == "0"
+    wait_till_said(editor, "print(editor.draft.switcher_steps)", "0")
     run_code(editor, "moment = None")
     wait_for(editor, ".snnviz-editor-note", "Edited for a fork, not used in this run")
     editor.locator(".snnviz-forget-edits:visible").click()

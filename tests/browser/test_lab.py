@@ -155,7 +155,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
     wait_for(lab, ".snnviz-status", "Paused")
     step, _, round_step = position(lab)
     other = {"task": "switcher", "switcher": "task"}[phase]
-    assert run_code(lab, "print(lab.trainer.phase)") == other
+    wait_till_said(lab, "print(lab.trainer.phase)", other)
     assert round_step == (4 if other == "switcher" else 0)
     assert step - stopped[0] - 1 <= 4
 
@@ -164,7 +164,7 @@ def test_training_by_hand(lab: Page, folder: Path) -> None:
     wait_for(lab, ".snnviz-status", f"epoch {epoch + 2}/30")
     wait_for(lab, ".snnviz-status", "Paused")
     assert position(lab)[1] == epoch + 1
-    assert run_code(lab, "print(lab.trainer.position.batch)") == "0"
+    wait_till_said(lab, "print(lab.trainer.position.batch)", "0")
     steps = run_code(
         lab,
         "print(lab.trainer.history.steps.step.tolist() == "
@@ -296,7 +296,7 @@ def test_what_if_kept_and_let_go_by_mouse(lab: Page) -> None:
     expect(result).to_contain_text(re.compile(r"Kept: \w+ · \d+ is off; test accuracy"))
     pins = "sum(map(len, lab.trainer.pins.values()))"
     events = "sum(lab.trainer.history.events.event == 'pin')"
-    assert run_code(lab, f"print({pins}, {events})") == "1 1"
+    wait_till_said(lab, f"print({pins}, {events})", "1 1")
     looked_at(lab, "neuron", THEMES)
 
 
@@ -310,7 +310,7 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
     handle.press("ArrowLeft")
     expect(readout).to_contain_text("epoch 2 of 4 · test")
     shown = "print(lab._parts.panel.grid.moment)"
-    assert run_code(lab, shown) == "epoch 2"
+    wait_till_said(lab, shown, "epoch 2")
     looked_at(lab, "past")
 
     unfold(lab, "schedule", "main settings", "time machine")
@@ -324,11 +324,11 @@ def test_time_machine_replay_and_fork(lab: Page) -> None:
         lab, ".snnviz-notice", "no more switching continues from the end of epoch 2: press Play."
     )
     plans = "print(lab.trainer.schedule.switcher_steps, trainer.schedule.switcher_steps)"
-    assert run_code(lab, plans) == "0 1"
+    wait_till_said(lab, plans, "0 1")
     click(lab, "step-epoch")
     wait_for(lab, ".snnviz-status", "epoch 4/30")
     wait_for(lab, ".snnviz-status", "Paused")
-    assert run_code(lab, "print(lab.trainer.history.n_epochs, trainer.history.n_epochs)") == "3 4"
+    wait_till_said(lab, "print(lab.trainer.history.n_epochs, trainer.history.n_epochs)", "3 4")
     expect(lab.locator(".snnviz-bar-row:visible")).to_contain_text("no more switching")
     looked_at(lab, "fork")
     lab.locator(".snnviz-run:visible select").select_option("run")
@@ -360,7 +360,7 @@ def test_all_of_it_by_keyboard_alone(lab: Page) -> None:
     expect(result).to_contain_text(re.compile(r"conv1 · \d+ was off"))
     grid.press("k")
     expect(result).to_contain_text(re.compile(r"Kept: conv1 · \d+ is off; test accuracy"))
-    assert run_code(lab, "print(list(lab.trainer.pins))") == "['conv1']"
+    wait_till_said(lab, "print(list(lab.trainer.pins))", "['conv1']")
     lab.get_by_role("button", name="time machine").focus()
     lab.keyboard.press("Enter")
     lab.locator(".snnviz-fork-name:visible input").focus()
@@ -405,7 +405,7 @@ def test_a_reload_shows_the_same_lab_and_the_file_a_picture(lab: Page, folder: P
     done = int(run_code(lab, "print(lab.trainer.position.step)"))
     click(lab, "step-batch")
     expect(steps_done(lab)).to_have_text(str(done + 1))
-    assert run_code(lab, "print(lab.trainer.position.batch)") == "1"
+    wait_till_said(lab, "print(lab.trainer.position.batch)", "1")
 
 
 def test_no_sideways_scroll(lab: Page) -> None:

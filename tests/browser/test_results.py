@@ -67,7 +67,7 @@ def test_copy_as_python(lab: Page) -> None:
         "lab.keep()",
         'lab.step("batch"); lab.wait()',
     ]
-    assert run_code(lab, "print(lab.code)") == lines
+    wait_till_said(lab, "print(lab.code)", lines)
 
 
 def test_a_dense_twin_beside_the_run(lab: Page) -> None:

@@ -11,6 +11,7 @@ from tests.browser.jupyter import (
     save_notebook,
     screenshot,
     wait_for,
+    wait_till_said,
     write_notebook,
 )
 from tests.browser.test_lab import LAB, TRAINER
@@ -41,4 +42,4 @@ def test_a_page_that_is_loaded_again_while_a_cell_waits(page: Page, folder: Path
     expect(page.locator(".jp-Notebook:visible")).not_to_contain_text("Loading widget")
     page.locator(".snnviz-pause:visible").click()
     wait_for(page, ".snnviz-status", "Paused")
-    assert run_code(page, "print(lab.session.status.activity)") == "idle"  # so the cell is over
+    wait_till_said(page, "print(lab.session.status.activity)", "idle")  # so the cell is over
