@@ -20,6 +20,7 @@ import threading, time
 import torch
 import ipywidgets
 import snnviz as sv
+from snnviz.lab.page import hear_as_asked
 from snnviz.lab.page.frame import Frame
 from snnviz.lab.schedule.editor import ScheduleEditor
 from snnviz.lab.session import Session
@@ -40,7 +41,7 @@ def refresh(session, editor):  # not those of the next test, which have the same
         editor.show(session.status, session.trainer.history, moment)
         time.sleep(0.1)
 threading.Thread(target=refresh, args=[session, editor], daemon=True).start()"""
-SHOWN = 'ipywidgets.VBox([Frame(), editor.widget]).add_class("snnviz-lab")'
+SHOWN = 'hear_as_asked(ipywidgets.VBox([Frame(), editor.widget]).add_class("snnviz-lab"))'
 STARTED = "1 epoch warm-up, then 5 alternating in rounds of 4 task and 1 switcher step, then 2"
 
 

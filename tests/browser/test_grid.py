@@ -24,6 +24,7 @@ from tests.browser.pictures import pictures
 GRID = """\
 import numpy as np
 from ipywidgets import VBox
+from snnviz.lab.page import hear_as_asked
 from snnviz.lab.page.frame import Frame
 from snnviz.lab.neurons.grid import Grid
 from snnviz.lab.neurons.numbering import encode
@@ -43,7 +44,7 @@ got = []
 grid = Grid(groups, factors=encode(groups, factors), flipped=since.tobytes(),
             marks=marks.tobytes(), moment="epoch 4")
 grid.on_msg(lambda _, content, buffers: got.append(content))
-VBox([Frame(), grid]).add_class("snnviz-lab")"""
+hear_as_asked(VBox([Frame(), grid]).add_class("snnviz-lab"))"""
 
 PAGE = """\
 def bytes_of(array, kind="<f4"):

@@ -30,6 +30,7 @@ VIEWS = f"""\
 import sys, threading
 import ipywidgets
 sys.path.insert(0, {str(ROOT)!r})
+from snnviz.lab.page import hear_as_asked
 from snnviz.lab.parts import make_style
 from snnviz.lab.views.cards import Views
 from snnviz.lab.views.shown import in_colours
@@ -48,7 +49,7 @@ def refresh(mine):
         wake.clear()
 
 threading.Thread(target=refresh, args=[views], daemon=True).start()
-ipywidgets.VBox([make_style(), views.widget]).add_class("snnviz-lab")"""
+hear_as_asked(ipywidgets.VBox([make_style(), views.widget]).add_class("snnviz-lab"))"""
 
 
 @pytest.fixture

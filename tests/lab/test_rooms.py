@@ -9,7 +9,7 @@ import snnviz.lab
 
 LAB = Path(snnviz.lab.__file__).parent
 # Above them all stand the files of lab/ itself.
-ORDER = ("lessons", "session", "page", "schedule", "neurons", "views", "results", "report")
+ORDER = ("session", "page", "lessons", "schedule", "neurons", "views", "results", "report")
 
 
 def rooms_imported(file: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Questions that check themselves, for a class; imports `checks`, `switcher` and `training`.
+"""Questions that check themselves, for a class; imports `page`, `switcher` and `training`.
 
 `Choice` and `Number` are for questions of your own; the others belong to the lesson in
 notebooks/class.

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from snnviz.lab.lessons.reply import Reply
+from snnviz.lab.page import hear_as_asked
 
 SIGNS = {True: "✓", False: "✗"}  # beside the words, not instead of them
 
@@ -36,4 +37,5 @@ def make_form(
 
     button.on_click(answer)
     text = widgets.HTML(f"<b>{escape(question)}</b>", layout=wide)
-    return widgets.VBox([text, field, button, reply]).add_class("snnviz-question")
+    form = widgets.VBox([text, field, button, reply]).add_class("snnviz-question")
+    return hear_as_asked(form)
