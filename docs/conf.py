@@ -198,6 +198,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", simplify_defaults)
     app.connect("autodoc-skip-member", skip_others)
     app.connect("source-read", unlink_files)
+    shown_notebooks.answer_no_widget()
     app.connect("source-read", shown_notebooks.shrink)
     app.connect("doctree-read", shown_notebooks.drop_widgets)
     # Before the gallery's scripts, which draw these runs.

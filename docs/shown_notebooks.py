@@ -49,6 +49,17 @@ def shrink(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = json.dumps(notebook)
 
 
+def answer_no_widget() -> None:
+    """Keeps what runs the notebooks from answering outputs in a widget.
+
+    It does so on the very socket on which it waits for the cell, and in one of twenty such cells it
+    then does not see the end, and waits for all of `nb_execution_timeout`.
+    """
+    from nbclient.output_widget import OutputWidget
+
+    OutputWidget.sync_state = lambda _: None  # type: ignore[method-assign]
+
+
 def drop_widgets(app: Sphinx, page: nodes.document) -> None:
     """Takes out what only a kernel can show: a widget's state, and what stands for it as text."""
     from docutils import nodes
