@@ -54,6 +54,7 @@ def test_there_are_lines_for_each_library() -> None:
         assert len([line for line in block.splitlines() if line]) <= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS[:3], ids=["pandas", "polars", "duckdb"])
 def test_the_tables_are_read_without_snnviz(block: str, run: Path, tmp_path: Path) -> None:
     history = History.load(run)

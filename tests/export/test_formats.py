@@ -40,6 +40,7 @@ def _run(file: Path, images: Tensor) -> Tensor:
     return torch.from_numpy(session.run(["scores"], {"images": images.numpy()})[0])
 
 
+@pytest.mark.slow
 def test_one_image_is_example_enough(tmp_path: Path) -> None:
     network = Residual()
     example = torch.randn(1, 3, 8, 8)

@@ -61,6 +61,7 @@ def test_steps_of_a_whole_run(data: sv.ImageData) -> None:
     assert count_steps(PLAN, trainer.batches_per_epoch) == trainer.position.step == 19
 
 
+@pytest.mark.slow
 def test_the_same_network_and_batches_for_all(data: sv.ImageData, halves: Halves) -> None:
     """Before anything differs, the first loss is the same."""
     first = {

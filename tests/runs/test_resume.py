@@ -173,6 +173,7 @@ def test_without_saving_it_goes_on_from_the_last_epochs_end(tmp_path: Path) -> N
     assert_same(second, twin)
 
 
+@pytest.mark.slow
 def test_rollback_and_reset_after_a_resume(tmp_path: Path) -> None:
     twin = make()
     with make(tmp_path / "a") as first:

@@ -74,6 +74,7 @@ def test_a_row_is_what_a_trainer_gives(small: Study) -> None:
     assert row.keys() == set(COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_the_reference_is_handed_on(small: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = cell_of(small, "magnitude")

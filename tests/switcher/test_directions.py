@@ -26,6 +26,7 @@ def awake(fan_in: dict[str, int], seed: int = 0, **config: Any) -> DirectionRead
     return switcher
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     activation=st.sampled_from(["unit_mean", "hard_sigmoid", "relu"]),

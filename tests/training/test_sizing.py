@@ -417,6 +417,7 @@ def test_dense_rivals_leave_the_size_out() -> None:
     assert size_of(made) == 1
 
 
+@pytest.mark.slow
 def test_equal_size_for_controls_in_a_study() -> None:
     for method in ("switched", "shuffled", "random_features", "free"):
         made = rivals.train(method, small(), tiny_data(), SIZED, device="cpu")

@@ -49,6 +49,7 @@ def test_a_question() -> None:
     assert heard_elsewhere([form, *form.children]) == []
 
 
+@pytest.mark.slow
 def test_all_of_a_lab() -> None:
     before = set(_instances)
     lab = Lab(make_trainer())

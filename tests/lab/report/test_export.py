@@ -134,6 +134,7 @@ def test_the_scripts_are_those_of_the_lab() -> None:
         assert script.count(words) == 1
 
 
+@pytest.mark.slow
 def test_weights_are_close_and_the_rest_of_a_neuron_is_the_same(trained: Trainer) -> None:
     contents = collect_contents(find_subject(trained, None, None, None, True), [])
     for number, (group, n) in enumerate(trained.history.groups.items()):

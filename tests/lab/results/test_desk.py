@@ -44,6 +44,7 @@ def test_compact_shows_a_table_and_gives_the_network(lab: Lab) -> None:
     assert lab.compacted.network is again
 
 
+@pytest.mark.slow
 def test_export_links_what_was_written(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +63,7 @@ def test_export_links_what_was_written(
     assert "Not written: run.onnx: no such operator &lt;b&gt;" in shown.html
 
 
+@pytest.mark.slow
 def test_what_fails_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(trainer: Trainer, latency: bool = True) -> Smaller:
         raise ValueError("no <way>")
@@ -75,6 +77,7 @@ def test_what_fails_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.session.status.problem is None  # training may go on
 
 
+@pytest.mark.slow
 def test_copy_as_python(lab: Lab) -> None:
     lab.set_schedule(task_steps=3)
     lab.session.settle()

@@ -190,6 +190,7 @@ def test_the_start_is_a_moment_too(views: Views) -> None:
     assert "No such event yet." in shown(views)["events"]
 
 
+@pytest.mark.slow
 def test_a_figure_that_fails_says_so(views: Views) -> None:
     def fail(scene: Scene) -> Any:
         raise ZeroDivisionError("<nothing> to divide")

@@ -29,6 +29,7 @@ def send(lab: Lab, content: object, *buffers: bytes) -> None:
     lab._parts.image.view._handle_custom_msg(content, [memoryview(b) for b in buffers])
 
 
+@pytest.mark.slow
 def test_an_image_from_a_cell(lab: Lab) -> None:
     view, grid = lab._parts.image.view, lab._parts.panel.grid
     assert grid.answers == b""
@@ -79,6 +80,7 @@ def test_by_hand(lab: Lab) -> None:
     until(lambda: view.caption == "test image 0: 0")  # "x" is no class, so any
 
 
+@pytest.mark.slow
 def test_it_looks_again_when_the_network_has_learnt(lab: Lab) -> None:
     grid = lab._parts.panel.grid
     first = lab.show_image(1)
