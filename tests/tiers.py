@@ -44,6 +44,7 @@ SLOW = {
     "tests/structure/test_memory_format.py": Slow(30),
     "tests/shrink/test_branches.py": Slow(55, "large networks"),
     "tests/shrink/test_known_networks.py": Slow(90, "large networks"),
+    "tests/lab/views/test_cards.py": Slow(35, "many figures"),
     "tests/lab/test_monkey.py": Slow(20, "a long search"),
     "tests/test_workers.py": Slow(20, "killed processes"),
     "tests/test_benchmarks.py": Slow(15, "the scripts of benchmarks/"),
