@@ -56,9 +56,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| network | method | seeds | test accuracy, % | neurons off, % | parameters left |",
         "|---|---|---|---|---|---|",
     ]
-    settings = dict.fromkeys((row["network"], row["epochs"]) for row in rows)
-    for network, epochs in settings:
-        same = [r for r in rows if (r["network"], r["epochs"]) == (network, epochs)]
+    settings = dict.fromkeys((r["network"], r["epochs"], r["precision"]) for r in rows)
+    for network, epochs, precision in settings:
+        these = network, epochs, precision
+        same = [r for r in rows if (r["network"], r["epochs"], r["precision"]) == these]
         for method in READS:
             runs = [r for r in same if r["method"] == method]
             if not runs:
@@ -66,7 +67,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             accuracies = [float(r["test_accuracy"]) for r in runs]
             off = [100 * int(r["off"]) / int(r["neurons"]) for r in runs]
             lines.append(
-                f"| {network}, {epochs} epochs | {method} | {len(runs)} "
+                f"| {network}, {epochs} epochs, {precision} | {method} | {len(runs)} "
                 f"| {mean_and_spread(accuracies)} "
                 f"| {min(off):.0f} to {max(off):.0f} "
                 f"| {_mean(r['parameters'] for r in runs):,.0f} |"
@@ -92,7 +93,8 @@ def main() -> None:
     for seed in options.seeds:
         for method in options.methods:
             key = (options.network, method, str(seed), str(options.epochs))
-            if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in rows}:
+            like = [r for r in rows if options.precision in ("auto", r["precision"])]
+            if key in {(r["network"], r["method"], r["seed"], r["epochs"]) for r in like}:
                 continue
             row = run(options.network, method, seed, options.epochs, options.precision, data)
             add(options.results, rows, row)
