@@ -114,7 +114,6 @@ def test_every_module_has_a_place() -> None:
     assert not unplaced, f"give these a place in ORDER of tests/test_house.py: {sorted(unplaced)}"
 
 
-@pytest.mark.slow
 def test_imports_lead_up() -> None:
     """No module imports one that stands below it; those of a folder may import each other."""
     wrong = []

@@ -63,7 +63,6 @@ def other(tmp_path: Path) -> Iterator[Other]:
     made.process.communicate()
 
 
-@pytest.mark.slow
 def test_a_run_of_another_process_is_followed(other: Other, tmp_path: Path) -> None:
     other.do("run")
     lab = Lab.open(tmp_path / "first", network=tiny_net(), data=DATA)
@@ -111,7 +110,6 @@ def test_a_run_of_another_process_is_followed(other: Other, tmp_path: Path) -> N
     lab.close()
 
 
-@pytest.mark.slow
 def test_a_killed_process_lets_go_and_a_fork_trains_meanwhile(other: Other, tmp_path: Path) -> None:
     other.do("run")
     lab = Lab.open(tmp_path / "first", network=tiny_net(), data=DATA)

@@ -210,7 +210,6 @@ def test_a_slip_in_a_cell_fails_there(open_lab: Open) -> None:
 # --- figures ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_figures_follow_the_history(open_lab: Open) -> None:
     lab = open_lab(make_trainer())
     cards = {card.kind.name: card.page for card in lab._parts.views.cards}
@@ -220,7 +219,6 @@ def test_figures_follow_the_history(open_lab: Open) -> None:
     until(lambda: cards["learning_curves"].value != before)
 
 
-@pytest.mark.slow
 def test_figures_are_saved(open_lab: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lab = open_lab(make_trainer())

@@ -497,11 +497,7 @@ KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-LARGE = ("resnet18", "convnext_tiny", "vit_tiny")
-CASES = [pytest.param(k, marks=pytest.mark.slow if k in LARGE else ()) for k in KNOWN]
-
-
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=KNOWN)
 def known(request: pytest.FixtureRequest) -> tuple[str, nn.Module, nn.Module, Tensor]:
     """The name, a network, and it with half of its neurons off and some branches gone."""
     torch.manual_seed(0)
@@ -530,7 +526,6 @@ def tiny(name: str) -> ImageData:
     return few_images(NETWORKS[name][1])
 
 
-@pytest.mark.slow
 def test_known_networks_are_saved_and_exported(
     known: tuple[str, nn.Module, nn.Module, Tensor], tmp_path: Path
 ) -> None:

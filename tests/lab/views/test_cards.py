@@ -161,7 +161,6 @@ def test_only_what_is_seen_is_drawn(views: Views) -> None:
     assert views.bar.visible_cards == ["events"]
 
 
-@pytest.mark.slow
 def test_a_moment_is_drawn_within_the_whole(views: Views, monkeypatch: pytest.MonkeyPatch) -> None:
     show(views)
     before = shown(views)
@@ -190,7 +189,6 @@ def test_the_start_is_a_moment_too(views: Views) -> None:
     assert "No such event yet." in shown(views)["events"]
 
 
-@pytest.mark.slow
 def test_a_figure_that_fails_says_so(views: Views) -> None:
     def fail(scene: Scene) -> Any:
         raise ZeroDivisionError("<nothing> to divide")
@@ -208,7 +206,6 @@ def test_a_figure_that_fails_says_so(views: Views) -> None:
     assert broken.trouble.value == ""
 
 
-@pytest.mark.slow
 def test_one_thread_writes_traits(views: Views) -> None:
     """A choice, a click and a toggle only ask; what follows is written in `show`."""
     show(views, TWO)
@@ -226,7 +223,6 @@ def test_one_thread_writes_traits(views: Views) -> None:
 # --- runs, and what can be chosen ---------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_choices_follow_the_runs(views: Views) -> None:
     show(views)
     assert "run" not in offered(views, "learning_curves")
@@ -251,7 +247,6 @@ def test_choices_follow_the_runs(views: Views) -> None:
     assert "Learning curves of first:" in card(views, "learning_curves").said
 
 
-@pytest.mark.slow
 def test_a_choice_stays_while_it_is_there(views: Views) -> None:
     group = card(views, "switch_map").choices["group"]
     show(views)
@@ -277,7 +272,6 @@ def test_a_choice_redraws_its_card_alone(views: Views) -> None:
     assert "MACs left" in card(views, "size_accuracy").said
 
 
-@pytest.mark.slow
 def test_hidden_runs_are_not_drawn(views: Views) -> None:
     show(views, TWO)
     assert views.bar.runs == [["first", plots.RIVALS[0]], ["second", plots.RIVALS[1]]]
@@ -337,7 +331,6 @@ def test_the_scale_keeps_its_ticks_in_the_dark() -> None:
     assert to_hex(bar.ax.yaxis.label.get_color()).upper() == LIGHT
 
 
-@pytest.mark.slow
 def test_the_page_says_if_it_is_dark(views: Views) -> None:
     show(views)
     light = shown(views)
@@ -372,7 +365,6 @@ def said(views: Views) -> str:
     return views.saved.widget.outputs[0]["data"]["text/html"]
 
 
-@pytest.mark.slow
 def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
     show(views)
     views.save_all()
@@ -382,7 +374,6 @@ def test_all_figures_are_saved(views: Views, tmp_path: Path) -> None:
     assert len(re.findall("href=", said(views))) == 18
 
 
-@pytest.mark.slow
 def test_one_figure_is_saved_as_it_was_chosen(views: Views, tmp_path: Path) -> None:
     show(views, TWO)
     mine = card(views, "learning_curves")
@@ -415,7 +406,6 @@ def test_nothing_to_save(views: Views, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
     show(views)
     (tmp_path / "out").write_text("in the way")
@@ -424,7 +414,6 @@ def test_a_folder_in_the_way(views: Views, tmp_path: Path) -> None:
     assert 'role="alert">The figures were not saved. FileExistsError' in said(views)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("name", OF_THE_PAST)
 def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Path) -> None:
@@ -461,7 +450,6 @@ def test_data_is_what_is_shown(name: str, kind: str, views: Views, tmp_path: Pat
             np.testing.assert_allclose(line(ax, label).get_ydata(), rows[column])
 
 
-@pytest.mark.slow
 def test_data_of_one_run_is_what_is_shown() -> None:
     curves, on = KINDS[0], KINDS[2]
     table = curves.table(Scene(ONE, choices={"metric": "loss", "phases": "task"}))
@@ -611,7 +599,6 @@ def test_classes_as_data_and_in_words(show_what: str, views: Views, tmp_path: Pa
     assert "after epoch 4" in drawn.said
 
 
-@pytest.mark.slow
 def test_what_is_missing_is_not_saved(views: Views, tmp_path: Path) -> None:
     views.bar.mode, views.bar.tab = "tabs", "classes"
     show(views, ONE, moment=2)
