@@ -1,7 +1,10 @@
 """What the lab shows is so, whatever becomes of the kernel, the page and the server."""
 
+import time
 from pathlib import Path
+from threading import Thread
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,6 +16,13 @@ from tests.browser.test_lab import LAB, trainer_cell
 SMALL = trainer_cell("mlp", 1500, 200, "epochs=3000, switcher_lr=0.01")
 SOON = 15e3  # ms; a second or two, but on a machine that others keep busy
 GONE = "The kernel has restarted or stopped, and this lab with it."
+RESTART_FROM_ELSEWHERE = """async () => {
+    const {serverSettings, id} = window.jupyterapp.shell.currentWidget.sessionContext
+        .session.kernel;
+    const address = `${serverSettings.baseUrl}api/kernels/${id}/restart`;
+    const cookie = document.cookie.match(/_xsrf=([^;]*)/)?.[1] ?? "";
+    return (await fetch(address, {method: "POST", headers: {"X-XSRFToken": cookie}})).status;
+}"""
 RESTART = """async () => {
     await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
 }"""
@@ -52,16 +62,31 @@ def test_the_kernel_restarts(lab: Page, kept: Kept, playing: bool) -> None:
 
 
 def test_the_kernel_is_restarted_by_another_program(lab: Page, kept: Kept) -> None:
-    """Which tells the page of it only when the new process says that it starts."""
-    lab.evaluate(
-        """async () => {
-            const {serverSettings, id} = window.jupyterapp.shell.currentWidget.sessionContext
-                .session.kernel;
-            const address = `${serverSettings.baseUrl}api/kernels/${id}/restart`;
-            const cookie = document.cookie.match(/_xsrf=([^;]*)/)?.[1] ?? "";
-            await fetch(address, {method: "POST", headers: {"X-XSRFToken": cookie}});
-        }"""
-    )
+    """Which tells the page of it only by what the two processes say."""
+    assert lab.evaluate(RESTART_FROM_ELSEWHERE) == 200
+    tells(lab, GONE)
+    kept.leave()
+
+
+def test_nobody_says_that_the_kernel_restarts(lab: Page, kept: Kept) -> None:
+    """It hangs, so it says no farewell; and the server misses that a new process starts."""
+    kernel = psutil.Process(int(run_code(lab, "import os\nprint(os.getpid())")))
+    server = kernel.parent()
+    assert server is not None
+    before = server.children()
+
+    def miss_the_start() -> None:
+        while not set(server.children()) - set(before):
+            time.sleep(0.002)
+        server.suspend()
+        time.sleep(4)  # till the new process has said what it says once
+        server.resume()
+
+    kernel.suspend()
+    missing = Thread(target=miss_the_start, daemon=True)
+    missing.start()
+    assert lab.evaluate(RESTART_FROM_ELSEWHERE) == 200
+    missing.join()
     tells(lab, GONE)
     kept.leave()
 

@@ -26,6 +26,12 @@ const LEAST_SEEN = 80; // pixels of the neurons that are enough to watch them
 // a program, had it restarted.
 const ENDS = ["restarting", "autorestarting", "terminating", "dead", "starting"];
 
+// Whether a message shows that the process is no longer that of `process`. A busy server may miss the
+// one message in which the new process says that it starts; any later one has another sender.
+function isOfAnother(process, { header }) {
+  return header.msg_type === "shutdown_reply" || header.session !== process;
+}
+
 // Why nobody keeps the lab up to date; "" as long as somebody does.
 function whyStale(kernel, ended, root) {
   if (!kernel) return "";
@@ -114,16 +120,23 @@ export default {
     // In the file of a notebook there is no kernel; its picture is there instead of the lab.
     const first = model.widget_manager?.kernel;
     let ended = false; // for good: a new process knows nothing of this lab
+    let process = null; // the sender of what came first
     const look = () => {
       const kernel = model.widget_manager?.kernel ?? first;
       if (root) tellStale(root, whyStale(kernel, ended, root));
     };
-    const hear = () => {
-      if (!ENDS.includes(first.status)) return;
+    const end = () => {
       ended = true;
       look();
     };
+    const hear = () => ENDS.includes(first.status) && end();
+    const hearAny = (_, { msg, direction }) => {
+      if (direction !== "recv" || ended) return;
+      process ??= msg.header.session;
+      if (isOfAnother(process, msg)) end();
+    };
     first?.statusChanged?.connect(hear);
+    first?.anyMessage?.connect(hearAny);
     first?.connectionStatusChanged?.connect(look);
     const watch = setInterval(look, LOOK_EVERY); // for what is not said
 
@@ -145,6 +158,7 @@ export default {
       undo.abort();
       clearInterval(watch);
       first?.statusChanged?.disconnect(hear);
+      first?.anyMessage?.disconnect(hearAny);
       first?.connectionStatusChanged?.disconnect(look);
       attached.disconnect();
       measured.disconnect();
