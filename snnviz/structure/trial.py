@@ -90,18 +90,25 @@ class _Trial:
         if not self._scores(self.probe, "evaluation").isfinite().all():
             self.probe = copied(probe)  # with the values that it has
 
-    def accept(self, groups: list[SwitchGroup]) -> None:
-        """Adds those of the groups to the accepted ones that can be removed together with them."""
+    def accept(self, groups: list[SwitchGroup], fails: bool = False) -> None:
+        """Adds those of the groups to the accepted ones that can be removed together with them.
+
+        Args:
+            groups: those to add.
+            fails: whether it is known that some of them cannot.
+        """
         explain = len(groups) == 1
-        why = self._why_not([*self.accepted, *groups], explain) if groups else ""
+        why = _FAILS if fails else ""
+        if groups and (explain or not fails):
+            why = self._why_not([*self.accepted, *groups], explain)
         if not why:
             self.accepted += groups
         elif explain:
             self.rejected[groups[0].name] = self._mixing(groups[0]) or why
         else:
-            half = len(groups) // 2
+            before, half = len(self.accepted), len(groups) // 2
             self.accept(groups[:half])
-            self.accept(groups[half:])
+            self.accept(groups[half:], fails=len(self.accepted) == before + half)
 
     def _mixing(self, group: SwitchGroup) -> str:
         group = replace(group, moved="")  # where it is read, it would come too late
