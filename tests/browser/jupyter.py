@@ -120,6 +120,14 @@ def _free_port() -> int:
         return sock.getsockname()[1]
 
 
+def _port_of(process: subprocess.Popen[bytes], home: Path) -> int | None:
+    """Where the server listens, once it does."""
+    said = home / "runtime" / f"jpserver-{process.pid}.json"
+    with suppress(FileNotFoundError, json.JSONDecodeError):  # not written, or not to its end
+        return json.loads(said.read_text(encoding="utf-8"))["port"]
+    return None
+
+
 def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """Ask the server to stop, which stops its kernels too; then end whatever is left of them.
 
@@ -151,12 +159,10 @@ def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
     root.mkdir(parents=True)
     _write_settings(home)
     _write_kernel(home)
-    port, token = _free_port(), secrets.token_hex(16)
-    server = Server(f"http://127.0.0.1:{port}", token, root)
+    token = secrets.token_hex(16)
     flags = {
         "ip": "127.0.0.1",
-        "port": port,
-        "ServerApp.port_retries": 0,
+        "port": _free_port(),  # by the time that it listens, others may; then it takes the next
         "IdentityProvider.token": token,
         "ServerApp.root_dir": root,
         # The helpers below speak to `window.jupyterapp`, in JupyterLab and in Notebook 7.
@@ -171,13 +177,13 @@ def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
         )
         try:
             deadline = time.monotonic() + timeout
-            while not server.is_up():
+            while not (port := _port_of(process, home)):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(
                         f"JupyterLab did not start. Its log:\n{log.read_text(errors='replace')}"
                     )
                 time.sleep(0.2)
-            yield server
+            yield Server(f"http://127.0.0.1:{port}", token, root)
         finally:
             _end_tree(process)
 

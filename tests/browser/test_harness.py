@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -93,7 +94,9 @@ def test_a_page_ends_its_own_kernel_and_no_other(
     assert run_code(other, "print(a)") == "5"
 
 
-def test_nothing_is_left_running(tmp_path: Path) -> None:
+def test_nothing_is_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a server whose port somebody else took before it came up."""
+
     def family() -> set[psutil.Process]:
         return set(psutil.Process().children(recursive=True))
 
@@ -104,7 +107,9 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
             return False
 
     before = family()
-    with jupyter.running_server(tmp_path) as server:
+    taken = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(jupyter, "_free_port", lambda: taken.getsockname()[1])
+    with taken, jupyter.running_server(tmp_path) as server:
         start = urllib.request.Request(f"{server.url}/api/kernels?token={server.token}", b"{}")
         urllib.request.urlopen(start, timeout=30).close()
         own = family() - before
