@@ -8,20 +8,18 @@ may send it to yet another shell than the front end has asked for.
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as version_of
 from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
 
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.connect import write_connection_file
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(sys.prefix) / "kernels"
@@ -79,16 +77,15 @@ def surroundings(version: str, home: Path) -> dict[str, str]:
 def running_kernel(version: str, home: Path, patience: float = TIMEOUT) -> Iterator["Kernel"]:
     """A kernel of that version for as long as the block lasts; its cells may take `patience` s."""
     variables, log = surroundings(version, home), home / "kernel.log"
-    file, _ = write_connection_file(
-        str(home / "connection.json"), ip="127.0.0.1", key=secrets.token_hex(16).encode()
-    )
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", file]
+    file = home / "connection.json"  # the kernel writes it: ports that we choose others may take
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(file)]
+    client = BlockingKernelClient(connection_file=str(file))
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=variables, stdout=sink, stderr=sink, cwd=home)
-        client = BlockingKernelClient(connection_file=file)
-        client.load_connection_file()
-        client.start_channels(hb=False)
         try:
+            _wait_for(file, process)
+            client.load_connection_file()
+            client.start_channels(hb=False)
             yield Kernel(client, process, patience)
         except BaseException as error:
             error.add_note(f"The kernel's log:\n{log.read_text(errors='replace')}")
@@ -97,6 +94,17 @@ def running_kernel(version: str, home: Path, patience: float = TIMEOUT) -> Itera
             client.stop_channels()
             process.kill()
             process.wait()
+
+
+def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the kernel has said how to reach it."""
+    deadline = time.monotonic() + TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # not written, or not to its end
+            json.loads(file.read_text(encoding="utf-8"))
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the kernel did not start within {TIMEOUT:g} s")
 
 
 class Kernel:
