@@ -4,15 +4,26 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from snnviz.cli.interruptions import HANGUP, Interruptions, like_ctrl_c
+from snnviz.cli.interruptions import ENDING, HANGUP, Interruptions, like_ctrl_c
 from snnviz.runs import Trainer
 from tests.cli.example import SMALL, Done, at, by_hand, posix
 from tests.runs.conftest import assert_same
+
+
+@pytest.fixture(autouse=True)
+def as_from_a_terminal() -> Iterator[None]:
+    """The tests themselves may run under `nohup`, which has SIGHUP ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
 
 # Stands still in a step of the second epoch: until it has been interrupted, or for ever.
 STANDING = """
