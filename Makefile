@@ -130,9 +130,11 @@ dist: setup
 	$(PY) -m build $(ARGS)
 
 # Its packages come on demand: nothing else needs them. Warnings, such as a link to nothing, fail it.
+# So would pages that an earlier build made for a name that has gone from the reference.
 docs: setup
 	@$(PY) -c 'import latex2mathml, myst_nb, pydata_sphinx_theme, sphinx_design, sphinx_gallery' 2>/dev/null || \
 	  $(PY) -m pip install --disable-pip-version-check --editable '.[docs]'
+	rm -rf docs/generated
 	$(PY) -m sphinx -W --keep-going -b html -c docs . docs/_build/html $(ARGS)
 
 # Only the default place of the environment is removed: VENV= may name one that others use.

@@ -26,7 +26,13 @@ _SURROUNDINGS = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 # No usage statistics are sent, and Ray does not hide GPUs from a worker that has no share of one.
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Its workers start when there are runs for them: before, on one core, Ray itself would often not
+# start in the half minute that it waits.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
 _STARTS = 3  # attempts to start Ray, on a busy machine
 _STORE_BYTES = 100 * 2**20  # the processes exchange little data
 
