@@ -7,7 +7,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -28,14 +27,7 @@ _SURROUNDINGS = {
 }
 # No usage statistics are sent, and Ray does not hide GPUs from a worker that has no share of one.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-# Ray starts seven processes, which take some 15 s on one core with nothing else to do, and gives
-# up after 30 s. So its workers start only when there are runs for them, and it has to wait longer.
-_PATIENCE = 300.0  # seconds
-_PATIENT = {
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_agent_register_timeout_ms": f"{1000 * _PATIENCE:.0f}",
-    "RAY_worker_register_timeout_seconds": f"{_PATIENCE:.0f}",
-}
+_STARTS = 3  # attempts to start Ray, on a busy machine
 _STORE_BYTES = 100 * 2**20  # the processes exchange little data
 
 
@@ -119,7 +111,7 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
     if address is None:
         # Its name is short, because the paths of sockets in it have a limit.
         folder = tempfile.mkdtemp(prefix="snnviz-")
-        surroundings = {**_QUIET, **_PATIENT, **_SURROUNDINGS}  # the workers inherit them
+        surroundings = {**_QUIET, **_SURROUNDINGS}  # the workers inherit them
         options |= {
             "address": "local",
             "num_cpus": workers or cores(),
@@ -144,32 +136,21 @@ def _cluster(workers: int | None, address: str | None) -> Iterator[Any]:
 
 
 def _start(ray: Any, options: dict[str, Any]) -> None:
-    """Starts Ray on this machine, with more patience than it has itself."""
-    services = ray._private.services
-    ask, deadline = services.get_node, time.monotonic() + _PATIENCE
-
-    def keep_asking(*which: str) -> Any:
-        """Whether the node has started; an error only once patience has ended."""
-        while True:
-            try:
-                return ask(*which)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-
-    services.get_node = keep_asking
-    try:
-        ray.init(**options)
-    except Exception as error:  # Ray raises nothing more particular
-        if "timed out during startup" not in str(error):
-            raise
-        raise ConnectionError(
-            f"Ray did not start in {_PATIENCE:.0f} s: this machine is too busy. Try again later, "
-            "or make the runs one after the other in this process: workers=0."
-        ) from error
-    finally:
-        services.get_node = ask
+    """Starts Ray on this machine; again if it is so busy that Ray gave up waiting for itself."""
+    for _ in range(_STARTS):
+        try:
+            ray.init(**options)
+        except Exception as error:  # Ray raises nothing more particular after its 30 seconds
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return
+        _drop_ended()  # what was begun
+    raise ConnectionError(
+        f"Ray did not start in {_STARTS} attempts of half a minute: this machine is too busy. Try "
+        "again later, or make the runs one after the other in this process: workers=0."
+    )
 
 
 def _join(ray: Any, address: str, options: dict[str, Any]) -> None:
