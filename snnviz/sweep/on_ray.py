@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -143,14 +144,25 @@ def _start(ray: Any, options: dict[str, Any]) -> None:
         except Exception as error:  # Ray raises nothing more particular after its 30 seconds
             if "timed out during startup" not in str(error):
                 raise
+            _end_begun(error)
             ray.shutdown()
         else:
             return
-        _drop_ended()  # what was begun
     raise ConnectionError(
         f"Ray did not start in {_STARTS} attempts of half a minute: this machine is too busy. Try "
         "again later, or make the runs one after the other in this process: workers=0."
     )
+
+
+def _end_begun(error: Exception) -> None:
+    """Ends the processes of a start that failed: Ray leaves them running, beside the next start.
+
+    They are known to Ray's node alone, whose constructor did not return.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False, wait=True)
 
 
 def _join(ray: Any, address: str, options: dict[str, Any]) -> None:

@@ -149,11 +149,20 @@ def test_a_worker_that_is_killed_is_a_row_too(write: Write) -> None:
 @pytest.mark.parametrize("slow", [0, 2, 3])
 def test_where_ray_is_slow_to_start_it_is_started_again(slow: int) -> None:
     left = [Exception("The current node timed out during startup. This could …")] * slow
+    ended = []
+
+    class Node:
+        def __init__(self) -> None:
+            if left:
+                raise left.pop()
+
+        def kill_all_processes(self, check_alive: bool, wait: bool) -> None:
+            assert (check_alive, wait) == (False, True)
+            ended.append(self)
 
     def init(**options: object) -> None:
         assert options == {"num_cpus": 2}
-        if left:
-            raise left.pop()
+        Node()
 
     ray = SimpleNamespace(init=init, shutdown=lambda: None)
     if slow < 3:
@@ -162,6 +171,7 @@ def test_where_ray_is_slow_to_start_it_is_started_again(slow: int) -> None:
         with pytest.raises(ConnectionError, match=r"^Ray did not start in 3 attempts .* workers=0"):
             _start(ray, {"num_cpus": 2})
     assert not left
+    assert len(set(ended)) == slow
 
 
 def test_another_error_of_rays_start_is_passed_on() -> None:
