@@ -63,6 +63,19 @@ def test_choices_never_saw_a_test_image() -> None:
     assert all(cell.conditions.choose for cell in cells)
 
 
+def test_every_run_of_the_claims_is_long_enough() -> None:
+    """At least 800 steps of the switcher, on the images that lie here."""
+    long: dict[tuple[Any, ...], int] = {}
+    for cell in sweep.Study.read(STUDIES / "claims.toml").cells().values():
+        plan, kind = cell.schedule, (cell.classes, cell.share, cell.schedule)
+        if cell.kind != "switched" or cell.data != "fashion-mnist" or kind in long:
+            continue
+        batches = BatchOrder(len(images_of(cell).train), plan.batch_size, 0).batches_per_epoch
+        long[kind] = [phase for *_, phase in phases(plan, batches)].count("switcher")
+    assert len(long) > 5
+    assert min(long.values()) >= 800
+
+
 def test_the_part_for_gpus_is_in_order() -> None:
     cells = sweep.Study.read(STUDIES / "claims.toml").cells("full").values()
     assert {cell.network for cell in cells} == {"vgg16", "resnet18", "resnet34", "mobilenet_v2"}

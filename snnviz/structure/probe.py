@@ -1,7 +1,6 @@
 """Runs a user's network on example images, and turns whatever goes wrong into one clear error."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -131,16 +130,8 @@ def copied(network: nn.Module, sharing: Iterable[Tensor] = ()) -> Any:
         for value in vars(module).values()
         if isinstance(value, Tensor) and not value.is_leaf and computes_weights(module)
     }
-    # Each module has a dozen of these, for its hooks; to copy them would take most of the time.
-    empty = {
-        id(value): type(value)()
-        for module in network.modules()
-        for value in vars(module).values()
-        if type(value) in (dict, OrderedDict) and not value
-    }
-    shared = {id(tensor): tensor for tensor in sharing}
     try:
-        return copy.deepcopy(network, empty | computed | shared)
+        return copy.deepcopy(network, computed | {id(tensor): tensor for tensor in sharing})
     except Exception as error:
         raise ValueError(
             f"network cannot be copied ({first_line(error)}). It must hold nothing that "

@@ -98,9 +98,10 @@ class _Trial:
             fails: whether it is known that some of them cannot.
         """
         explain = len(groups) == 1
-        why = _FAILS if fails else ""
-        if groups and (explain or not fails):
-            why = self._why_not([*self.accepted, *groups], explain)
+        if fails and not explain:
+            why = _FAILS
+        else:
+            why = self._why_not([*self.accepted, *groups], explain) if groups else ""
         if not why:
             self.accepted += groups
         elif explain:

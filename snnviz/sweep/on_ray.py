@@ -160,9 +160,9 @@ def _end_begun(error: Exception) -> None:
     They are known to Ray's node alone, whose constructor did not return.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        node = frame.f_locals.get("self")
-        if hasattr(node, "kill_all_processes"):
-            node.kill_all_processes(check_alive=False, wait=True)
+        kill = getattr(frame.f_locals.get("self"), "kill_all_processes", None)
+        if kill is not None:
+            kill(check_alive=False, wait=True)
 
 
 def _join(ray: Any, address: str, options: dict[str, Any]) -> None:

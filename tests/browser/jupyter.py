@@ -20,6 +20,7 @@ import psutil
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
 from tests.browser.chromium import MISSING, find_once
+from tests.written import read_when_whole
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
@@ -122,10 +123,8 @@ def _free_port() -> int:
 
 def _port_of(process: subprocess.Popen[bytes], home: Path) -> int | None:
     """Where the server listens, once it does."""
-    said = home / "runtime" / f"jpserver-{process.pid}.json"
-    with suppress(FileNotFoundError, json.JSONDecodeError):  # not written, or not to its end
-        return json.loads(said.read_text(encoding="utf-8"))["port"]
-    return None
+    said = read_when_whole(home / "runtime" / f"jpserver-{process.pid}.json")
+    return said["port"] if said else None
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:

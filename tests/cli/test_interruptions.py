@@ -18,7 +18,7 @@ from tests.runs.conftest import assert_same
 
 @pytest.fixture(autouse=True)
 def as_from_a_terminal() -> Iterator[None]:
-    """The tests themselves may run under `nohup`, which has SIGHUP ignored."""
+    """Here and in the programs that are started: `nohup`, for example, has SIGHUP ignored."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
     yield
     for number, handler in before.items():
@@ -27,7 +27,7 @@ def as_from_a_terminal() -> Iterator[None]:
 
 # Stands still in a step of the second epoch: until it has been interrupted, or for ever.
 STANDING = """
-import signal, sys, time
+import sys, time
 from snnviz import cli
 from snnviz.cli.interruptions import Interruptions
 from snnviz.cli.training import Trainer
@@ -42,9 +42,6 @@ def stepping(self):
             time.sleep(0.01)
     return step(self)
 
-# As a terminal starts it, whatever the shell of these tests ignores: `nohup` SIGHUP, for example.
-for number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_DFL)
 Trainer.step = stepping
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -13,13 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version as version_of
 from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
 
 from jupyter_client.blocking.client import BlockingKernelClient
+
+from tests.written import read_when_whole
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(sys.prefix) / "kernels"
@@ -79,32 +81,34 @@ def running_kernel(version: str, home: Path, patience: float = TIMEOUT) -> Itera
     variables, log = surroundings(version, home), home / "kernel.log"
     file = home / "connection.json"  # the kernel writes it: ports that we choose others may take
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(file)]
-    client = BlockingKernelClient(connection_file=str(file))
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=variables, stdout=sink, stderr=sink, cwd=home)
         try:
-            _wait_for(file, process)
-            client.load_connection_file()
-            client.start_channels(hb=False)
-            yield Kernel(client, process, patience)
+            with _connected(file, process) as client:
+                yield Kernel(client, process, patience)
         except BaseException as error:
             error.add_note(f"The kernel's log:\n{log.read_text(errors='replace')}")
             raise
         finally:
-            client.stop_channels()
             process.kill()
             process.wait()
 
 
-def _wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the kernel has said how to reach it."""
+@contextmanager
+def _connected(file: Path, process: subprocess.Popen[bytes]) -> Iterator[BlockingKernelClient]:
+    """A client of the kernel, once that has said how to reach it."""
     deadline = time.monotonic() + TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(FileNotFoundError, json.JSONDecodeError):  # not written, or not to its end
-            json.loads(file.read_text(encoding="utf-8"))
-            return
+    while not read_when_whole(file):
+        assert process.poll() is None, "the kernel has ended"
+        assert time.monotonic() < deadline, f"the kernel did not start within {TIMEOUT:g} s"
         time.sleep(0.02)
-    raise AssertionError(f"the kernel did not start within {TIMEOUT:g} s")
+    client = BlockingKernelClient(connection_file=str(file))
+    client.load_connection_file()
+    client.start_channels(hb=False)
+    try:
+        yield client
+    finally:
+        client.stop_channels()
 
 
 class Kernel:
