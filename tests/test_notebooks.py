@@ -25,7 +25,7 @@ CLAIMS, CHOICE = (
 )
 DOCUMENT = NOTEBOOKS.parent / "docs" / "claims.md"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-VERDICT = "(holds|does not hold|undecided|no verdict)"
+VERDICT = "(holds|does not hold|undecided|no verdict|too short)"
 SMALLER = {
     "00_quickstart": {"NETWORK": "mlp", "EPOCHS": 2},
     "01_switches": {"NETWORK": "mlp", "EPOCHS": 1, "OWN_IMAGES": 600},

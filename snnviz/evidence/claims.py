@@ -7,9 +7,11 @@ settings, the name also says in what they differ.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
 from snnviz.evidence.doses import FIXED, RULE, dosed, rule_by_dose, rule_of_trend
@@ -27,7 +29,9 @@ MARKER = "magnitude"  # all rivals are run in the settings that have this method
 MARGIN = 0.002  # a loss of accuracy up to this is small: 0.2 points
 AIM = 0.4  # the project's goal for the share of neurons off
 LEAST = 3  # pairs or seeds that a verdict needs
+LEAST_STEPS = 800  # of the switcher, in each run: in far fewer it has learned nothing
 NO_VERDICT = "no verdict"
+TOO_SHORT = "too short"
 
 
 class Asked(NamedTuple):
@@ -65,16 +69,15 @@ def against(full: DataFrame, method: str = "dense") -> DataFrame:
     Columns: setting, those of `paired`, verdict (better), no_worse (the verdict on a loss of at
     most `MARGIN`: it holds if the whole interval is above -0.2 points).
     """
-    table = _add_verdicts(paired(full, OURS, against=method))
-    numbers = zip(table["low"] + MARGIN, table["high"] + MARGIN, table["pairs"], strict=True)
-    return table.assign(no_worse=[judge(*each) for each in numbers])
+    table = _add_verdicts(paired(full, OURS, against=method), full)
+    return table.assign(no_worse=_verdicts(table, full, above=-MARGIN))
 
 
 def rivals_at_equal_size(full: DataFrame) -> DataFrame:
     """Claim 1: the switched network minus each published method, at equal size."""
     own = (*BASELINES, OURS, *CONTROLS)
     names = sorted(set(full["method"][~full["kind"].isin(own).to_numpy()]))
-    return _add_verdicts(at_equal_size(full, OURS, names))
+    return _add_verdicts(at_equal_size(full, OURS, names), full)
 
 
 def compression(full: DataFrame) -> DataFrame:
@@ -87,23 +90,29 @@ def compression(full: DataFrame) -> DataFrame:
     table = []
     for cell, runs in cells(switched, CELL):
         off = measure(runs, "off", "value")
-        (mean, low, high), n = interval(off), len(runs)
-        outcome = judge(low, high, n) if off.any() or n < LEAST else "does not hold"
-        row = {"runs": n, "off": mean, "low": low, "high": high}
+        mean, low, high = interval(off)
+        row = {"runs": len(runs), "off": mean, "low": low, "high": high}
         row["parameters_left"] = float(measure(runs, "parameters_left", "value").mean())
-        row |= {"verdict": outcome, "aim": judge(low - AIM, high - AIM, n)}
         table.append(cell | row)
-    return _add_setting(pd.DataFrame(table))
+    table = _add_setting(pd.DataFrame(table))
+    aim = _verdicts(table, full, "runs", above=AIM)
+    # Without any neuron off, the interval ends at 0.
+    none = [
+        "does not hold" if verdict == "undecided" and off == 0 else verdict
+        for verdict, off in zip(_verdicts(table, full, "runs"), table["off"], strict=True)
+    ]
+    return table.assign(verdict=none, aim=aim)
 
 
 def reading(full: DataFrame) -> DataFrame:
     """The switched network minus each control, each at its own size."""
-    return _add_verdicts(pd.concat([paired(full, OURS, against=name) for name in _controls(full)]))
+    table = pd.concat([paired(full, OURS, against=name) for name in _controls(full)])
+    return _add_verdicts(table, full)
 
 
 def reading_at_equal_size(full: DataFrame) -> DataFrame:
     """The same at equal size, which leaves few pairs or none."""
-    return _add_verdicts(at_equal_size(full, OURS, _controls(full)))
+    return _add_verdicts(at_equal_size(full, OURS, _controls(full)), full)
 
 
 def _controls(full: DataFrame) -> list[str]:
@@ -132,8 +141,7 @@ def trends(runs: Iterable[tuple[Asked, DataFrame]]) -> DataFrame:
     tables = []
     for asked, some in runs:
         table = _add_setting(trend(some, asked.dose))
-        numbers = zip(table["low"], table["high"], table["seeds"], strict=True)
-        judged = [judge(low, high, n, asked.want) for low, high, n in numbers]
+        judged = _verdicts(table, some, "seeds", want=asked.want)
         tables.append(table.assign(equal=asked.equal, verdict=judged))
     order = ["setting", "dose", "equal", "method", "correlation", "low", "high", "runs", "seeds"]
     return cast("DataFrame", pd.concat(tables, ignore_index=True)[[*order, "doses", "verdict"]])
@@ -156,14 +164,36 @@ def rules(runs: Iterable[tuple[Asked, DataFrame]], ends: bool = False) -> DataFr
 
 def tried(choice: DataFrame) -> DataFrame:
     """Each variant in the study that chose the defaults, minus the defaults; the best first."""
-    table = _add_verdicts(paired(choice, against=OURS))
+    table = _add_verdicts(paired(choice, against=OURS), choice)
     return table.sort_values(["setting", "difference"], ascending=[True, False], ignore_index=True)
 
 
-def _add_verdicts(table: DataFrame) -> DataFrame:
-    numbers = zip(table["low"], table["high"], table["pairs"], strict=True)
-    named = _add_setting(table.assign(verdict=[judge(*each) for each in numbers]))
+def _add_verdicts(table: DataFrame, rows: DataFrame) -> DataFrame:
+    named = _add_setting(table.assign(verdict=_verdicts(table, rows)))
     return named.sort_values("setting", kind="stable", ignore_index=True)
+
+
+def _verdicts(
+    table: DataFrame, rows: DataFrame, counted: str = "pairs", above: float = 0, want: Any = "above"
+) -> list[str]:
+    """For each row of the table, unless a switched run of its setting was too short."""
+    short = cast("DataFrame", rows[(rows["method"] == OURS).to_numpy()])
+    short = finished_runs(short)
+    short = cast("DataFrame", short[_steps(short) < LEAST_STEPS])
+    axes = [name for name in CELL if name in table.columns]
+    without = set(short[axes].itertuples(index=False, name=None))
+    settings = table[axes].itertuples(index=False, name=None)
+    numbers = zip(table["low"] - above, table["high"] - above, table[counted], strict=True)
+    return [
+        TOO_SHORT if setting in without else judge(*each, want)
+        for setting, each in zip(settings, numbers, strict=True)
+    ]
+
+
+def _steps(rows: DataFrame) -> np.ndarray:
+    """How many steps the switcher took in each run, to within the last batches of the epochs."""
+    batches = [json.loads(each)["schedule"]["batch_size"] for each in rows["settings"]]
+    return np.ceil(rows["switcher_examples"].to_numpy(float) / np.array(batches, float))
 
 
 def _add_setting(table: DataFrame) -> DataFrame:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from snnviz.evidence.claims import LEAST, MARGIN, NO_VERDICT
+from snnviz.evidence.claims import LEAST, LEAST_STEPS, MARGIN, NO_VERDICT, TOO_SHORT
 from snnviz.evidence.doses import RULE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-VERDICTS = ("holds", "does not hold", "undecided", NO_VERDICT)
+VERDICTS = ("holds", "does not hold", "undecided", NO_VERDICT, TOO_SHORT)
 METHODS = {
     "free": "free factors",
     "random_features": "random features",
@@ -27,6 +27,7 @@ METHODS = {
     "dense_longer": "dense, longer",
 }
 FEW = f"fewer than {LEAST} pairs"
+SHORT = f"fewer than {LEAST_STEPS} steps of the switcher"
 RIVALS_SETTINGS = (
     "The rivals used the settings that are usual in their papers. Ours were chosen in a separate "
     "study, on other seeds and on held-out images. A rival that is tuned in the same way may do "
@@ -76,7 +77,8 @@ def summary(claim: str, table: DataFrame, column: str = "verdict") -> str:
     """One sentence for all settings: where a claim holds, and where it does not."""
     at = {each: _having(table, column, each)["setting"] for each in VERDICTS}
     parts = [f"{each} on {listed(names)}" for each, names in at.items() if len(names)]
-    return f"{claim}: {'; '.join(parts) or NO_VERDICT}."
+    why = f" ({SHORT})" if len(at[TOO_SHORT]) else ""
+    return f"{claim}: {'; '.join(parts) or NO_VERDICT}{why}."
 
 
 def needed(table: DataFrame, wanted: float = 0.001) -> str:
@@ -98,8 +100,8 @@ def needed(table: DataFrame, wanted: float = 0.001) -> str:
 def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
     """{setting: "better" than all, "worse" than at least one, or neither}.
 
-    If a method of the table was not run in a setting, the setting is undecided. With `sized`,
-    methods that were run but have another size do not count.
+    If a method of the table was not run in a setting, the setting is undecided. If its runs are
+    too short, it is that. With `sized`, methods that were run but have another size do not count.
     """
     found = {}
     for setting, some in table.groupby("setting", sort=False):
@@ -112,6 +114,8 @@ def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
         best = {"holds": "better", NO_VERDICT: NO_VERDICT}
         alone = next(iter(verdicts)) if len(verdicts) == 1 else ""
         found[str(setting)] = "worse" if worse else best.get(alone, "undecided")
+        if TOO_SHORT in verdicts:
+            found[str(setting)] = TOO_SHORT
     return found
 
 
@@ -120,20 +124,21 @@ def over_all(what: str, other: str, table: DataFrame, sized: bool = False) -> st
     at = standing(table, sized)
     names = {
         each: listed(k for k, v in at.items() if v == each)
-        for each in ("better", "worse", "undecided", NO_VERDICT)
+        for each in ("better", "worse", "undecided", NO_VERDICT, TOO_SHORT)
     }
     text = (
         f"{what} is better than every {other} on: {names['better']}; worse than at least one on: "
         f"{names['worse']}; undecided on: {names['undecided']}"
     )
-    return text + (
-        f"; no verdict ({FEW}) on: {names[NO_VERDICT]}." if NO_VERDICT in at.values() else "."
-    )
+    for each, why in ((NO_VERDICT, FEW), (TOO_SHORT, SHORT)):
+        if each in at.values():
+            text += f"; {each} ({why}) on: {names[each]}"
+    return f"{text}."
 
 
 def tried(table: DataFrame) -> str:
     """How many settings differ clearly from the defaults, and how many would do so by chance."""
-    judged = cast("DataFrame", table[(table["verdict"] != NO_VERDICT).to_numpy()])
+    judged = cast("DataFrame", table[~table["verdict"].isin([NO_VERDICT, TOO_SHORT]).to_numpy()])
     at = {each: _having(judged, "verdict", each) for each in ("holds", "does not hold")}
     named = {
         each: [f'"{row.method}" on {row.setting}' for row in rows_of(some)]
@@ -164,15 +169,18 @@ def gain(name: str) -> str:
 
 def in_general(verdicts: Sequence[str]) -> str:
     """The verdict on several trends together: one reversed trend is enough to refute the claim."""
+    long = [each for each in verdicts if each != TOO_SHORT]
+    if verdicts and not long:
+        return "no verdict, because its runs are too short"
     if "does not hold" in verdicts:
         return "does not hold in general" if "holds" in verdicts else "does not hold"
-    return "holds" if set(verdicts) == {"holds"} else "undecided"
+    return "holds" if set(long) == {"holds"} else "undecided"
 
 
 _TRENDS = dict(
     zip(
         VERDICTS,
-        ("holds", "is reversed", "is undecided", "has no verdict"),
+        ("holds", "is reversed", "is undecided", "has no verdict", "has runs that are too short"),
         strict=True,
     )
 )
@@ -213,6 +221,7 @@ def claim_3(table: DataFrame) -> str:
         for dose, some in table.groupby("dose", sort=False)
     }
     without = f", {count[NO_VERDICT]} without a verdict" if count[NO_VERDICT] else ""
+    without += f", {count[TOO_SHORT]} with runs that are too short" if count[TOO_SHORT] else ""
     return (
         f"Claim 3 as a whole: {in_general(verdicts)}. Of {number_of(len(verdicts), 'trend')}: "
         f"{count['holds']} as claimed, {count['does not hold']} reversed, "

@@ -33,6 +33,8 @@ def run(method: str = "switched", seed: int = 0, **columns: Any) -> dict[str, An
         "macs_before": 8000,
         "macs": 2000,
         "seconds": 10.0,
+        "switcher_examples": 128_000,
+        "settings": json.dumps({"schedule": {"batch_size": 128}}),
         "on": json.dumps({g: np.packbits(on).tobytes().hex() for g, on in sets.items()}),
         "widths": json.dumps({g: [int(on.sum()), len(on)] for g, on in sets.items()}),
     }

@@ -82,6 +82,39 @@ def test_a_network_with_several_settings_is_told_apart():
     assert claims.against(rows)["setting"].tolist() == ["mlp, share 0.5", "mlp, share 1.0"]
 
 
+def test_runs_in_which_the_switcher_took_too_few_steps_have_no_verdict():
+    few = {"switcher_examples": 799 * 128}
+    rows = study(*setting("lenet5", MARKED | {"switched": 0.02}, **few), *setting("mlp", MARKED))
+    for table in (claims.against(rows), claims.reading(rows), claims.rivals_at_equal_size(rows)):
+        short = table["setting"] == "lenet5"
+        assert set(table["verdict"][short]) == {"too short"}
+        assert "too short" not in set(table["verdict"][~short])
+        assert (table["difference"][short] > 0.01).all()  # the numbers are shown all the same
+    table = claims.against(rows)
+    assert table["no_worse"].tolist() == ["too short", "holds"]
+    assert words.summary("Better", table) == (
+        "Better: undecided on mlp; too short on lenet5 (fewer than 800 steps of the switcher)."
+    )
+    assert words.over_all("Reading", "control", claims.reading(rows)) == (
+        "Reading is better than every control on: none; worse than at least one on: none; "
+        "undecided on: mlp; too short (fewer than 800 steps of the switcher) on: lenet5."
+    )
+    compression = claims.compression(rows)
+    assert compression["verdict"].tolist() == ["too short", "holds"]
+    assert compression["aim"].tolist() == ["too short", "undecided"]
+    assert words.tried(claims.tried(rows)).startswith("Of 5 comparisons with at least 3 pairs")
+
+
+def test_runs_of_other_methods_do_not_make_a_setting_too_short():
+    """The dense network has no switcher, and a variant may train its own for less time."""
+    rows = study(*setting("mlp", MARKED))
+    rows.loc[rows["method"] != "switched", "switcher_examples"] = 0
+    assert claims.against(rows)["verdict"].tolist() == ["undecided"]
+    failed = {"status": "failed", "seed": 9, "key": "failed", "switcher_examples": float("nan")}
+    rows = pd.concat([rows, study(run("switched", network="mlp") | failed)])
+    assert claims.against(rows)["verdict"].tolist() == ["undecided"]
+
+
 # --- what reading the weights adds ---------------------------------------------------------------
 
 
@@ -214,12 +247,30 @@ def test_claim_3_as_a_whole():
     )
 
 
+def test_a_trend_with_a_dose_whose_runs_are_too_short():
+    rows = study(*both("lenet5", RISES, RISES), *both("mlp", RISES, FALLS))
+    few = (rows["network"] == "mlp") & (rows["width"] == 0.5)
+    rows.loc[few, "switcher_examples"] = 128
+    table = claims.trends(claims.doses(rows))
+    assert table["verdict"].tolist() == ["holds", "holds", "too short", "too short"]
+    assert words.doses(table) == [
+        "width: holds. At equal epochs, it holds on lenet5 (both gains), and has runs that are "
+        "too short on mlp (both gains)."
+    ]
+    assert words.claim_3(table).startswith(
+        "Claim 3 as a whole: holds. Of 4 trends: 2 as claimed, 0 reversed, 0 undecided, 2 with "
+        "runs that are too short."
+    )
+
+
 @pytest.mark.parametrize(
     ("verdicts", "whole"),
     [
         (["holds", "holds"], "holds"),
         (["holds", "undecided"], "undecided"),
         (["holds", "no verdict"], "undecided"),
+        (["holds", "too short"], "holds"),
+        (["too short"], "no verdict, because its runs are too short"),
         (["holds", "does not hold"], "does not hold in general"),
         (["undecided", "does not hold"], "does not hold"),
         ([], "undecided"),
