@@ -104,7 +104,8 @@ def train(
         device: "auto" or a torch device.
         precision: "float32", "bfloat16" or "auto".
         reference: {group: factors (neurons,)} at the end of the switched run of the same network,
-            images and seed. Pruning methods become as small, unless `size` is given.
+            images and seed. Pruning methods become as small, unless `size` is given; without
+            either they take the schedule's size.
         **settings: settings of the method.
 
     Raises:

@@ -53,7 +53,8 @@ def train_and_prune(
     Args:
         start: what to train.
         score: computes at that moment which neurons go first.
-        size: share of the parameters to keep (0 to 1); None: as in the reference.
+        size: share of the parameters to keep (0 to 1); None: as in the reference, or without one
+            the schedule's.
         prune_at: share of the epochs (0 to 1) after which neurons are switched off.
         learners: makes the learners, which stop shrinking at that moment.
         task_step: replaces the trainer's own.
@@ -82,6 +83,9 @@ def target_parameters(start: Start, switches: Switches, size: float | None) -> i
     Raises:
         ValueError: `size` is not a share, or there is neither a size nor a reference.
     """
+    plan = start.schedule
+    if size is None and start.reference is None and plan.size_of == "parameters":
+        size = plan.size
     if size is not None:
         return round(check_setting("size", size, 0, 1) * switches.parameters)
     if start.reference is None:

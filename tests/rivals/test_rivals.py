@@ -15,9 +15,11 @@ from snnviz import rivals
 from snnviz.rivals.dense import count_steps
 from snnviz.rivals.scratch import redraw
 from snnviz.rivals.start import Start
+from tests.helpers import assert_same_history
 from tests.rivals.conftest import PLAN
 
 PRUNED = ("slimming", "magnitude", "taylor", "fpgm", "random", "group_sparse")
+CPU = {"device": "cpu", "precision": "float32"}
 Halves = Callable[[str], dict[str, np.ndarray]]
 
 
@@ -30,9 +32,7 @@ def trained(method: str, data: sv.ImageData, name: str = "mlp", **settings: Any)
     key = (method, id(data), name, *given.items())
     if key not in _made:
         network = sv.network(name, data, width=0.1)
-        _made[key] = rivals.train(
-            method, network, data, PLAN, device="cpu", precision="float32", **settings
-        )
+        _made[key] = rivals.train(method, network, data, PLAN, **CPU, **settings)
     return _made[key]
 
 
@@ -114,6 +114,16 @@ def test_a_size_of_its_own(method: str, data: sv.ImageData) -> None:
     assert sizes[0] < 0.15 * whole
     assert abs(sizes[1] / whole - 0.3) < 0.05
     assert sizes[2] == whole
+
+
+def test_the_schedules_size(data: sv.ImageData) -> None:
+    """It is taken where no other is given; a share of something else cannot be taken."""
+    asked = PLAN.replace(size=0.3)
+    run = rivals.train("magnitude", sv.network("mlp", data, width=0.1), data, asked, **CPU)
+    assert_same_history(run.history, trained("magnitude", data, size=0.3).history)
+    macs = asked.replace(size_of="macs")
+    with pytest.raises(ValueError, match=r"settings\.size is missing"):
+        rivals.train("magnitude", sv.network("mlp", data, width=0.1), data, macs, **CPU)
 
 
 def test_dense_turns_nothing_off(data: sv.ImageData) -> None:
