@@ -14,7 +14,7 @@ FINEST = 2.0**-10  # step of a range
 
 _SIZES = """
     torch.zeros torch.ones torch.full torch.eye torch.tile torch.broadcast_to
-    repeat tile expand broadcast_to new_zeros new_ones new_full
+    repeat tile expand broadcast_to new_zeros new_ones new_full torchvision.shifted_window_attention
 """
 _NUMBERS = """
     torch.arange torch.linspace torch.repeat_interleave repeat_interleave

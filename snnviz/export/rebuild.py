@@ -22,7 +22,6 @@ from snnviz.export.vocabulary import (
 
 _SIZES = {"kernel_size", "stride", "padding", "output_padding", "dilation", "output_size", "size"}
 _SIZES |= {"scale_factor", "upscale_factor", "downscale_factor"}  # what no tensor's shape tells
-_PLAIN_PYTHON = {name for name in functions() if name.startswith(("builtins.", "math."))}
 
 
 def build_network(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> fx.GraphModule:
@@ -149,7 +148,7 @@ def _graph(nodes: list[Any], made: Mapping[str, nn.Module], root: nn.Module) -> 
             raise ValueError(f"{op} of {name!r} is not an allowed call")
         if name == "builtins.getattr" and (len(args) != 2 or args[1] not in ATTRIBUTES or kwargs):
             raise ValueError(f"the attribute {args[1:]} may not be read")
-        if name in _PLAIN_PYTHON and kwargs:  # such as the function that is the key of a maximum
+        if name.startswith(("builtins.", "math.")) and kwargs:  # such as the key of a maximum
             raise ValueError(f"{name} may not have the arguments {', '.join(kwargs)}")
         target = functions()[name] if op == "call_function" else name
         args = tuple(_plain(value, graph, done, made) for value in args)

@@ -67,6 +67,8 @@ _FUNCTIONS = {
     math: "ceil floor sqrt",
     builtins: "getattr",
 }
+# What torchvision's Swin transformers are traced as: they look at the size of the image.
+_SWIN = "shifted_window_attention _get_relative_position_bias _patch_merging_pad"
 _METHODS = """
     size dim numel view reshape reshape_as flatten unflatten permute transpose swapaxes swapdims
     movedim moveaxis t squeeze unsqueeze expand expand_as repeat repeat_interleave tile
@@ -110,10 +112,15 @@ def layers() -> dict[str, type[nn.Module]]:
 @cache
 def functions() -> dict[str, Callable]:
     """The functions that may be saved, by name."""
+    from torchvision.models import swin_transformer
+
     named = {torch: "torch", F: "F", operator: "operator", builtins: "builtins", math: "math"}
     return {
-        f"{named[module]}.{name}": getattr(module, name)
-        for module, names in _FUNCTIONS.items()
+        f"{name_of}.{name}": getattr(module, name)
+        for module, name_of, names in (
+            *((module, named[module], names) for module, names in _FUNCTIONS.items()),
+            (swin_transformer, "torchvision", _SWIN),
+        )
         for name in names.split()
     }
 

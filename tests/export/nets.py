@@ -10,6 +10,13 @@ import torchvision.models as tv
 from torch import Tensor, nn
 from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.efficientnet import MBConvConfig
+from torchvision.models.swin_transformer import (
+    PatchMerging,
+    PatchMergingV2,
+    SwinTransformer,
+    SwinTransformerBlock,
+    SwinTransformerBlockV2,
+)
 
 from snnviz.export import load_compact
 from snnviz.networks import lenet5, vgg_small
@@ -103,6 +110,12 @@ def efficientnet() -> nn.Module:
     return tv.EfficientNet(stages, dropout=0.2, num_classes=10)
 
 
+def swin(block: type[nn.Module], merging: type[nn.Module]) -> nn.Module:
+    return SwinTransformer(
+        [4, 4], 16, [2, 1], [2, 4], [4, 4], num_classes=5, block=block, downsample_layer=merging
+    )
+
+
 # Of deep ones a short form: the same kinds of block, and fewer of them.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet5": (lambda: lenet5((1, 28, 28), 10), (1, 28, 28)),
@@ -115,6 +128,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "efficientnet": (efficientnet, (3, 32, 32)),
     "convnext": (convnext, (3, 32, 32)),
     "vit": (vit, (3, 32, 32)),
+    "swin": (lambda: swin(SwinTransformerBlock, PatchMerging), (3, 32, 32)),
+    "swin_v2": (lambda: swin(SwinTransformerBlockV2, PatchMergingV2), (3, 32, 32)),
     "residual": (Residual, (3, 8, 8)),
 }
 

@@ -19,6 +19,12 @@ TOO_MUCH: dict[str, tuple[str, tuple, dict[str, Any], str]] = {
     "infinite": ("torch.arange", (float("inf"),), {}, "has a size of inf"),
     "no number": ("torch.arange", (float("nan"),), {}, "has a size of nan"),
     "fine steps": ("torch.arange", (0, 1, 1e-12), {}, "has a step of 1e-12"),
+    "windows": (
+        "torchvision.shifted_window_attention",
+        (NODE, NODE, NODE, NODE, [2**20, 2**20]),
+        {"num_heads": 2},
+        "asks for 2199023255552 elements",
+    ),
     "named steps": ("torch.arange", (1,), {"step": 0}, "has a step of 0"),
 }
 
