@@ -1,6 +1,7 @@
 """Options from dataclasses and from files, and what is said of wrong ones."""
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from tests.cli.example import SMALL
 
 def documented(kind: type) -> dict[str, str]:
     """{field: its help}, read from the docstring by hand."""
-    lines = (kind.__doc__ or "").partition("Attributes:\n")[2].splitlines()
+    # From Python 3.13 on the docstring itself is no longer indented.
+    lines = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2].splitlines()
     found: dict[str, str] = {}
     for line in filter(str.strip, lines):
-        if name := re.match(r" {8}(\w+): (.*)", line):
+        if name := re.match(r" {4}(\w+): (.*)", line):
             found[name[1]] = name[2]
         else:
             found[list(found)[-1]] += " " + line.strip()

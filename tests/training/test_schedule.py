@@ -1,6 +1,7 @@
 """The schedule against a brute-force list of phases; every bad field with its whole message."""
 
 import dataclasses
+import inspect
 import math
 from typing import Any
 
@@ -279,7 +280,7 @@ def test_replace_and_changes() -> None:
 
 def test_every_field_is_documented() -> None:
     for field in dataclasses.fields(Schedule):
-        assert f"\n        {field.name}: " in (Schedule.__doc__ or "")
+        assert f"\n    {field.name}: " in (inspect.getdoc(Schedule) or "")
 
 
 def test_numbers_of_numpy_become_those_of_python() -> None:
