@@ -23,8 +23,12 @@ from snnviz.lab.views.shown import Scene, Shown
 from snnviz.lab.views.tables import FORMATS, save_table
 
 # Drawing takes Python from the training thread, so it gets this share of the time that training
-# takes, of which it may save up some: then the figures of an epoch appear together.
+# takes, of which it may save up some: then the figures of an epoch appear together. A short run
+# would be over before the second picture, so there the share is what draws one figure whenever it
+# is `OLDEST` seconds or a twentieth of the run old, up to a limit that keeps 95 % of the pace.
 DRAWING_SHARE = 0.006
+MOST_DRAWING = 0.025
+OLDEST, PICTURES = 2.8, 20  # the page of a busy machine is brought up to date every 3 seconds
 DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training
 
@@ -185,6 +189,7 @@ class Views:
         self.widget = widgets.VBox([self.bar, cards, self.saved.widget])
         self.widget.add_class("snnviz-views")
         self._budget, self._since = DRAWING_SAVED, time.monotonic()
+        self._by_step = False  # whether the last picture was of such a card
         self._runs: tuple[Shown, ...] = ()
         self._moment: int | None = None
         self._followed = True
@@ -204,8 +209,8 @@ class Views:
     def show(self, status: Status, runs: Sequence[Shown], moment: int | None = None) -> bool:
         """Draws the card that has waited longest, if one is due; whether another one waits.
 
-        One at a time, so that the rest of the lab never waits long. Cards that are not seen wait
-        until they are.
+        One at a time, so that the rest of the lab never waits long. Every other time it is the
+        curves, to which every step adds. Cards that are not seen wait until they are.
 
         Args:
             runs: the active one first.
@@ -226,12 +231,15 @@ class Views:
             if card.kind.name in self.bar.visible_cards:
                 keys[card] = (*_key(card, status, seen, moment), dark, width)
         now = time.monotonic()
-        self._budget = min(self._budget + DRAWING_SHARE * (now - self._since), DRAWING_SAVED)
+        share = _drawing_share(status, max((card.took for card in keys), default=0.0))
+        self._budget = min(self._budget + share * (now - self._since), DRAWING_SAVED)
         self._since = now
         stale = [card for card, key in keys.items() if card.stale(key)]
         due = [card for card in stale if not status.running or self._due(card, now)]
         if due:
-            card, began = min(due, key=lambda card: card.drawn_at), time.thread_time()
+            turn = {card: (card.kind.by_step is self._by_step, card.drawn_at) for card in due}
+            card, began = min(due, key=turn.__getitem__), time.thread_time()
+            self._by_step = card.kind.by_step
             card.update(keys[card], card.scene(seen, moment), width, dark)
             _put(self.bar, "alts", {card.kind.name: card.said for card in self.cards if card.said})
             card.took = time.thread_time() - began
@@ -283,6 +291,12 @@ class Views:
         """Whether training can spare what it takes, as far as is known."""
         saved = self._budget > 0 and self._budget >= min(card.took, DRAWING_SAVED)
         return saved and not (card.kind.by_step and now < card.drawn_at + CURVES_EVERY)
+
+
+def _drawing_share(status: Status, took: float) -> float:
+    """How much of training's time figures may take, if one takes so many seconds."""
+    run = (status.position.step + status.steps_left) * (status.seconds_per_step or 0)  # seconds
+    return min(max(took / max(OLDEST, run / PICTURES), DRAWING_SHARE), MOST_DRAWING)
 
 
 def _key(card: Card, status: Status, runs: Sequence[Shown], moment: int | None) -> tuple:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
@@ -18,6 +19,7 @@ from PIL import Image
 
 from snnviz import plots
 from snnviz.history import History
+from snnviz.lab.views import cards
 from snnviz.lab.views.cards import Card, Views
 from snnviz.lab.views.dark import LIGHT, OFF_DARK, darken
 from snnviz.lab.views.events import MAX_LINES, choose_events, events_html
@@ -26,6 +28,7 @@ from snnviz.lab.views.saving import Saved, Saver
 from snnviz.lab.views.screen import DPI, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from snnviz.lab.views.tables import save_table
+from snnviz.training import Schedule
 from tests.lab.conftest import TIMEOUT
 from tests.lab.views.pretence import idle_status, pretended_classes, pretended_run
 from tests.plots.story import line, off_patches, texts
@@ -139,6 +142,59 @@ def test_a_figure_waits_till_all_of_it_can_be_spared(views: Views) -> None:
         card(views, "neurons_on").took = took
         views.show(playing, TWO)
         assert (changed(before, shown(views)) == {"neurons_on"}) == drawn
+
+
+class Training:
+    """Time that a test sets, in which a picture costs so many seconds and the page comes round."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, costs: float, steps: int) -> None:
+        self.now, self.spent, self.costs, self.drawn = 0.0, 0.0, costs, list[str]()
+        clock = SimpleNamespace(monotonic=lambda: self.now, thread_time=lambda: self.spent)
+        monkeypatch.setattr(cards, "time", clock)
+        monkeypatch.setattr(Card, "update", lambda card, key, *_: self._draw(card, key))
+        plan = Schedule(epochs=10, task_steps=1, switcher_steps=0, warmup_epochs=0)
+        many = {"schedule": plan, "batches_per_epoch": steps // 10, "seconds_per_step": 0.02}
+        self.status = dataclasses.replace(idle_status(), activity="playing", **many)
+
+    def _draw(self, card: Card, key: Any) -> None:
+        card._shown, card.drawn_at = key, self.now
+        self.spent += self.costs
+        self.drawn.append(card.kind.name)
+
+    def go(self, views: Views, seconds: float, every: float = 3.0) -> None:
+        """Each time the page is shown, all cards have something new."""
+        for i in range(round(seconds / every)):
+            self.now += every
+            at = dataclasses.replace(self.status.position, step=round(self.now / 0.02))
+            views.show(dataclasses.replace(self.status, position=at, generation=i), ONE)
+
+
+@pytest.mark.parametrize(("steps", "least"), [(1000, 6), (5000, 4)])
+def test_a_short_run_is_seen_to_grow(
+    steps: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The curves are at most 3 s old, or a twentieth of the run, each time the page is shown."""
+    training, views = Training(monkeypatch, costs=0.07, steps=steps), Views()
+    views.bar.mode = "tabs"
+    training.go(views, seconds=20)
+    assert len(training.drawn) >= least
+
+
+def test_drawing_keeps_to_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run has time, and pictures that take long have to wait even in a short one."""
+    for costs, steps, share in ((0.1, 10**6, 0.006), (0.5, 1000, 0.025)):
+        training, views = Training(monkeypatch, costs, steps), Views()
+        views.bar.mode = "tabs"
+        training.go(views, seconds=600)
+        assert training.spent <= share * 600 + 0.2 + costs
+        assert training.spent >= share * 600 * 0.6
+
+
+def test_side_by_side_the_curves_take_every_other_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, views = Training(monkeypatch, costs=0.05, steps=1000), Views()
+    training.go(views, seconds=60)
+    assert training.drawn[::2] == ["learning_curves"] * len(training.drawn[::2])
+    assert set(training.drawn) == set(NAMES)
 
 
 def test_only_what_is_seen_is_drawn(views: Views) -> None:
