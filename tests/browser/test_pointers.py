@@ -21,9 +21,9 @@ WHERE = """css => {
     const out = Math.max(lab.left - bubble.left, bubble.right - lab.right, 0);
     return [gap, out];
 }"""
-# How many pixels of the line of status the bubble covers.
-COVERED = """() => {
-    const [bubble, line] = [".snnviz-pointer", ".snnviz-progress"].map(
+# How many pixels of a part, or else of the line of status, the bubble covers.
+COVERED = """css => {
+    const [bubble, line] = [".snnviz-pointer", css ?? ".snnviz-progress"].map(
         each => document.querySelector(each).getBoundingClientRect());
     const high = Math.min(bubble.bottom, line.bottom) - Math.max(bubble.top, line.top);
     const wide = Math.min(bubble.right, line.right) - Math.max(bubble.left, line.left);
@@ -75,6 +75,33 @@ def test_four_hints_and_then_no_more(kept: Kept) -> None:
     wait_for(page, ".snnviz-status", "Paused")
     page.wait_for_timeout(1000)
     expect(page.locator(BUBBLE)).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (853, 480), (600, 720)])
+def test_no_hint_covers_the_squares(kept: Kept, width: int, height: int) -> None:
+    page = first_time(kept, SMALL.replace("trainer.run(epochs=2)\n", ""))  # it prints a wide line
+    press(page, "Dismiss")
+    page.set_viewport_size({"width": width, "height": height})
+    if width < 1000:
+        page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    page.wait_for_function(f"() => window.innerWidth === {width}")
+    page.locator(".snnviz-lab").evaluate("lab => lab.scrollIntoView()")
+    opener(page).click()
+    for k, said in enumerate(SAID, 1):
+        expect(page.locator(BUBBLE)).to_contain_text(said)
+        page.wait_for_timeout(300)  # the page scrolls, and the hint follows
+        screenshot(page, f"pointer_{k}_{width}")
+        assert page.evaluate(COVERED) == 0
+        if k > 1:  # the first has no other room than below the line of status
+            assert page.evaluate(COVERED, ".snnviz-blocks") == 0, said
+        bubble = page.locator(BUBBLE).bounding_box()
+        assert bubble is not None
+        assert bubble["x"] >= 0
+        assert bubble["x"] + bubble["width"] <= width
+        assert bubble["y"] >= 0
+        assert bubble["y"] + bubble["height"] <= height
+        press(page, "Done" if k == 4 else "Next")
+    page.evaluate("() => window.jupyterapp.shell.expandLeft()")
 
 
 def test_play_moves_on_to_the_next(kept: Kept) -> None:

@@ -7,11 +7,12 @@ import { clamp } from "./numbers.js";
 // The browser's mark that they were dismissed; tests/browser/conftest.py sets it too.
 const MARK = "snnviz-pointers";
 const EDGE = 6; // pixels between a bubble and the lab's edge
-const BELOW_IT = 10; // and between a bubble and what it points to
+const AWAY = 10; // and between a bubble and what it points to
 const SQUARE = 16; // pixels of the canvas that stand for one neuron
 
 const PLAY = ".snnviz-play";
 const STATUS = ".snnviz-progress";
+const SQUARES = ".snnviz-blocks";
 
 // Where each points, the first that is there, and its sentence.
 const HINTS = [
@@ -144,30 +145,46 @@ class Pointers {
     put(this.further, this.next(this.at) < 0 ? "Done" : "Next");
   }
 
-  // Below what it points to, or above it where there is no room, and within the lab. It does not
-  // cover the line of status: between that and Play there is no room, so it lies above or below both.
+  // Beside what it points to: to the right of all squares, or else below or above, where it fits into
+  // the window and covers neither squares nor the line of status. Between that line and Play there is
+  // no room, so then it lies beyond the line.
   place() {
     if (this.at < 0) return;
     const part = this.find(HINTS[this.at][0]);
     this.bubble.style.visibility = part && this.inSight ? "" : "hidden";
     if (!part) return;
     this.tellWhich();
-    const [lab, box] = [this.lab, part].map((each) => each.getBoundingClientRect());
-    const own = this.bubble.getBoundingClientRect();
-    const square = part.tagName === "CANVAS";
-    const middle = box.left + (square ? SQUARE : Math.min(box.width, 90)) / 2;
-    const end = square ? box.top + SQUARE : box.bottom;
-    const most = Math.min(lab.right, window.innerWidth) - own.width - EDGE;
-    const left = clamp(middle - 40, Math.max(lab.left, 0) + EDGE, most);
-    const below = end + BELOW_IT;
-    const above = box.top - BELOW_IT - own.height;
-    const line = this.lab.querySelector(STATUS)?.getBoundingClientRect();
-    const isFree = (top) => !line || top >= line.bottom || top + own.height <= line.top;
-    const places = [below, above].filter((top) => top > 0 && top + own.height < window.innerHeight);
-    const top = places.find(isFree) ?? (line && part.matches(PLAY) ? line.bottom + EDGE : below);
-    Object.assign(this.bubble.style, { left: `${left}px`, top: `${top}px` });
-    this.bubble.style.setProperty("--snnviz-tip", `${clamp(middle - left, 14, own.width - 14)}px`);
-    this.bubble.toggleAttribute("data-above", top === above);
+    const measure = (each) => each?.getBoundingClientRect();
+    const [lab, box, own] = [this.lab, part, this.bubble].map(measure);
+    const line = measure(this.lab.querySelector(STATUS));
+    const squares = measure(this.lab.querySelector(SQUARES));
+    const isSquare = part.tagName === "CANVAS";
+    const right = Math.min(lab.right, window.innerWidth) - own.width - EDGE;
+    const middle = box.left + (isSquare ? SQUARE : Math.min(box.width, 90)) / 2;
+    const row = box.top + SQUARE / 2;
+    const left = clamp(middle - 40, Math.max(lab.left, 0) + EDGE, right);
+    const whole = isSquare ? squares : box;
+    const below = { left, top: whole.bottom + AWAY, side: "below" };
+    const above = { left, top: whole.top - AWAY - own.height, side: "above" };
+    const lowest = window.innerHeight - own.height - EDGE;
+    const beside = { left: whole.right + AWAY, top: Math.min(row - 24, lowest), side: "beside" };
+    const beyond = { left, top: (line ?? box).bottom + EDGE, side: "below" };
+    const places = isSquare ? [beside, below, above] : [below, above, beside];
+    if (part.matches(PLAY)) places[2] = beyond;
+    const fits = ({ left, top }) => top > 0 && top <= lowest && left <= right;
+    const covers = ({ left, top }, other) =>
+      other &&
+      left < other.right &&
+      left + own.width > other.left &&
+      top < other.bottom &&
+      top + own.height > other.top;
+    const isFree = (at) => !covers(at, line) && !covers(at, squares);
+    const fitting = places.filter(fits);
+    const at = fitting.find(isFree) ?? (part.matches(PLAY) ? beyond : (fitting[0] ?? below));
+    Object.assign(this.bubble.style, { left: `${at.left}px`, top: `${at.top}px` });
+    const tip = at.side === "beside" ? [row - at.top, own.height] : [middle - at.left, own.width];
+    this.bubble.style.setProperty("--snnviz-tip", `${clamp(tip[0], 14, tip[1] - 14)}px`);
+    this.bubble.dataset.side = at.side;
   }
 
   onKey(event) {
