@@ -167,14 +167,6 @@ def test_every_notebook_is_run() -> None:
     assert {name for name in names if ".ipynb_checkpoints" not in name} == set(SMALLER)
 
 
-def test_the_quick_start_says_first_how_to_run_it() -> None:
-    """JupyterLab scrolls to the last cell for "Run All", and the lab would be missed."""
-    first = nbformat.read(NOTEBOOKS / "00_quickstart.ipynb", as_version=4).cells[0].source
-    _, advice, *_ = first.split("\n\n")
-    assert "Shift+Enter" in advice
-    assert "*Run All* jumps to the end" in advice.replace("\n", " ")
-
-
 def test_the_students_lesson_is_the_instructors_without_its_answers() -> None:
     """`make lesson` writes it."""
     left_out = {"enabled": True, "remove_cell_tags": {"instructor"}}

@@ -25,9 +25,9 @@ from snnviz.lab.views.tables import FORMATS, save_table
 # Drawing takes Python from the training thread, so it gets this share of the time that training
 # takes, of which it may save up some: then the figures of an epoch appear together. A short run
 # would be over before the second picture, so there the share is what draws one figure whenever it
-# is `OLDEST` seconds or a twentieth of the run old, up to half of the 5 % that a lab may cost.
+# is `OLDEST` seconds or a twentieth of the run old, up to 2 of the 5 % that a lab may cost.
 DRAWING_SHARE = 0.006
-MOST_DRAWING = 0.025
+MOST_DRAWING = 0.02
 OLDEST, PICTURES = 2.8, 20  # the page of a busy machine is brought up to date every 3 seconds
 DRAWING_SAVED = 0.2
 CURVES_EVERY = 2.0  # seconds, while training

@@ -182,7 +182,7 @@ def test_a_short_run_is_seen_to_grow(
 
 def test_drawing_keeps_to_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long run has time, and pictures that take long have to wait even in a short one."""
-    for costs, steps, share in ((0.1, 10**6, 0.006), (0.5, 1000, 0.025)):
+    for costs, steps, share in ((0.1, 10**6, 0.006), (0.5, 1000, 0.02)):
         training, views = Training(monkeypatch, costs, steps), Views()
         views.bar.mode = "tabs"
         training.go(views, seconds=600)

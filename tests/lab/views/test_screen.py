@@ -11,7 +11,7 @@ from PIL import Image
 
 from snnviz import plots
 from snnviz.lab.views.kinds import KINDS
-from snnviz.lab.views.screen import WIDE, WIDTH, Screen, write_png
+from snnviz.lab.views.screen import WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from tests.lab.views.pretence import pretended_classes, pretended_run
 
@@ -85,10 +85,3 @@ def test_other_words_get_a_layout(
     after = screen.png(other(), SCENE, width)
     assert layouts == [1, 1]
     assert after == Screen().png(other(), SCENE, width)
-
-
-def test_a_png_has_exactly_these_pixels(rng: np.random.Generator) -> None:
-    pixels = rng.integers(0, 256, (5, 7, 4), dtype=np.uint8)
-    with Image.open(io.BytesIO(write_png(pixels))) as picture:
-        assert picture.mode == "RGBA"
-        np.testing.assert_array_equal(np.asarray(picture), pixels)
