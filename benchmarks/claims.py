@@ -1,4 +1,4 @@
-"""Writes docs/claims.md from the committed rows of benchmarks/studies.
+"""Writes what the studies of the claims say: docs/claims.md, and a page beside the older study.
 
     python benchmarks/claims.py
 
@@ -15,30 +15,48 @@ from snnviz import sweep
 from snnviz.evidence import claims, tables, words
 
 ROOT = Path(__file__).parents[1]
-STUDIES = ROOT / "benchmarks" / "studies" / "directions"
-DOCUMENT = ROOT / "docs" / "claims.md"
+STUDIES = ROOT / "benchmarks" / "studies"
+DOCUMENTS = {
+    STUDIES: ROOT / "docs" / "claims.md",
+    STUDIES / "directions": STUDIES / "directions" / "README.md",
+}
 
-START = """# The paper's three claims: our results
+CLAIMS = """The abstract of arXiv 2110.05954 claims that a switcher network (1) makes the task
+network more accurate than the baseline and than other structure-learning methods, (2) compresses it
+although nothing asks for that, and (3) compresses it less where the baseline is simpler or the task
+is harder."""
+VERDICTS = """Each verdict comes from a 95 % interval over paired seeds. A claim **holds** if the
+whole interval is on the claimed side of 0, **does not hold** if the whole interval is on the other
+side, and is **undecided** otherwise. With fewer than three pairs there is no verdict. A switcher
+that took fewer than 800 steps has hardly learned anything, so such runs are called **too short**
+and have no verdict either; their numbers are shown all the same. Points are percentage points."""
+STARTS = {
+    STUDIES: f"""# The paper's three claims: our results
 
 <!-- Written by benchmarks/claims.py from the rows in benchmarks/studies. Do not edit by hand. -->
 
-The abstract of arXiv 2110.05954 claims that a switcher network (1) makes the task network more
-accurate than the baseline and than other structure-learning methods, (2) compresses it although
-nothing asks for that, and (3) compresses it less where the baseline is simpler or the task is
-harder. Every number below comes from the committed runs of
-`benchmarks/studies/directions/claims.toml`. Their seeds and the test images were not used to choose
-any setting. The notebook [04_claims](../notebooks/04_claims.ipynb) shows the same results with
-figures.
+{CLAIMS} Every number below comes from the committed runs of `benchmarks/studies/claims.toml`. Their
+seeds and the test images were not used to choose any setting. The notebook
+[04_claims](../notebooks/04_claims.ipynb) shows the same results with figures.
+
+The study goes on: what is not in the tables has not been run yet. The results of an earlier
+switcher, on more networks, are in
+[benchmarks/studies/directions](../benchmarks/studies/directions/README.md).
+
+{VERDICTS}""",
+    STUDIES / "directions": f"""# The claims with the switcher of version 0.1.0
+
+<!-- Written by benchmarks/claims.py from the rows in this folder. Do not edit by hand. -->
 
 **All these runs used the switcher of version 0.1.0**, which read the direction of each neuron's
-incoming weights. Today's default switcher reads a few descriptors of each neuron instead. Its runs
-(`benchmarks/studies/claims.toml`) have not been made yet, so this page says nothing about it.
+incoming weights. Today's default switcher reads a few descriptors of each neuron instead;
+[docs/claims.md](../../../docs/claims.md) has its results.
 
-Each verdict comes from a 95 % interval over paired seeds. A claim **holds** if the whole interval
-is on the claimed side of 0, **does not hold** if the whole interval is on the other side, and is
-**undecided** otherwise. With fewer than three pairs there is no verdict. A switcher that took fewer
-than 800 steps has hardly learned anything, so such runs are called **too short** and have no
-verdict either; their numbers are shown all the same. Points are percentage points."""
+{CLAIMS} Every number below comes from the committed runs of `claims.toml` in this folder. Their
+seeds and the test images were not used to choose any setting.
+
+{VERDICTS}""",
+}
 
 WAYS = """We call the quantity that is varied the *dose*: the width of the network, the number of
 classes, the noise on each pixel, or the share of the training images. The table gives Spearman's
@@ -54,23 +72,25 @@ part `full` of the study describes for GPUs."""
 CHANGE_2 = """A gain rule that also switches off neurons of small groups; the settings that we tried
 are listed below. The share of 40 % is this project's own goal, not the paper's."""
 CHANGE_READING = """A switcher that sees more of the weights, or that learns from them for longer;
-runs that end at the same size on both sides. Most of them now end at different sizes, and accuracy
-depends on size."""
+runs that end at the same size on both sides. Without a size that is asked for, most of them end at
+different sizes, and accuracy depends on size."""
 CHANGE_3 = """Other networks; more seeds where the verdict is undecided; a wider range of doses.
 Where equal epochs and equal steps disagree, more seeds do not help: there the trend is caused by
 the length of training."""
 
 
 def main() -> None:
-    DOCUMENT.write_text(document(), encoding="utf-8")
+    for folder, path in DOCUMENTS.items():
+        path.write_text(document(folder), encoding="utf-8")
 
 
-def document() -> str:
-    """The text of docs/claims.md."""
-    rows, choice = (sweep.read(STUDIES / f"{name}.parquet") for name in ("claims", "choice"))
+def document(folder: Path) -> str:
+    """The text about the study in a folder."""
+    rows, choice = (sweep.read(folder / f"{name}.parquet") for name in ("claims", "choice"))
     full = claims.compared(rows)
-    parts = [START, run(full), accuracy(full), compression(full), reading(full), doses(rows)]
-    return filled("\n\n".join([*parts, tried(claims.tried(choice))])) + "\n"
+    parts = [STARTS[folder], in_short(rows, full), run(full), accuracy(full), compression(full)]
+    parts += [reading(full), *sizes(rows), *doses(rows), tried(claims.tried(choice))]
+    return filled("\n\n".join(parts)) + "\n"
 
 
 def filled(text: str) -> str:
@@ -95,6 +115,14 @@ def bullets(sentences: list[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
+def in_short(rows: DataFrame, full: DataFrame) -> str:
+    return f"""## In short
+
+{tables.overview(claims.overview(full))}
+
+{bullets(words.in_short(rows))}"""
+
+
 def run(full: DataFrame) -> str:
     full = full[full["method"] != claims.FIXED]  # of claim 3
     by = full.groupby(["network", "share"], sort=True)
@@ -110,7 +138,7 @@ def run(full: DataFrame) -> str:
 
 {tables.markdown(table, columns)}
 
-These runs are for claims 1 and 2, and include all methods. Claim 3 has further runs.
+These runs are for claims 1 and 2, and include all methods. Claim 3 has runs of its own.
 {words.RIVALS_SETTINGS}"""
 
 
@@ -169,15 +197,23 @@ def compression(full: DataFrame) -> str:
 
 
 def reading(full: DataFrame) -> str:
+    off = claims.reading_by_neurons(full)
     own, equal = claims.reading(full), claims.reading_at_equal_size(full)
-    judged = sum((table["pairs"] >= claims.LEAST).sum() for table in (own, equal))
+    judged = sum((table["pairs"] >= claims.LEAST).sum() for table in (off, own, equal))
     return f"""## What does reading the weights add?
 
 **Question.** Is a switcher that reads the weights better than a control that cannot read them? The
 controls are free factors (no switcher at all), a switcher that reads random numbers, and a switcher
 that reads another neuron's weights.
 
-**Each at its own size.** Here the sizes differ, so compare accuracy and size together:
+**How many neurons each turns off:**
+
+{tables.neurons_off(off)}
+
+{words.over_all(words.READING, "control", off, words=words.MORE_OFF)}
+
+**How accurate each is at its own size.** Here the sizes differ, so compare accuracy and size
+together:
 
 {tables.methods(own, "control", sizes=True)}
 
@@ -193,10 +229,32 @@ runs are excluded here:
 **What could change these verdicts.** {CHANGE_READING}"""
 
 
-def doses(rows: DataFrame) -> str:
+def sizes(rows: DataFrame) -> list[str]:
+    """Empty if no run was asked for a size."""
+    table = claims.at_asked_sizes(rows)
+    if table.empty:
+        return []
+    return [
+        f"""## Claim 1 at sizes that were asked for
+
+**Question.** If each method has to end at the same share of the parameters, which is the most
+accurate? Here the switcher only chooses *which* neurons go off; a ramp decides how many. Nothing of
+that is in the paper.
+
+{tables.at_sizes(table)}
+
+{bullets([*words.at_sizes(table), words.by_chance((table["pairs"] >= claims.LEAST).sum())])}"""
+    ]
+
+
+def doses(rows: DataFrame) -> list[str]:
+    """Empty if no trend has runs."""
     runs = claims.doses(rows)
+    if not runs:
+        return []
     table, ends, each = claims.trends(runs), claims.rules(runs, ends=True), claims.rules(runs)
-    return f"""## Claim 3: less for simpler networks and for harder tasks
+    return [
+        f"""## Claim 3: less for simpler networks and for harder tasks
 
 **Question.** If a network is narrower, or if the task has more classes, more noise or fewer
 training images, are fewer neurons switched off?
@@ -222,6 +280,7 @@ The same for each dose, with the share of neurons off in %:
 {tables.rule_by_dose(each)}
 
 **What could change these verdicts.** {CHANGE_3}"""
+    ]
 
 
 def tried(table: DataFrame) -> str:
@@ -231,12 +290,11 @@ def tried(table: DataFrame) -> str:
     )
     return f"""## What we tried to improve the method
 
-These runs come from the study `directions/choice.toml`. It uses other seeds, and judges by 5,000
-held-out training images, never by a test image. Each row differs from the defaults in one or two
-settings; `dense` and the controls are listed among them. Settings that train the switcher on
-held-out images
-have 5,000 fewer images for the task network. {words.tried(table)} The best of many settings looks
-better than it is, because luck helped to select it.
+These runs come from the study `choice.toml` in the same folder. It uses other seeds, and judges by
+5,000 held-out training images, never by a test image. Each row differs from the defaults in one or
+two settings; `dense` and the controls are listed among them. Settings that train the switcher on
+held-out images have 5,000 fewer images for the task network. {words.tried(table)} The best of many
+settings looks better than it is, because luck helped to select it.
 
 {networks}"""
 

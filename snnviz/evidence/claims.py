@@ -59,8 +59,33 @@ def judge(low: float, high: float, count: int, want: Any = "above") -> str:
 
 
 def compared(rows: DataFrame) -> DataFrame:
-    """The runs of the settings in which all methods were run; the others serve claim 3 only."""
-    return rows.groupby(list(CELL)).filter(lambda runs: MARKER in set(runs["method"]))
+    """The runs of the settings in which all methods were run; the others serve claim 3 only.
+
+    Without the runs that were asked for a size: see `at_asked_sizes`.
+    """
+    own = _without_size(rows)
+    return own.groupby(list(CELL)).filter(lambda runs: MARKER in set(runs["method"]))
+
+
+def overview(full: DataFrame) -> DataFrame:
+    """What a reader wants to know first, one row per setting.
+
+    Columns: setting, pairs, difference, low, high, no_worse as in `against`; off, off_low, off_high
+    as in `compression`; shuffled_off, random_features_off, free_off: mean shares of neurons off of
+    the controls, NaN if there are none.
+    """
+    table = against(full)[["setting", "pairs", "difference", "low", "high", "no_worse"]]
+    size = compression(full).rename(columns={"low": "off_low", "high": "off_high"})
+    table = table.merge(size[["setting", "off", "off_low", "off_high"]], on="setting")
+    others = _by_control(full, "off")
+    for name in CONTROLS:
+        means = {
+            row["setting"]: row["against_mean"]
+            for row in others.to_dict("records")
+            if row["against"] == name
+        }
+        table[f"{name}_off"] = [means.get(each, float("nan")) for each in table["setting"]]
+    return table
 
 
 def against(full: DataFrame, method: str = "dense") -> DataFrame:
@@ -104,15 +129,46 @@ def compression(full: DataFrame) -> DataFrame:
     return table.assign(verdict=none, aim=aim)
 
 
+def at_asked_sizes(rows: DataFrame) -> DataFrame:
+    """Claim 1 at the sizes that runs were asked for: the switched network minus each other method.
+
+    One row per setting, size and method; empty if no run was asked for a size.
+
+    Columns: setting, size (the share of the parameters that was asked for), those of `paired`,
+    verdict.
+    """
+    sizes, parts = _asked_sizes(rows), []
+    for size in sorted(set(sizes[~np.isnan(sizes)]), reverse=True):
+        runs = cast("DataFrame", rows[sizes == size])
+        for name in sorted(set(runs["method"]) - {OURS}):
+            table = paired(runs, OURS, against=name)
+            parts.append(_add_verdicts(table, runs).assign(size=size))
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts)
+    return table.sort_values(
+        ["setting", "size"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+
+
 def reading(full: DataFrame) -> DataFrame:
     """The switched network minus each control, each at its own size."""
-    table = pd.concat([paired(full, OURS, against=name) for name in _controls(full)])
-    return _add_verdicts(table, full)
+    return _by_control(full, "test_accuracy")
+
+
+def reading_by_neurons(full: DataFrame) -> DataFrame:
+    """The same for the share of neurons off, each at its own accuracy."""
+    return _by_control(full, "off")
 
 
 def reading_at_equal_size(full: DataFrame) -> DataFrame:
     """The same at equal size, which leaves few pairs or none."""
     return _add_verdicts(at_equal_size(full, OURS, _controls(full)), full)
+
+
+def _by_control(full: DataFrame, value: str) -> DataFrame:
+    tables = [paired(full, OURS, against=name, value=value) for name in _controls(full)]
+    return _add_verdicts(pd.concat(tables), full) if tables else pd.DataFrame()
 
 
 def _controls(full: DataFrame) -> list[str]:
@@ -121,7 +177,8 @@ def _controls(full: DataFrame) -> list[str]:
 
 def doses(rows: DataFrame) -> list[tuple[Asked, DataFrame]]:
     """Claim 3: the runs of each trend in `TRENDS` for which there are runs."""
-    trained = cast("DataFrame", rows[rows["method"].isin([RULE, FIXED]).to_numpy()])
+    own = _without_size(rows)
+    trained = cast("DataFrame", own[own["method"].isin([RULE, FIXED]).to_numpy()])
     kept = []
     for asked in TRENDS:
         try:
@@ -192,8 +249,21 @@ def _verdicts(
 
 def _steps(rows: DataFrame) -> np.ndarray:
     """How many steps the switcher took in each run, to within the last batches of the epochs."""
-    batches = [json.loads(each)["schedule"]["batch_size"] for each in rows["settings"]]
+    batches = [plan["batch_size"] for plan in _schedules(rows)]
     return np.ceil(rows["switcher_examples"].to_numpy(float) / np.array(batches, float))
+
+
+def _without_size(rows: DataFrame) -> DataFrame:
+    return cast("DataFrame", rows[np.isnan(_asked_sizes(rows))])
+
+
+def _asked_sizes(rows: DataFrame) -> np.ndarray:
+    """The size that the schedule of each run asks for; NaN if it asks for none."""
+    return np.array([plan.get("size") for plan in _schedules(rows)], float)
+
+
+def _schedules(rows: DataFrame) -> list[dict[str, Any]]:
+    return [json.loads(settings)["schedule"] for settings in rows["settings"]]
 
 
 def _add_setting(table: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from snnviz.evidence import words
-from snnviz.evidence.claims import AIM, MARGIN
+from snnviz.evidence.claims import AIM, CONTROLS, MARGIN
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,13 +30,29 @@ PART = {
     "low": ("from", "+.0f%"),
     "high": ("to", "+.0f%"),
 }
+NO_WORSE = f"no worse by more than {100 * MARGIN:g} points"
 DOSE = {"dose": ("dose", ""), "equal": ("equal", "")} | SETTING
+
+
+def overview(table: DataFrame) -> str:
+    """The result of `claims.overview`."""
+    accuracy = [
+        f"{_written(row.difference, '+.2f%')} ({_between(row.low, row.high, '+.2f%')})"
+        for row in words.rows_of(table)
+    ]
+    off = [
+        f"{_written(row.off, '.0f%')} ({_between(row.off_low, row.off_high, '.0f%')})"
+        for row in words.rows_of(table)
+    ]
+    columns = SETTING | {"pairs": ("seeds", ""), "accuracy": ("accuracy minus dense, points", "")}
+    columns |= {"no_worse": (NO_WORSE, ""), "off": ("neurons off, %", "")}
+    columns |= {f"{name}_off": (f"{words.method(name)}: off, %", ".0f%") for name in CONTROLS}
+    return markdown(table.assign(accuracy=accuracy, off=off), columns)
 
 
 def accuracy(table: DataFrame) -> str:
     """The result of `claims.against`."""
-    no_worse = f"no worse by more than {100 * MARGIN:g} points"
-    verdicts = {"verdict": ("more accurate", ""), "no_worse": (no_worse, "")}
+    verdicts = {"verdict": ("more accurate", ""), "no_worse": (NO_WORSE, "")}
     return markdown(table, SETTING | DIFFERENCE | verdicts)
 
 
@@ -49,6 +65,23 @@ def methods(table: DataFrame, heading: str, sizes: bool = False) -> str:
     """
     named = table.assign(against=[words.method(name) for name in table["against"]])
     columns = SETTING | {"against": (heading, "")} | DIFFERENCE | (SIZES if sizes else {})
+    return markdown(named, columns | VERDICT)
+
+
+def at_sizes(table: DataFrame) -> str:
+    """The result of `claims.at_asked_sizes`."""
+    named = table.assign(against=[words.method(name) for name in table["against"]])
+    columns = SETTING | {"size": ("parameters left, %", ".0f%"), "against": ("method", "")}
+    return markdown(named, columns | DIFFERENCE | VERDICT)
+
+
+def neurons_off(table: DataFrame) -> str:
+    """The result of `claims.reading_by_neurons`."""
+    named = table.assign(against=[words.method(name) for name in table["against"]])
+    columns = SETTING | {"against": ("control", ""), "pairs": ("pairs", "")}
+    columns |= {"mean": ("neurons off, %", ".0f%"), "against_mean": ("control's, %", ".0f%")}
+    columns |= {"difference": ("difference, points", "+.0f%")}
+    columns |= {"low": ("from", "+.0f%"), "high": ("to", "+.0f%")}
     return markdown(named, columns | VERDICT)
 
 
@@ -111,6 +144,10 @@ def markdown(table: DataFrame, columns: Columns) -> str:
         cells = [_written(row[name], form) for name, (_, form) in columns.items()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _between(low: float, high: float, form: str) -> str:
+    return f"{_written(low, form)} to {_written(high, form)}"
 
 
 def _written(value: Any, form: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from snnviz.evidence import claims
 from snnviz.evidence.claims import LEAST, LEAST_STEPS, MARGIN, NO_VERDICT, TOO_SHORT
 from snnviz.evidence.doses import RULE
 
@@ -34,6 +35,9 @@ RIVALS_SETTINGS = (
     "better."
 )
 NO_WORSE = f"No worse than dense by more than {100 * MARGIN:g} points"
+READING = "Reading the weights"
+BETTER, MORE_OFF = ("is better than", "worse than"), ("turns off more neurons than", "fewer than")
+NO_DOSES = "Claim 3, less for simpler networks and harder tasks: no runs yet."
 OWN_SIZES = "With each network at its own size, reading the weights"
 EQUAL_SIZES = "At equal size, reading the weights"
 EQUALS = {"epochs": "equal epochs", "examples": "equal steps"}
@@ -119,21 +123,56 @@ def standing(table: DataFrame, sized: bool = False) -> dict[str, str]:
     return found
 
 
-def over_all(what: str, other: str, table: DataFrame, sized: bool = False) -> str:
+def over_all(
+    what: str,
+    other: str,
+    table: DataFrame,
+    sized: bool = False,
+    words: tuple[str, str] = BETTER,
+) -> str:
     """One sentence: better than every other, worse than at least one, or undecided, and where."""
+    more, less = words
     at = standing(table, sized)
     names = {
         each: listed(k for k, v in at.items() if v == each)
         for each in ("better", "worse", "undecided", NO_VERDICT, TOO_SHORT)
     }
     text = (
-        f"{what} is better than every {other} on: {names['better']}; worse than at least one on: "
+        f"{what} {more} every {other} on: {names['better']}; {less} at least one on: "
         f"{names['worse']}; undecided on: {names['undecided']}"
     )
     for each, why in ((NO_VERDICT, FEW), (TOO_SHORT, SHORT)):
         if each in at.values():
             text += f"; {each} ({why}) on: {names[each]}"
     return f"{text}."
+
+
+def at_sizes(table: DataFrame) -> list[str]:
+    """A sentence for each size that runs were asked for, and each kind of other method."""
+    control = table["against"].isin(claims.CONTROLS).to_numpy()
+    texts = []
+    for size in sorted(set(table["size"]), reverse=True):
+        for of, which in (("control", control), ("rival", ~control)):
+            some = cast("DataFrame", table[(table["size"] == size).to_numpy() & which])
+            if len(some):
+                what = f"At {100 * size:g} % of the parameters, the switched network"
+                texts.append(over_all(what, of, some))
+    return texts
+
+
+def in_short(rows: DataFrame) -> list[str]:
+    """What the study says of each claim, and of what reading adds, in a sentence or two each."""
+    full = claims.compared(rows)
+    dense, off = claims.against(full), claims.reading_by_neurons(full)
+    sized, dosed = claims.at_asked_sizes(rows), claims.doses(rows)
+    texts = [
+        summary("Claim 1, more accurate than dense", dense),
+        summary(NO_WORSE, dense, "no_worse"),
+        summary("Claim 2, smaller although nothing asks for it", claims.compression(full)),
+    ]
+    texts += [over_all(READING, "control", off, words=MORE_OFF)] if len(off) else []
+    texts += at_sizes(sized) if len(sized) else []
+    return [*texts, claim_3(claims.trends(dosed)) if dosed else NO_DOSES]
 
 
 def tried(table: DataFrame) -> str:

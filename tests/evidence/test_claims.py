@@ -4,31 +4,18 @@ import pandas as pd
 import pytest
 
 from snnviz.evidence import claims, tables, words
-from tests.evidence.study import run, study
-
-# Accuracies of five seeds, as much above 0.9: noise of a tenth of a point on each.
-NOISE = [0.000, 0.001, -0.001, 0.0005, -0.0005]
-SIZES = {"dense": 1000, "free": 800, "random_features": 700, "shuffled": 500, "magnitude": 500}
-
-
-def setting(network: str, above: dict[str, float], seeds: int = 5, **columns) -> list[dict]:
-    """Runs of one setting: {method: how far its accuracies lie above 0.9}."""
-    return [
-        run(
-            method,
-            seed,
-            network=network,
-            test_accuracy=0.9 + gap + NOISE[seed] * (1 + len(method) % 3),
-            parameters=SIZES.get(method, 500),
-        )
-        | columns
-        for method, gap in above.items()
-        for seed in range(seeds)
-    ]
-
-
-LEVEL = dict.fromkeys(["dense", "switched", "free", "random_features", "shuffled"], 0.0)
-MARKED = LEVEL | {"magnitude": 0.0}
+from tests.evidence.study import (
+    FALLS,
+    LEVEL,
+    MARKED,
+    NOISE,
+    RISES,
+    at_sizes,
+    both,
+    run,
+    setting,
+    study,
+)
 
 
 def test_only_settings_that_all_methods_were_run_in():
@@ -144,6 +131,22 @@ def test_what_reading_adds():
     assert first.endswith(" | 50 | 80 | holds |")
 
 
+def test_what_reading_adds_in_neurons_off():
+    rows = study(*setting("mlp", MARKED))
+    for method, on in {"switched": 60, "free": 90, "random_features": 50, "shuffled": 60}.items():
+        rows.loc[rows["method"] == method, "neurons_on"] = on
+    rows.loc[rows["seed"] == 0, "neurons_on"] -= 1  # or all seeds would be equal
+    rows.loc[(rows["seed"] == 0) & (rows["method"] == "switched"), "neurons_on"] -= 1
+    table = claims.reading_by_neurons(rows)
+    assert table["verdict"].tolist() == ["holds", "does not hold", "undecided"]
+    first = tables.neurons_off(table).splitlines()[2]
+    assert first == "| mlp | free factors | 5 | 40 | 10 | +30 | +30 | +31 | holds |"
+    assert words.over_all(words.READING, "control", table, words=words.MORE_OFF) == (
+        "Reading the weights turns off more neurons than every control on: none; fewer than at "
+        "least one on: mlp; undecided on: none."
+    )
+
+
 def test_at_equal_size_there_is_no_verdict_from_fewer_than_three_pairs():
     few = setting("lenet5", MARKED)
     for row in few:
@@ -194,6 +197,51 @@ def test_rivals_are_those_of_the_literature():
     assert lines[3].startswith("| mlp | network slimming | 5 | +1.00 | ")
 
 
+# --- at sizes that were asked for ----------------------------------------------------------------
+
+
+def test_at_a_size_that_was_asked_for():
+    level = {"switched": 0.0, "shuffled": 0.0, "magnitude": 0.0, "random": 0.0}
+    rows = study(
+        *setting("mlp", MARKED),
+        *at_sizes((0.2, level | {"random": -0.02}), (0.5, level | {"magnitude": 0.02})),
+    )
+    table = claims.at_asked_sizes(rows)
+    assert table[["size", "against", "verdict"]].to_numpy().tolist() == [
+        [0.5, "magnitude", "does not hold"],
+        [0.5, "random", "undecided"],
+        [0.5, "shuffled", "undecided"],
+        [0.2, "magnitude", "undecided"],
+        [0.2, "random", "holds"],
+        [0.2, "shuffled", "undecided"],
+    ]
+    assert words.at_sizes(table) == [
+        "At 50 % of the parameters, the switched network is better than every control on: none; "
+        "worse than at least one on: none; undecided on: mlp.",
+        "At 50 % of the parameters, the switched network is better than every rival on: none; "
+        "worse than at least one on: mlp; undecided on: none.",
+        "At 20 % of the parameters, the switched network is better than every control on: none; "
+        "worse than at least one on: none; undecided on: mlp.",
+        "At 20 % of the parameters, the switched network is better than every rival on: none; "
+        "worse than at least one on: none; undecided on: mlp.",
+    ]
+    first = tables.at_sizes(table).splitlines()[2]
+    assert first.startswith("| mlp | 50 | L1 magnitude | 5 | -2.00 | ")
+
+
+def test_runs_that_were_asked_for_a_size_count_nowhere_else():
+    """They are of the same methods and seeds as those that ended at a size of their own."""
+    own = study(*setting("mlp", MARKED), *both("lenet5", RISES, FALLS))
+    sized = study(*at_sizes((0.5, MARKED)), *at_sizes((0.5, {"switched": 0}), network="lenet5"))
+    rows = pd.concat([own, sized.assign(key=lambda table: "sized " + table["key"])])
+    assert set(claims.compared(rows)["key"]) == set(claims.compared(own)["key"])
+    pd.testing.assert_frame_equal(
+        claims.trends(claims.doses(rows)), claims.trends(claims.doses(own))
+    )
+    assert claims.at_asked_sizes(own).empty
+    assert set(claims.at_asked_sizes(rows)["pairs"]) == {0, 5}  # lenet5 has nothing to compare
+
+
 # --- claim 2 -------------------------------------------------------------------------------------
 
 
@@ -213,23 +261,6 @@ def test_compression():
 
 
 # --- claim 3 -------------------------------------------------------------------------------------
-
-
-def dosed(network: str, off: dict[float, int], method: str = "switched", **columns) -> list[dict]:
-    return [
-        run(method, seed, network=network, neurons_on=100 - n + seed, epochs=8, examples=800)
-        | {"width": width}
-        | columns
-        for width, n in off.items()
-        for seed in range(3)
-    ]
-
-
-def both(network: str, off: dict[float, int], fixed: dict[float, int]) -> list[dict]:
-    return [*dosed(network, off), *dosed(network, fixed, "fixed gain")]
-
-
-RISES, FALLS, FLAT = {0.5: 10, 1.0: 40, 2.0: 70}, {0.5: 70, 1.0: 40, 2.0: 10}, {0.5: 9, 2.0: 9}
 
 
 def test_claim_3_as_a_whole():
@@ -297,53 +328,3 @@ def test_the_rules_part_in_words():
     assert each["value"].tolist() == [0.5, 1.0, 2.0] * 2
     assert each["difference"].tolist() == pytest.approx([-0.01, 0.2, 0.4, 0, 0, 0])
     assert tables.rule_by_dose(each).splitlines()[3].startswith("| width | epochs | lenet5 | 1 | ")
-
-
-# --- odds and ends -------------------------------------------------------------------------------
-
-
-def test_what_was_tried():
-    rows = study(
-        *setting("mlp", {"switched": 0, "better": 0.02, "worse": -0.02, "same": 0}),
-        *setting("lenet5", {"switched": 0, "better": 0.02}, seeds=2),
-    )
-    table = claims.tried(rows)
-    assert table["method"].tolist() == ["better", "better", "same", "worse"]
-    assert words.tried(table) == (
-        'Of 3 comparisons with at least 3 pairs, 1 ("better" on mlp) is better than the defaults, '
-        'and 1 ("worse" on mlp) is worse. By chance alone, about 0.1 of each would be expected.'
-    )
-    assert words.tried(table[table["method"] == "same"]) == (
-        "Of 1 comparison with at least 3 pairs, none is better than the defaults, and none is "
-        "worse. By chance alone, about 0.0 of each would be expected."
-    )
-
-
-def test_how_many_pairs_it_would_take():
-    table = pd.DataFrame(
-        {
-            "setting": ["a", "b", "c"],
-            "pairs": [5, 20, 2],
-            "low": [-0.002, 0, -1],
-            "high": [0.002] * 3,
-        }
-    )
-    assert words.needed(table) == ("An interval of ±0.1 points needs about this many pairs: a 20.")
-    assert words.needed(table[1:]) == "Every interval is already narrower than ±0.1 points."
-
-
-def test_by_chance():
-    assert words.by_chance(24).startswith(
-        "This section reports 24 intervals of 95 %. By chance alone, about 1.2 of them would miss"
-    )
-
-
-def test_a_markdown_table():
-    table = pd.DataFrame({"a": ["x", "y"], "b": [0.1234, float("nan")], "c": [3, 4]})
-    columns = {"a": ("name", ""), "b": ("share, %", "+.1f%"), "c": ("n", "")}
-    assert tables.markdown(table, columns).splitlines() == [
-        "| name | share, % | n |",
-        "|---|---|---|",
-        "| x | +12.3 | 3 |",
-        "| y | – | 4 |",
-    ]
