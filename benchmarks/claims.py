@@ -290,7 +290,7 @@ def tried(table: DataFrame) -> str:
     )
     return f"""## What we tried to improve the method
 
-These runs come from the study `choice.toml` in the same folder. It uses other seeds, and judges by
+These runs come from the study `choice.toml` beside it. It uses other seeds, and judges by
 5,000 held-out training images, never by a test image. Each row differs from the defaults in one or
 two settings; `dense` and the controls are listed among them. Settings that train the switcher on
 held-out images have 5,000 fewer images for the task network. {words.tried(table)} The best of many
