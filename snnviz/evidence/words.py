@@ -133,18 +133,16 @@ def over_all(
     """One sentence: better than every other, worse than at least one, or undecided, and where."""
     more, less = words
     at = standing(table, sized)
-    names = {
-        each: listed(k for k, v in at.items() if v == each)
-        for each in ("better", "worse", "undecided", NO_VERDICT, TOO_SHORT)
+    where = {each: listed(k for k, v in at.items() if v == each) for each in set(at.values())}
+    parts = [f"{what} {more} every {other} on {where.get('better', 'no network')}"]
+    said = {
+        "worse": f"{less} at least one",
+        "undecided": "undecided",
+        NO_VERDICT: f"{NO_VERDICT} ({FEW})",
+        TOO_SHORT: f"{TOO_SHORT} ({SHORT})",
     }
-    text = (
-        f"{what} {more} every {other} on: {names['better']}; {less} at least one on: "
-        f"{names['worse']}; undecided on: {names['undecided']}"
-    )
-    for each, why in ((NO_VERDICT, FEW), (TOO_SHORT, SHORT)):
-        if each in at.values():
-            text += f"; {each} ({why}) on: {names[each]}"
-    return f"{text}."
+    parts += [f"{text} on {where[each]}" for each, text in said.items() if each in where]
+    return f"{'; '.join(parts)}."
 
 
 def at_sizes(table: DataFrame) -> list[str]:
