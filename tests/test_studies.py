@@ -115,7 +115,7 @@ def test_steps_are_those_of_the_schedules(name: str) -> None:
 def settings_of(name: str, *columns: str) -> list[tuple[Any, Cell]]:
     """A switched run for each combination of what stands in these columns: its row and settings."""
     rows = ROWS[name][ROWS[name].kind == "switched"].drop_duplicates(list(columns))
-    assert len(rows) >= 1
+    assert len(rows) >= (3 if name.startswith("directions/") else 1)  # today's study goes on
     return [(row, cell_of(json.loads(row.settings))) for _, row in rows.iterrows()]
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from snnviz.evidence.doses import FIXED, RULE, dosed, rule_by_dose, rule_of_trend
 from snnviz.evidence.pairs import at_equal_size, interval, paired, verdict
-from snnviz.evidence.rows import CELL, cells, finished_runs, measure
+from snnviz.evidence.rows import CELL, cells, finished_runs, measure, runs_of
 from snnviz.evidence.trends import trend
 
 if TYPE_CHECKING:
@@ -111,9 +111,8 @@ def compression(full: DataFrame) -> DataFrame:
     Columns: setting, network, runs, off, low, high, parameters_left, verdict, aim (the verdict on
     40 % or more off).
     """
-    switched = finished_runs(cast("DataFrame", full[(full["method"] == OURS).to_numpy()]))
     table = []
-    for cell, runs in cells(switched, CELL):
+    for cell, runs in cells(finished_runs(runs_of(full, OURS)), CELL):
         off = measure(runs, "off", "value")
         mean, low, high = interval(off)
         row = {"runs": len(runs), "off": mean, "low": low, "high": high}
@@ -121,12 +120,12 @@ def compression(full: DataFrame) -> DataFrame:
         table.append(cell | row)
     table = _add_setting(pd.DataFrame(table))
     aim = _verdicts(table, full, "runs", above=AIM)
-    # Without any neuron off, the interval ends at 0.
-    none = [
+    # If no neuron is off in any run, the interval is 0 and decides nothing, but the claim is wrong.
+    verdicts = [
         "does not hold" if verdict == "undecided" and off == 0 else verdict
         for verdict, off in zip(_verdicts(table, full, "runs"), table["off"], strict=True)
     ]
-    return table.assign(verdict=none, aim=aim)
+    return table.assign(verdict=verdicts, aim=aim)
 
 
 def at_asked_sizes(rows: DataFrame) -> DataFrame:
@@ -234,9 +233,8 @@ def _verdicts(
     table: DataFrame, rows: DataFrame, counted: str = "pairs", above: float = 0, want: Any = "above"
 ) -> list[str]:
     """For each row of the table, unless a switched run of its setting was too short."""
-    short = cast("DataFrame", rows[(rows["method"] == OURS).to_numpy()])
-    short = finished_runs(short)
-    short = cast("DataFrame", short[_steps(short) < LEAST_STEPS])
+    switched = finished_runs(runs_of(rows, OURS))
+    short = cast("DataFrame", switched[_steps(switched) < LEAST_STEPS])
     axes = [name for name in CELL if name in table.columns]
     without = set(short[axes].itertuples(index=False, name=None))
     settings = table[axes].itertuples(index=False, name=None)

@@ -63,26 +63,23 @@ def methods(table: DataFrame, heading: str, sizes: bool = False) -> str:
         heading: of the column with the other methods.
         sizes: whether there are columns for the parameters that are left.
     """
-    named = table.assign(against=[words.method(name) for name in table["against"]])
     columns = SETTING | {"against": (heading, "")} | DIFFERENCE | (SIZES if sizes else {})
-    return markdown(named, columns | VERDICT)
+    return markdown(_named(table), columns | VERDICT)
 
 
 def at_sizes(table: DataFrame) -> str:
     """The result of `claims.at_asked_sizes`."""
-    named = table.assign(against=[words.method(name) for name in table["against"]])
     columns = SETTING | {"size": ("parameters left, %", ".0f%"), "against": ("method", "")}
-    return markdown(named, columns | DIFFERENCE | VERDICT)
+    return markdown(_named(table), columns | DIFFERENCE | VERDICT)
 
 
 def neurons_off(table: DataFrame) -> str:
     """The result of `claims.reading_by_neurons`."""
-    named = table.assign(against=[words.method(name) for name in table["against"]])
     columns = SETTING | {"against": ("control", ""), "pairs": ("pairs", "")}
     columns |= {"mean": ("neurons off, %", ".0f%"), "against_mean": ("control's, %", ".0f%")}
     columns |= {"difference": ("difference, points", "+.0f%")}
     columns |= {"low": ("from", "+.0f%"), "high": ("to", "+.0f%")}
-    return markdown(named, columns | VERDICT)
+    return markdown(_named(table), columns | VERDICT)
 
 
 def compression(table: DataFrame) -> str:
@@ -144,6 +141,11 @@ def markdown(table: DataFrame, columns: Columns) -> str:
         cells = [_written(row[name], form) for name, (_, form) in columns.items()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _named(table: DataFrame) -> DataFrame:
+    """With the other methods' names as they are written."""
+    return table.assign(against=[words.method(name) for name in table["against"]])
 
 
 def _between(low: float, high: float, form: str) -> str:

@@ -115,12 +115,10 @@ def functions() -> dict[str, Callable]:
     from torchvision.models import swin_transformer
 
     named = {torch: "torch", F: "F", operator: "operator", builtins: "builtins", math: "math"}
+    named[swin_transformer] = "torchvision"
     return {
-        f"{name_of}.{name}": getattr(module, name)
-        for module, name_of, names in (
-            *((module, named[module], names) for module, names in _FUNCTIONS.items()),
-            (swin_transformer, "torchvision", _SWIN),
-        )
+        f"{named[module]}.{name}": getattr(module, name)
+        for module, names in (_FUNCTIONS | {swin_transformer: _SWIN}).items()
         for name in names.split()
     }
 

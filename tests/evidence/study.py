@@ -41,9 +41,9 @@ def run(method: str = "switched", seed: int = 0, **columns: Any) -> dict[str, An
     return row | columns
 
 
-def asked(size: float, batch_size: int = 128) -> str:
+def asked(size: float) -> str:
     """The settings of a run that was asked for a size."""
-    return json.dumps({"schedule": {"batch_size": batch_size, "size": size}})
+    return json.dumps({"schedule": {"batch_size": 128, "size": size}})
 
 
 def study(*runs: dict[str, Any]) -> pd.DataFrame:
