@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["mlp", "lenet5"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 5, 10])
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=9)
     options = parser.parse_args()
     torch.set_num_threads(1)  # a process a core is what it is compared with
     data = sv.load_data("fashion-mnist", device="cpu")
