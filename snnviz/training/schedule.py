@@ -95,8 +95,8 @@ class Schedule:
     through_switcher: bool = False
     size: float | None = None
     size_of: str = "parameters"
-    size_from: float = 0.5
-    size_until: float = 0.75
+    size_from: float = 0.25
+    size_until: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -179,7 +179,7 @@ def bad_fields() -> list[tuple[str, Any, str]]:
     for name in ("size_from", "size_until"):
         for value in (-0.1, 1.1, "0.5", None, True, float("nan")):
             bad.append((name, value, f"must be a number from 0 to 1, got {value!r}."))
-    bad.append(("size_until", 0.25, "must be at least schedule.size_from, which is 0.5, got 0.25."))
+    bad.append(("size_until", 0.2, "must be at least schedule.size_from, which is 0.25, got 0.2."))
     for value in (1, None, "yes"):
         bad.append(("through_switcher", value, f"must be True or False, got {value!r}."))
     return bad
@@ -239,9 +239,9 @@ def test_a_size_needs_a_switcher_that_chooses(fields: dict[str, Any], message: s
 @pytest.mark.parametrize(
     ("fields", "ramp"),
     [
-        ({}, (4.5, 6.25)),  # 7 epochs after the warm-up
-        ({"warmup_epochs": 0}, (4.0, 6.0)),
-        ({"freeze_epochs": 3}, (3.0, 4.0)),
+        ({}, (2.75, 4.5)),  # 7 epochs after the warm-up
+        ({"warmup_epochs": 0}, (2.0, 4.0)),
+        ({"freeze_epochs": 3}, (2.0, 3.0)),
         ({"size_from": 0, "size_until": 1}, (1.0, 8.0)),
         ({"size_from": 1, "size_until": 1}, (8.0, 8.0)),
     ],

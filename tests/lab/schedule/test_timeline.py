@@ -162,7 +162,7 @@ def test_planned_rates_are_those_of_the_schedule(phase: Phase) -> None:
         (
             {"size": 0.25, "size_of": "macs"},
             "1 epoch warm-up, then 7 alternating in rounds of 4 task and 1 switcher step; neurons "
-            "go off from epoch 4.5 to 6.25, until 25 % of the macs are left (an extension, not in "
+            "go off from epoch 2.75 to 4.5, until 25 % of the macs are left (an extension, not in "
             "the paper).",
         ),
     ],
