@@ -76,7 +76,8 @@ def load_compact(path: str | os.PathLike) -> nn.Module:
 
     Returns:
         A `torch.fx.GraphModule`: an ordinary module with the same layer names, which can be
-        trained, compacted, saved and exported, and does not need snnviz. A deep copy of it
+        trained, compacted, saved and exported, and needs snnviz only for `nn.MultiheadAttention`
+        that has lost heads. A deep copy of it
         keeps only what the forward pass uses. Save it with `save_compact`: a pickle of a
         GraphModule would fix its functional dropout at on or off.
 

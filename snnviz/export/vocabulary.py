@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from snnviz.structure.attention import NarrowAttention
+
 _LAYERS = """
     Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d Linear Bilinear Identity
     BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d
@@ -106,7 +108,7 @@ def layers() -> dict[str, type[nn.Module]]:
     from torchvision.ops import StochasticDepth
 
     named: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in _LAYERS.split()}
-    return named | {"StochasticDepth": StochasticDepth}
+    return named | {"StochasticDepth": StochasticDepth, "NarrowAttention": NarrowAttention}
 
 
 @cache

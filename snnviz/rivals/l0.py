@@ -93,6 +93,6 @@ def _count_weights(learners: Learners) -> dict[str, int]:
     found = {}
     for group in learners.groups:
         layers: list[Any] = [learners.network.get_submodule(name) for name in group.writers]
-        parameters = sum(p.numel() for layer in layers for p in layer.parameters())
+        parameters = sum(p.numel() for layer in layers for p in layer.parameters(recurse=False))
         found[group.name] = parameters // group.neurons
     return found

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
+from snnviz.structure.attention import is_attention
 from snnviz.structure.layers import units_of
 from snnviz.structure.probe import copied
 from snnviz.training.learners import Learners
@@ -147,18 +148,34 @@ def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor |
 
 
 def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor) -> dict[str, Any]:
-    """{group: what Torch-Pruning would prune together with all of its channels}."""
+    """{group: what Torch-Pruning would prune together with all of its channels}.
+
+    Of the heads of `nn.MultiheadAttention`, for which it has nothing, what reads them.
+    """
     import torch_pruning as tp
 
     graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
     found = {}
     for name, group in switches.groups.items():
         layer: Any = network.get_submodule(group.writers[0])
+        if is_attention(layer):
+            found[name] = _readers_of_heads(layer)
+            continue
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
         )
         found[name] = graph.get_pruning_group(layer, prune, idxs=list(range(units_of(layer))))
     return found
+
+
+def _readers_of_heads(attention: Any) -> Any:
+    import torch_pruning as tp
+
+    layer = attention.out_proj
+    channels = layer.in_features
+    given = layer.weight.new_zeros(1, channels)
+    graph = tp.DependencyGraph().build_dependency(layer, example_inputs=given)
+    return graph.get_pruning_group(layer, tp.prune_linear_in_channels, idxs=list(range(channels)))
 
 
 def fold_factors(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:

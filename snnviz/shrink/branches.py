@@ -16,6 +16,7 @@ from snnviz.export.description import CannotDescribe, describe_as_values
 from snnviz.export.rebuild import build_network
 from snnviz.export.substitutes import layer_class
 from snnviz.structure import Switches, SwitchGroup
+from snnviz.structure.attention import is_attention
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _IN_PLACE = (operator.iadd, "add_")
@@ -100,8 +101,8 @@ def _cut(
         node
         for node in graph.nodes
         if node.op == "call_module"
-        and node.target in readers
-        and _gives_a_constant(network.get_submodule(node.target), node, values)
+        for reader in (node.target, f"{node.target}.out_proj")  # an attention does not call it
+        if reader in readers and _gives_a_constant(network.get_submodule(reader), node, values)
     }
     constant = _constants(graph, seeds)
     behind = [node for node in graph.nodes if node in constant and node not in seeds]
@@ -317,8 +318,11 @@ def _shift(channels: Tensor) -> nn.Conv2d:
 
 
 def _free_name(network: nn.Module, reader: str) -> str:
-    """A name in the same module as the reader."""
-    name = f"{reader.rpartition('.')[0]}.shift".lstrip(".")
+    """A name in the same module as the reader, or as the attention that it is a part of."""
+    owner = reader.rpartition(".")[0]
+    if is_attention(network.get_submodule(owner)):
+        owner = owner.rpartition(".")[0]
+    name = f"{owner}.shift".lstrip(".")
     taken = {*dict(network.named_modules()), *network.state_dict()}
     while name in taken:
         name += "_"

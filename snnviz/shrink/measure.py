@@ -2,13 +2,13 @@
 
 import statistics
 import time
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snnviz.export.vocabulary import prepare_tensors, tensors_of
 from snnviz.structure import Size
+from snnviz.structure.layers import rows_of
 from snnviz.structure.probe import count_positions
 
 _LATENCY_BATCHES = (1, 128)
@@ -17,8 +17,8 @@ _LATENCY_BATCHES = (1, 128)
 def size_of(network: nn.Module, example: Tensor) -> Size:
     with count_positions(network) as positions, torch.no_grad():
         network(example[:1])
-    weights: dict[str, Any] = {name: network.get_submodule(name) for name in positions}
-    macs = sum(weights[name].weight.numel() * n for name, n in positions.items())
+    layers = {name: network.get_submodule(name) for name in positions}
+    macs = sum(round(rows_of(layers[name]).numel() * n) for name, n in positions.items())
     return Size(sum(p.numel() for p in network.parameters()), macs)
 
 

@@ -3,8 +3,16 @@
 import numpy as np
 from torch import nn
 
+from snnviz.structure.attention import is_attention
 from snnviz.structure.groups import LayerCost, Switches, SwitchGroup
-from snnviz.structure.layers import inputs_of, kernel_size, own_channel_dim, parts_of, units_of
+from snnviz.structure.layers import (
+    biases_of,
+    inputs_of,
+    kernel_size,
+    own_channel_dim,
+    parts_of,
+    units_of,
+)
 from snnviz.structure.probe import WRITERS
 
 
@@ -12,7 +20,7 @@ def add_costs(
     probe: nn.Module,
     groups: dict[str, SwitchGroup],
     left_alone: dict[str, str],
-    positions: dict[str, int],
+    positions: dict[str, float],
 ) -> Switches:
     """The switches of these groups, with the cost of each layer of the copy."""
     written: dict[str, list[tuple[str, np.ndarray]]] = {}
@@ -25,7 +33,7 @@ def add_costs(
     layers = []
     for name, module in probe.named_modules():
         places = tuple(written.get(name, ())), tuple(read.get(name, ()))
-        if isinstance(module, WRITERS):
+        if isinstance(module, WRITERS) or is_attention(module):
             parts = parts_of(module)
             layers.append(
                 LayerCost(
@@ -34,7 +42,7 @@ def add_costs(
                     inputs=inputs_of(module) // parts,
                     reads_in=parts,
                     per_connection=kernel_size(module),
-                    per_unit=int(module.bias is not None),
+                    per_unit=biases_of(module),
                     positions=positions.get(name, 0),
                     written=places[0],
                     read=places[1],

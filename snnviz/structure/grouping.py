@@ -21,7 +21,7 @@ from snnviz.structure.probe import (
 from snnviz.structure.reasons import (
     AS_MATRICES,
     COMBINES,
-    FIXED_HEADS,
+    FIXED_WIDTH,
     MEAN,
     NEIGHBOURS,
     RESPONSES,
@@ -138,7 +138,7 @@ def build_switch_group(
         elif kind == "LSTM":
             return TANGLED
         elif isinstance(module, nn.MultiheadAttention):
-            return f"{names[module]} {FIXED_HEADS}"
+            return f"{names[module]} {FIXED_WIDTH}"
         elif isinstance(module, nn.Parameter):
             return f"{names.get(module, kind)} {COMBINES}"
         else:

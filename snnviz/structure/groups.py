@@ -97,7 +97,7 @@ class LayerCost:
     reads_in: int  # number of parts of a grouped convolution
     per_connection: int  # weights for each pair of input and output: the kernel's size
     per_unit: int  # other parameters for each output: a bias, a norm's scale and shift
-    positions: int  # number of image positions at which the weights are used
+    positions: float  # image positions at which the weights are used; of an attention the mean
     written: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the outputs)
     read: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the inputs)
 
@@ -140,7 +140,7 @@ class Switches:
             weights = units * inputs * layer.per_connection
             whole = layer.units * (layer.inputs * layer.per_connection + layer.per_unit)
             parameters += weights + units * layer.per_unit - whole
-            macs += weights * layer.positions
+            macs += round(weights * layer.positions)
         return Size(parameters, macs)
 
     def removable(self, factors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

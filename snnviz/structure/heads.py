@@ -1,8 +1,8 @@
 """Proposes the heads of attention layers as neurons: a head is one neuron.
 
-How a layer arranges its heads cannot be read from shapes alone. So each likely way is proposed, and
-`trial.py` proves one of them, or none. The factor of a head multiplies the weights that read what
-it gives.
+How torch's own attention arranges them is known. How other layers do cannot be read from shapes
+alone, so each likely way is proposed. `trial.py` proves one of them, or none. The factor of a head
+multiplies the weights that read what it gives.
 """
 
 from collections.abc import Container, Iterator
@@ -11,15 +11,74 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
+from snnviz.structure.attention import is_attention
 from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, Number, SwitchGroup
 from snnviz.structure.layers import inputs_of, parts_of, units_of
 from snnviz.structure.probe import WRITERS, computes_weights, own_parameters
+from snnviz.structure.reasons import NO_HEADS
 
 if TYPE_CHECKING:
     from snnviz.structure.places import Item
 
 _UPWARDS = 2  # modules around a layer that may hold the number of its heads
+
+
+def find_heads(
+    probe: nn.Module, shared: Container[Tensor], called: Container[str]
+) -> dict[str, SwitchGroup | str]:
+    """{attention: its heads, or why they are left alone}, for those of torch and of its subclasses.
+
+    Args:
+        probe: a copy of the network.
+        shared: parameters of several layers.
+        called: names of layers that the network calls.
+    """
+    attentions = {
+        name: module
+        for name, module in probe.named_modules()
+        if isinstance(module, nn.MultiheadAttention)
+    }
+    found: dict[str, SwitchGroup | str] = {}
+    for name, module in attentions.items():
+        why = _why_no_heads(module, shared, name in called)
+        found[name] = f"{name} {NO_HEADS[why]}" if why else _heads_of(name, module)
+    return found
+
+
+def _why_no_heads(attention: Any, shared: Container[Tensor], called: bool) -> str:
+    if not is_attention(attention):
+        return "own"
+    layer = attention.out_proj
+    names = {"bias_k", "bias_v", "in_proj_weight", "in_proj_bias"}
+    names |= {f"{part}_proj_weight" for part in "qkv"}
+    computed = computes_weights(layer) or own_parameters(layer) or not isinstance(layer, WRITERS)
+    if computed or not names.issuperset(attention._parameters):
+        return "computed"
+    if any(p in shared for p in attention.parameters()):
+        return "shared"
+    if not called:
+        return "unused"
+    return "one" if attention.num_heads == 1 else ""
+
+
+def _heads_of(name: str, attention: Any) -> SwitchGroup:
+    channels = np.arange(units_of(attention))
+    written = Member(name, channels, channels // attention.head_dim)
+    read = Member(f"{name}.out_proj", channels, written.neurons)
+    return SwitchGroup(
+        name=name,
+        neurons=attention.num_heads,
+        writers=(name,),
+        norms=(None,),
+        readers=(read.layer,),
+        scaled=(),
+        written_as=(written,),
+        read_as=(read,),
+        scaled_as=(),
+        carried_as=(),
+        moved="always",
+    )
 
 
 def propose_heads(

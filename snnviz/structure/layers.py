@@ -2,12 +2,17 @@
 
 Weights of transposed convolutions are (inputs, outputs of a part, kernel ...), those of all other
 layers (outputs, inputs of a part, kernel ...). The parts are those of a grouped convolution.
+
+The outputs of an attention are the channels of its heads: queries, keys and values side by side.
 """
 
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from snnviz.structure.attention import is_attention, projections
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -23,12 +28,16 @@ def parts_of(layer: Any) -> int:
 
 def units_of(layer: Any) -> int:
     """How many outputs a layer or a norm has."""
+    if is_attention(layer):
+        return layer.num_heads * layer.head_dim
     if getattr(layer, "weight", None) is None:
         return getattr(layer, "num_features", getattr(layer, "num_channels", 0))
     return layer.weight.shape[1] * layer.groups if is_transposed(layer) else len(layer.weight)
 
 
 def inputs_of(layer: Any) -> int:
+    if is_attention(layer):
+        return sum(weight.shape[1] for weight in projections(layer))
     return len(layer.weight) if is_transposed(layer) else layer.weight.shape[1] * parts_of(layer)
 
 
@@ -48,11 +57,28 @@ def is_depthwise(layer: Any) -> bool:
 
 
 def kernel_size(layer: Any) -> int:
-    return math.prod(layer.weight.shape[2:])
+    return 1 if is_attention(layer) else math.prod(layer.weight.shape[2:])
+
+
+def biases_of(layer: Any) -> int:
+    """How many biases each output has."""
+    if is_attention(layer):
+        return 3 * (layer.in_proj_bias is not None) + 2 * (layer.bias_k is not None)
+    return int(layer.bias is not None)
+
+
+def bias_of(layer: Any) -> Tensor | None:
+    """(outputs,): the bias; of an attention, the mean of those of queries, keys and values."""
+    if is_attention(layer):
+        bias = layer.in_proj_bias
+        return None if bias is None else bias.unflatten(0, (3, -1)).mean(0)
+    return layer.bias
 
 
 def rows_of(layer: Any) -> Tensor:
     """(outputs, inputs of a part, kernel ...): the weights into each output."""
+    if is_attention(layer):
+        return torch.cat(projections(layer), 1)
     if not is_transposed(layer):
         return layer.weight
     return layer.weight.unflatten(0, (layer.groups, -1)).transpose(1, 2).flatten(0, 1)

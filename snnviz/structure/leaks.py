@@ -20,7 +20,7 @@ def drop_leaking(
     probe: nn.Module,
     example: Tensor,
     groups: dict[str, SwitchGroup],
-    positions: dict[str, int],
+    positions: dict[str, float],
     shared: Container[Tensor],
 ) -> tuple[dict[str, SwitchGroup], dict[str, str]]:
     """The groups whose off neurons reach no reader, and why the others are left out."""
@@ -98,7 +98,7 @@ def draw_at_random(probe: nn.Module, sign: int) -> Iterator[None]:
 
 @torch.no_grad()
 def _leaks(
-    probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, int]
+    probe: nn.Module, example: Tensor, groups: dict[str, SwitchGroup], positions: dict[str, float]
 ) -> dict[str, str]:
     """Runs the copy with every second neuron off: {group: a reader that an off neuron reaches}."""
     if not groups:

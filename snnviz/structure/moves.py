@@ -27,7 +27,7 @@ def choose_moves(
     probe: nn.Module,
     example: Tensor,
     groups: dict[str, SwitchGroup],
-    positions: dict[str, int],
+    positions: dict[str, float],
     shared: Container[Tensor],
 ) -> dict[str, SwitchGroup]:
     """The groups, with `moved` set where it pays and gives the readers the same sums."""
@@ -67,7 +67,7 @@ def _weights(probe: nn.Module, layers: tuple[str, ...]) -> int:
 
 @torch.no_grad()
 def _find_same(
-    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, int]
+    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, float]
 ) -> set[str]:
     """The groups whose factors arrive at their readers as they are.
 
@@ -163,7 +163,7 @@ def _random_factors(
 
 @torch.no_grad()
 def _give_the_same(
-    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, int]
+    probe: nn.Module, example: Tensor, groups: list[SwitchGroup], positions: dict[str, float]
 ) -> bool:
     """Whether the class scores are the same, with the factors of all groups at either place."""
     moved = {group.name: replace(group, moved="both") for group in groups}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snnviz.structure.attention import NarrowAttention, channels_of, is_attention
 from snnviz.structure.groups import Switches
 from snnviz.structure.layers import (
     inputs_of,
@@ -66,7 +67,11 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
             if own in holder._parameters or own in holder._buffers:
                 _narrow_own(holder, own, out)
                 continue
-            _narrow(network.get_submodule(layer.name), out, into)
+            module = network.get_submodule(layer.name)
+            if is_attention(module):
+                _narrow_attention(module, out)
+            else:
+                _narrow(module, out, into)
     gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
     for group in switches.groups.values():
         for number in group.numbers:
@@ -106,6 +111,19 @@ def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
         owner._buffers[name] = values
     else:
         owner._parameters[name] = nn.Parameter(values, tensor.requires_grad)
+
+
+def _narrow_attention(module: Any, kept: np.ndarray) -> None:
+    """Keeps these channels of all heads: those of queries, keys and values."""
+    for name, tensor in module._parameters.items():
+        if tensor is not None:
+            dim = channels_of(name)
+            channels = np.tile(kept, tensor.shape[dim] // len(kept))
+            values = _select(tensor.detach(), dim, channels)
+            module._parameters[name] = nn.Parameter(values, tensor.requires_grad)
+    module.num_heads = int(kept.sum()) // module.head_dim
+    module.__class__ = NarrowAttention  # the same object, for its hooks, and for who else holds it
+    module.decline_fast_path()
 
 
 def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from snnviz.structure.layers import is_transposed, parts_of
 from snnviz.structure.probe import MIXING, NORMS, WRITERS
@@ -18,6 +19,8 @@ _CLOSE = 1e-3  # of a channel's greatest value; a factor of one half changes far
 
 def has_own_forward(module: nn.Module) -> bool:
     """Whether its class calculates in its own way, and not as torch's class does."""
+    if isinstance(module, NonDynamicallyQuantizableLinear):
+        return True  # an attention uses its parameters, and does not call it
     kinds = (*WRITERS, *NORMS, *MIXING)
     return not any(type(module).forward is kind.forward for kind in kinds)
 

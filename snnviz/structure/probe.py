@@ -1,6 +1,7 @@
 """Runs a user's network on example images, and turns whatever goes wrong into one clear error."""
 
 import copy
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from snnviz.files import first_line
+from snnviz.structure.attention import is_attention, projections
 from snnviz.structure.layers import inputs_of, is_transposed, units_of
 
 # Layers whose outputs are neurons.
@@ -173,9 +175,9 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
 
 
 @contextmanager
-def count_positions(network: nn.Module) -> Iterator[dict[str, int]]:
+def count_positions(network: nn.Module) -> Iterator[dict[str, float]]:
     """Counts in runs within at how many places of an image each layer's weights are used."""
-    positions: dict[str, int] = {}
+    positions: dict[str, float] = {}
 
     def count(name: str) -> Callable[..., None]:
         def hook(module: Any, inputs: Any, by_name: Any, output: Any) -> None:
@@ -192,10 +194,24 @@ def count_positions(network: nn.Module) -> Iterator[dict[str, int]]:
 
         return hook
 
+    def count_tokens(name: str) -> Callable[..., None]:
+        def hook(module: Any, inputs: Any, by_name: Any, output: Any) -> None:
+            given = dict(zip(("query", "key", "value"), inputs, strict=False)) | by_name
+            later = module.batch_first and given["query"].ndim == 3
+            tokens = [given[part].shape[int(later)] for part in ("query", "key", "value")]
+            widths = [weight.shape[1] for weight in projections(module)]
+            mean = sum(map(operator.mul, tokens, widths)) / sum(widths)
+            for layer, found in ((name, mean), (f"{name}.out_proj".lstrip("."), tokens[0])):
+                positions[layer] = positions.get(layer, 0) + found
+
+        return hook
+
     handles = [
-        module.register_forward_hook(count(name), with_kwargs=True)
+        module.register_forward_hook(
+            (count_tokens if is_attention(module) else count)(name), with_kwargs=True
+        )
         for name, module in network.named_modules()
-        if isinstance(module, WRITERS)
+        if isinstance(module, WRITERS) or is_attention(module)
     ]
     try:
         yield positions

@@ -18,6 +18,14 @@ SPREAD = f"divides its weights by their spread over all inputs, {OTHERS}"
 FIXED_HEADS = (
     "gives all heads together as many channels as it gets, so no head can be taken out alone"
 )
+FIXED_WIDTH = "is made for a number of channels, so none of those that it reads or gives can go"
+NO_HEADS = {
+    "one": "has one head alone",
+    "own": "is of a class of its own, whose heads may be arranged in another way",
+    "shared": "shares its parameters with another layer",
+    "computed": "computes its weights from other parameters",
+    "unused": "is not called, and may be used in another way",
+}
 FIXED_SIZE = "a size that it needs does not follow their number"
 COMBINES = "combines them, and is no weight of a linear layer or a convolution"
 AS_MATRICES = "multiplies them as matrices with others, which is not followed"

@@ -18,7 +18,7 @@ from snnviz.structure.costs import add_costs
 from snnviz.structure.flow import Watch, check_flow
 from snnviz.structure.grouping import build_switch_group, shared_parameters, writers_among
 from snnviz.structure.groups import Switches, SwitchGroup
-from snnviz.structure.heads import propose_heads
+from snnviz.structure.heads import find_heads, propose_heads
 from snnviz.structure.leaks import drop_leaking
 from snnviz.structure.modes import in_mode
 from snnviz.structure.moves import choose_moves
@@ -32,7 +32,7 @@ from snnviz.structure.probe import (
     has_channels,
     running,
 )
-from snnviz.structure.reasons import FIXED_HEADS, MEAN, TIED
+from snnviz.structure.reasons import FIXED_WIDTH, MEAN, TIED
 from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _find(
     probe = copied(network).requires_grad_(True).eval()
     positions = _run(probe, example)
     _check_training(probe, example)
-    found = _sort_out(_trace_with_buffers(probe, example), exclude, weighted)
+    found = _sort_out(_trace_with_buffers(probe, example), exclude, weighted, positions)
     groups, left_alone, larger, order = found.groups, found.left_alone, found.larger, found.order
     groups = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
     own = shared_parameters(probe)
@@ -130,6 +130,7 @@ def _sort_out(
     traced: tuple[nn.Module, list[list["Item"]], "Graph"],
     exclude: Sequence[str],
     weighted: Sequence[str],
+    positions: dict[str, float],
 ) -> _Found:
     seen, all_items, graph = traced
     names: dict[Any, str] = {module: name for name, module in seen.named_modules()}
@@ -161,9 +162,14 @@ def _sort_out(
         else:
             larger += _with_constants(found, items, graph, context, list(groups))
             groups[found.name] = found
-    for name, module in seen.named_modules():
-        if isinstance(module, nn.MultiheadAttention):  # it does not call its last layer
-            left_alone.setdefault(f"{name}.out_proj".lstrip("."), f"{name} {FIXED_HEADS}")
+    for name, head_group in find_heads(seen, context[1], positions).items():
+        left_alone.setdefault(f"{name}.out_proj", f"{name} {FIXED_WIDTH}")
+        if isinstance(head_group, str):
+            left_alone[name] = head_group
+        elif _matches(head_group, exclude):
+            left_alone[name] = "excluded by the user"
+        else:
+            groups[name] = head_group
     return _Found(groups, left_alone, larger, heads, order)
 
 
@@ -242,11 +248,13 @@ def fits_a_layer(pattern: str, network: nn.Module) -> bool:
 
 
 def _switchable_layers(network: nn.Module) -> list[str]:
-    return [name for name, module in network.named_modules() if isinstance(module, WRITERS)]
+    kinds = (*WRITERS, nn.MultiheadAttention)
+    return [name for name, module in network.named_modules() if isinstance(module, kinds)]
 
 
 def _matches(group: SwitchGroup, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(w, pattern) for w in group.writers for pattern in patterns)
+    layers = group.writers if group.scaled else (*group.writers, *group.readers)
+    return any(fnmatchcase(layer, pattern) for layer in layers for pattern in patterns)
 
 
 def _weighted_only(group: SwitchGroup) -> str:
@@ -256,7 +264,7 @@ def _weighted_only(group: SwitchGroup) -> str:
 # Running and tracing a copy ----------------------------------------------------------------------
 
 
-def _run(probe: nn.Module, example: Tensor) -> dict[str, int]:
+def _run(probe: nn.Module, example: Tensor) -> dict[str, float]:
     """Runs the copy in evaluation mode; {layer: image positions at which its weights are used}."""
     devices = [example.device] if example.is_cuda else []
     with running(probe, example), torch.random.fork_rng(devices), torch.no_grad():

@@ -36,7 +36,7 @@ def drop_failing(
     probe: nn.Module,
     example: Tensor,
     groups: dict[str, SwitchGroup],
-    positions: dict[str, int],
+    positions: dict[str, float],
     shared: Container[Tensor],
     larger: Collection[list[SwitchGroup]] = (),
     heads: Collection[list[SwitchGroup]] = (),
@@ -81,7 +81,7 @@ def drop_failing(
 class _Trial:
     """All groups are tried together, and halves of them where that fails."""
 
-    def __init__(self, probe: nn.Module, example: Tensor, positions: dict[str, int]) -> None:
+    def __init__(self, probe: nn.Module, example: Tensor, positions: dict[str, float]) -> None:
         self.probe, self.example, self.positions = copied(probe), example, positions
         self.in_double = False
         self.accepted: list[SwitchGroup] = []

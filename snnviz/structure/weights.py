@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.layers import parts_of, rows_of
+from snnviz.structure.layers import bias_of, parts_of, rows_of
 
 _PIECE = 2**18  # weights that are squared at a time
 LEAST_LENGTH = 1e-12  # shorter ones count as this: a logarithm and a quotient need one above 0
@@ -62,7 +62,8 @@ def neuron_weights(network: nn.Module, group: SwitchGroup) -> NeuronWeights:
         rows = rows_of(layer).movedim(1, -1).flatten(1)  # (channels, fan_in)
         ones = rows.new_ones(len(rows))
         scale = last.weight if norm else ones  # (channels,)
-        shift = last.bias if last.bias is not None else 0 * ones
+        bias = bias_of(last)
+        shift = 0 * ones if bias is None else bias
         if not member.covers(group.neurons) or len(rows) != group.neurons:
             rows, scale, shift = _by_neuron(member, group.neurons, rows, scale, shift)
         incoming.append(rows)  # (neurons, fan_in)

@@ -15,6 +15,7 @@ from snnviz import rivals
 from snnviz.rivals.dense import count_steps
 from snnviz.rivals.scratch import redraw
 from snnviz.rivals.start import Start
+from tests.export.nets import vit
 from tests.helpers import assert_same_history
 from tests.rivals.conftest import PLAN
 
@@ -114,6 +115,19 @@ def test_a_size_of_its_own(method: str, data: sv.ImageData) -> None:
     assert sizes[0] < 0.15 * whole
     assert abs(sizes[1] / whole - 0.3) < 0.05
     assert sizes[2] == whole
+
+
+@pytest.mark.parametrize("method", PRUNED)
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")  # of Torch-Pruning, on tokens
+def test_heads_of_torchs_attention_are_pruned(method: str) -> None:
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pair = images, torch.arange(20) % 10
+    data = sv.ImageData.from_tensors(pair, pair, device="cpu")
+    plan = sv.Schedule(epochs=2, batch_size=10, warmup_epochs=0)
+    trainer = rivals.train(method, vit(), data, plan, **CPU, size=0.4)
+    heads = [f"encoder.layers.encoder_layer_{i}.self_attention" for i in (0, 1)]
+    assert any(bool((trainer.factors[name] == 0).any()) for name in heads)
+    assert trainer.history.epochs.train_loss.notna().all()
 
 
 def test_the_schedules_size(data: sv.ImageData) -> None:

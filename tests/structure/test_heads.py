@@ -1,14 +1,17 @@
 """Heads of attention layers, each a neuron."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from snnviz.shrink import compact
-from snnviz.structure import find_switches
+from snnviz.structure import find_switches, scaled_parameters
+from snnviz.structure.attention import NarrowAttention
 from tests.helpers import example
 from tests.networks_at_random import drawn
 from tests.shrink.nets import scores_of
@@ -117,3 +120,274 @@ def test_excluded_heads() -> None:
     network = Transformer(Attention("in turn"), Attention("in turn"))
     switches = find_switches(network, example(), exclude=["attentions.0.*"])
     assert list(switches.groups) == ["attentions.1.qkv"]
+
+
+class Attending(nn.Module):
+    """Patches of an image, an attention of torch, and class scores."""
+
+    def __init__(self, call: Callable[..., Tensor], heads: int = 4, **options: Any) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Conv2d(3, WIDTH, 4, 4), nn.Linear(WIDTH, 4)
+        self.call, self.norm = call, nn.LayerNorm(WIDTH)
+        self.attention: Any = nn.MultiheadAttention(WIDTH, heads, **options)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.norm(self.embed(images).flatten(2).transpose(1, 2))
+        return self.head((x + self.call(self.attention, x, images)).mean(1))
+
+
+def alone(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    return attention(x, x, x)[0]
+
+
+def without_weights(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    return attention(query=x, key=x, value=x, need_weights=False)[0]
+
+
+def tokens_first(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    x = x.transpose(0, 1)
+    return attention(x, x, x, need_weights=False)[0].transpose(0, 1)
+
+
+def crossed(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    """Queries of patches, keys of rows, values of both colours and rows."""
+    rows = images.flatten(2)[..., :18].unflatten(2, (3, 6)).flatten(1, 2)  # (n, 9, 6)
+    return attention(x, rows, torch.cat([rows, rows[..., :4]], 2))[0]
+
+
+def masked(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+    padding = torch.zeros(x.shape[:2], dtype=torch.bool)
+    padding[:, 2] = True
+    return attention(x, x, x, key_padding_mask=padding, attn_mask=mask)[0]
+
+
+def causal(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)
+    return attention(x, x, x, attn_mask=mask, is_causal=True, need_weights=False)[0]
+
+
+def uses_weights(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    given, weights = attention(x, x, x)
+    return given + weights.square().sum(-1, keepdim=True)
+
+
+def each_weight(attention: nn.Module, x: Tensor, images: Tensor) -> Tensor:
+    given, weights = attention(x, x, x, average_attn_weights=False)
+    return given + weights[:, 0].square().sum(-1, keepdim=True)
+
+
+def uneven_mask(attention: Any, x: Tensor, images: Tensor) -> Tensor:
+    mask = torch.linspace(0, 1, 4 * 4 * 4, dtype=x.dtype).view(4, 4, 4).repeat(len(x), 1, 1)
+    return attention(x, x, x, attn_mask=mask)[0]
+
+
+FIRST = {"batch_first": True}
+TORCHS: dict[str, tuple[Callable[..., Tensor], dict[str, Any]]] = {
+    "batch first": (alone, FIRST),
+    "without weights": (without_weights, FIRST),
+    "batch second": (tokens_first, {}),
+    "no bias": (alone, FIRST | {"bias": False}),
+    "cross": (crossed, FIRST | {"kdim": 6, "vdim": 10}),
+    "a bias and zeros more": (alone, FIRST | {"add_bias_kv": True, "add_zero_attn": True}),
+    "masks": (masked, FIRST),
+    "causal": (causal, FIRST),
+}
+
+
+@pytest.mark.parametrize("case", TORCHS)
+def test_a_head_of_torchs_attention_is_a_neuron(case: str) -> None:
+    call, options = TORCHS[case]
+    network, images = drawn(Attending(call, **options).double()).eval(), example().double()
+    switches = find_switches(network, images)
+    group = switches.groups["attention"]
+    assert (group.neurons, group.writers, group.readers) == (
+        4,
+        ("attention",),
+        ("attention.out_proj",),
+    )
+    factors = {name: torch.ones(g.neurons).double() for name, g in switches.groups.items()}
+    factors["attention"] = torch.tensor([0.5, 0.0, 1.5, 0.0]).double()
+    expected = scores_of(network, images, switches, factors)  # each head's output times its factor
+    with_factors = functional_call(network, scaled_parameters(network, switches, factors), images)
+    torch.testing.assert_close(with_factors, expected, rtol=0, atol=1e-10)
+    small: Any
+    small, report = compact(network, factors, images, switches=switches, latency=False)
+    for training in (False, True):
+        for grad in (False, True):
+            with torch.set_grad_enabled(grad):
+                came = small.train(training)(images)
+            torch.testing.assert_close(came, expected, rtol=0, atol=1e-10)
+    assert report.after == switches.size({name: s.numpy() for name, s in factors.items()})
+    assert (type(small.attention), small.attention.num_heads) == (NarrowAttention, 2)
+    before, after = network.attention.state_dict(), small.attention.state_dict()
+    for name, tensor in before.items():
+        halved = tensor.numel() // (1 if name == "out_proj.bias" else 2)
+        assert after[name].numel() == halved, name
+    again = find_switches(small, images).groups["attention"]
+    assert again.neurons == 2
+
+
+def test_without_removal_it_stays_torchs() -> None:
+    network, images = drawn(Attending(alone, **FIRST)).eval(), example()
+    switches = find_switches(network, images)
+    factors = {name: torch.full((g.neurons,), 0.5) for name, g in switches.groups.items()}
+    small: Any = compact(network, factors, images, switches=switches, latency=False)[0]
+    assert type(small.attention) is nn.MultiheadAttention
+
+
+def test_hooks_and_whoever_holds_it_stay() -> None:
+    network, images = drawn(Attending(alone, **FIRST)).eval(), example()
+    calls: list[str] = []
+    network.attention.register_forward_hook(lambda *_: calls.append("called"))
+    network.others = [network.attention]  # a list is no module
+    switches = find_switches(network, images)
+    factors = {name: torch.ones(g.neurons) for name, g in switches.groups.items()}
+    factors["attention"][0] = 0
+    small: Any = compact(network, factors, images, switches=switches, latency=False)[0]
+    assert small.others[0] is small.attention
+    calls.clear()
+    small(images)
+    assert calls == ["called"]
+
+
+class Own(nn.MultiheadAttention):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return super().forward(*args, **kwargs)
+
+
+def with_own_class() -> nn.Module:
+    network = Attending(alone, **FIRST)
+    network.attention = Own(WIDTH, 4, batch_first=True)
+    return network
+
+
+def with_shared() -> nn.Module:
+    network = Attending(alone, **FIRST)
+    network.other = nn.MultiheadAttention(WIDTH, 4)
+    network.other.in_proj_weight = network.attention.in_proj_weight
+    return network
+
+
+def with_computed() -> nn.Module:
+    network = Attending(alone, **FIRST)
+    nn.utils.parametrizations.weight_norm(network.attention.out_proj)
+    return network
+
+
+def by_function(attention: Any, x: Tensor, images: Tensor) -> Tensor:
+    return F.linear(x, attention.in_proj_weight[:WIDTH])
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        pytest.param(Attending(alone, 1, **FIRST), "has one head alone", id="one"),
+        pytest.param(
+            with_own_class(),
+            "is of a class of its own, whose heads may be arranged in another way",
+            id="own class",
+        ),
+        pytest.param(with_shared(), "shares its parameters with another layer", id="shared"),
+        pytest.param(with_computed(), "computes its weights from other parameters", id="computed"),
+        pytest.param(
+            Attending(by_function, **FIRST),
+            "is not called, and may be used in another way",
+            id="not called",
+        ),
+    ],
+)
+def test_why_heads_are_left_alone(network: nn.Module, why: str) -> None:
+    switches = find_switches(Beside(network, Attending(alone, **FIRST)), example())
+    assert list(switches.groups) == ["second.attention"]
+    assert switches.left_alone["first.attention"] == f"first.attention {why}"
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (uses_weights, "without some of them, the outputs of layer head would change"),
+        (each_weight, "without some of them, the outputs of layer head would change"),
+        (
+            uneven_mask,
+            "without some of them, layer attention would not run: "
+            "a size that it needs does not follow their number",
+        ),
+    ],
+)
+def test_heads_whose_number_shows_elsewhere(call: Any, why: str) -> None:
+    """The mean of the weights is over all heads, and a mask may have a part for each."""
+    network = Attending(call, **FIRST)
+    both = Beside(network, Attending(alone, **FIRST))
+    switches = find_switches(both, example())
+    assert list(switches.groups) == ["second.attention"]
+    assert switches.left_alone["first.attention"].replace("first.", "") == why
+
+
+class Beside(nn.Module):
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.first(images) + self.second(images)
+
+
+@pytest.mark.parametrize("pattern", ["attention", "att*", "attention.out_proj"])
+def test_excluded_heads_of_torchs_attention(pattern: str) -> None:
+    both = Beside(Attending(alone, **FIRST), Attending(alone, **FIRST))
+    switches = find_switches(both, example(), exclude=[f"first.{pattern}"])
+    assert list(switches.groups) == ["second.attention"]
+    assert switches.left_alone["first.attention"] == "excluded by the user"
+
+
+class Encoder(nn.Module):
+    def __init__(self, norm_first: bool, causal: bool) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            WIDTH, 4, 24, dropout=0.0, batch_first=True, norm_first=norm_first
+        )
+        self.embed, self.head = nn.Conv2d(3, WIDTH, 4, 4), nn.Linear(WIDTH, 4)
+        self.causal = causal
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=not norm_first)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.embed(images).flatten(2).transpose(1, 2)
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)
+        how = {"mask": mask, "is_causal": True} if self.causal else {}
+        return self.head(self.encoder(x, **how).mean(1))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_transformer_encoders(norm_first: bool, causal: bool) -> None:
+    """Without gradients, torch's layers have a fast path of their own, which must be declined."""
+    network = drawn(Encoder(norm_first, causal).double()).eval()
+    images = example().double()
+    switches = find_switches(network, images)
+    names = [f"encoder.layers.{i}.{layer}" for i in (0, 1) for layer in ("self_attn", "linear1")]
+    assert list(switches.groups) == names
+    factors = {name: torch.ones(g.neurons).double() for name, g in switches.groups.items()}
+    factors[names[0]] = torch.tensor([0.5, 0.0, 1.5, 0.0]).double()
+    factors[names[2]] = torch.tensor([0.7, 1.0, 1.5, 1.0]).double()
+    factors[names[3]][:5] = 0
+    expected = scores_of(network, images, switches, factors)
+    small: Any = compact(network, factors, images, switches=switches, latency=False)[0]
+    kinds = [type(layer.self_attn) for layer in small.encoder.layers]
+    assert kinds == [NarrowAttention, nn.MultiheadAttention]
+    for training in (False, True):
+        for grad in (False, True):
+            with torch.set_grad_enabled(grad):
+                came = small.train(training)(images)
+            torch.testing.assert_close(came, expected, rtol=0, atol=1e-10)
+
+
+def test_all_heads_off_remove_the_branch() -> None:
+    network, images = drawn(Attending(without_weights, **FIRST).double()).eval(), example().double()
+    switches = find_switches(network, images)
+    factors = {name: torch.zeros(g.neurons).double() for name, g in switches.groups.items()}
+    expected = scores_of(network, images, switches, factors)
+    small, report = compact(network, factors, images, switches=switches, latency=False)
+    assert report.removed == {"attention": ("attention", "attention.out_proj")}
+    assert not any(isinstance(module, nn.MultiheadAttention) for module in small.modules())
+    torch.testing.assert_close(small(images), expected, rtol=0, atol=1e-10)

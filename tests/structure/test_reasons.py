@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snnviz.structure import find_switches
 from snnviz.structure.reasons import (
-    FIXED_HEADS,
+    FIXED_WIDTH,
     MEAN,
     NEIGHBOURS,
     OTHERS,
@@ -109,7 +109,7 @@ def attends(net: Any, images: Tensor) -> Tensor:
                 conv=nn.Conv2d(3, 6, 3),
                 attention=nn.MultiheadAttention(6, 2, batch_first=True),
             ),
-            f"attention {FIXED_HEADS}",
+            f"attention {FIXED_WIDTH}",
             id="multi-head attention",
         ),
         pytest.param(

@@ -11,7 +11,7 @@ from torch import Tensor
 from snnviz import checks
 from snnviz.data import ImageData
 from snnviz.data.checks import check_one_image
-from snnviz.lab.session.neuron import find_channel_axis
+from snnviz.lab.session.listening import find_channel_axis, listen
 from snnviz.structure import SwitchGroup
 from snnviz.training import AlternatingTrainer
 
@@ -96,8 +96,9 @@ def scale_answers(answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _listen(trainer: AlternatingTrainer, group: SwitchGroup, found: dict[str, np.ndarray]) -> Any:
     """Has the next pass through the network write the group's answers into `found`."""
     member = (group.scaled_as or group.written_as)[0]
+    module = trainer.network.get_submodule(member.layer)
 
-    def keep(module: Any, inputs: Any, output: Tensor) -> None:
+    def keep(output: Tensor) -> None:
         axis = find_channel_axis(module, output, int(member.channels.max()))
         places = output.float().movedim(axis, 0)  # (channels, 1, …)
         peaks = places.reshape(len(places), -1).amax(1).nan_to_num().cpu().numpy()  # (channels,)
@@ -107,4 +108,4 @@ def _listen(trainer: AlternatingTrainer, group: SwitchGroup, found: dict[str, np
             values *= trainer.factors[group.name].detach().nan_to_num().cpu().numpy()
         found[group.name] = values
 
-    return trainer.network.get_submodule(member.layer).register_forward_hook(keep)
+    return listen(module, keep)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnviz.history import History
 from snnviz.lab.session.chain import make_chain
+from snnviz.lab.session.listening import find_channel_axis, listen
 from snnviz.lab.session.weights import draw_weights
 from snnviz.structure import SwitchGroup, neuron_weights
 from snnviz.training import AlternatingTrainer
@@ -102,7 +103,7 @@ def _top_images(trainer: AlternatingTrainer, switch: SwitchGroup, index: int) ->
     factors = {name: s.clone() for name, s in trainer.factors.items()}
     if factors[switch.name][index] == 0:
         factors[switch.name][index] = 1.0
-    member = switch.scaled_as[0]
+    member = (switch.scaled_as or switch.written_as)[0]
     channel = int(member.channels[np.flatnonzero(member.neurons == index)[0]])
     order = torch.arange(min(IMAGES, len(data.test)))
     peaks = _peaks(trainer, factors, member.layer, channel, order)  # (images,)
@@ -127,27 +128,19 @@ def _peaks(
 ) -> Tensor:
     """The greatest pre-activation over an image's places, for each image."""
     found: list[Tensor] = []
+    module = trainer.network.get_submodule(layer)
 
-    def keep(module: Any, inputs: Any, output: Tensor) -> None:
+    def keep(output: Tensor) -> None:
         own = output.select(find_channel_axis(module, output, channel), channel)
         found.append(own.float().reshape(len(own), -1).amax(1))
 
-    handle = trainer.network.get_submodule(layer).register_forward_hook(keep)
+    handle = listen(module, keep)
     try:
         for index in order.split(500):
             trainer.learners.logits(trainer.data.batch("test", index)[0], factors)
     finally:
         handle.remove()
     return torch.cat(found).cpu()
-
-
-def find_channel_axis(layer: Any, output: Tensor, channel: int) -> int:
-    """Where a layer's channels stand in its output, which has this one: last, or after the images.
-
-    Linear layers may work on maps with the channels last, as in ConvNeXt.
-    """
-    last = isinstance(layer, torch.nn.Linear) or type(layer) is torch.nn.LayerNorm
-    return output.ndim - 1 if last or output.shape[1] <= channel else 1
 
 
 def as_bytes(images: Tensor) -> Tensor:

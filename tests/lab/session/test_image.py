@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from snnviz.data import ImageData
 from snnviz.lab.session.image import answer_image, check_image, scale_answers
-from snnviz.lab.session.neuron import find_channel_axis
 from snnviz.networks import network
 from snnviz.runs import Trainer
 from snnviz.training import Schedule
@@ -61,22 +60,6 @@ def test_against_the_layers_one_by_one(name: str) -> None:
     assert_allclose(list(answer.probabilities.values()), chances, rtol=1e-4, atol=1e-6)
     assert (answer.index, answer.label) == (3, DATA.classes[3])
     assert answer.predicted == DATA.classes[int(chances.argmax())]
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "axis"),
-    [
-        (nn.Linear(4, 6), (1, 6), 1),
-        (nn.Linear(4, 6), (1, 9, 6), 2),
-        (nn.Linear(4, 6), (1, 7, 7, 6), 3),  # as in ConvNeXt
-        (nn.LayerNorm(6), (1, 7, 7, 6), 3),
-        (nn.Conv2d(3, 6, 3), (1, 6, 2, 2), 1),
-        (nn.Conv1d(3, 6, 3), (1, 6, 9), 1),
-        (nn.Identity(), (1, 5, 6), 2),
-    ],
-)
-def test_where_the_channels_are(layer: nn.Module, shape: tuple[int, ...], axis: int) -> None:
-    assert find_channel_axis(layer, torch.zeros(shape), channel=5) == axis
 
 
 def test_a_drawing_is_taken_like_the_test_image_that_it_equals() -> None:
