@@ -294,7 +294,8 @@ These runs come from the study `choice.toml` beside it. It uses other seeds, and
 5,000 held-out training images, never by a test image. Each row differs from the defaults in one or
 two settings; `dense` and the controls are listed among them. Settings that train the switcher on
 held-out images have 5,000 fewer images for the task network. {words.tried(table)} The best of many
-settings looks better than it is, because luck helped to select it.
+settings looks better than it is, because luck helped to select it. Runs that were asked for a size
+are not among them; where there are some, the README beside the study says what they show.
 
 {networks}"""
 

@@ -219,8 +219,12 @@ def rules(runs: Iterable[tuple[Asked, DataFrame]], ends: bool = False) -> DataFr
 
 
 def tried(choice: DataFrame) -> DataFrame:
-    """Each variant in the study that chose the defaults, minus the defaults; the best first."""
-    table = _add_verdicts(paired(choice, against=OURS), choice)
+    """Each variant in the study that chose the defaults, minus the defaults; the best first.
+
+    Without the runs that were asked for a size.
+    """
+    own = _without_size(choice)
+    table = _add_verdicts(paired(own, against=OURS), own)
     return table.sort_values(["setting", "difference"], ascending=[True, False], ignore_index=True)
 
 

@@ -238,6 +238,7 @@ def test_runs_that_were_asked_for_a_size_count_nowhere_else():
     pd.testing.assert_frame_equal(
         claims.trends(claims.doses(rows)), claims.trends(claims.doses(own))
     )
+    pd.testing.assert_frame_equal(claims.tried(rows), claims.tried(own))
     assert claims.at_asked_sizes(own).empty
     assert set(claims.at_asked_sizes(rows)["pairs"]) == {0, 5}  # lenet5 has nothing to compare
 
