@@ -62,6 +62,7 @@ _FUNCTIONS = {
         interpolate grid_sample affine_grid pixel_shuffle pixel_unshuffle channel_shuffle unfold
         fold cosine_similarity scaled_dot_product_attention
     """,
+    torch.linalg: "vector_norm",
     operator: """
         add sub mul truediv floordiv mod pow matmul neg pos abs getitem eq ne lt le gt ge and_ or_
         xor invert iadd isub imul itruediv
@@ -117,7 +118,7 @@ def functions() -> dict[str, Callable]:
     from torchvision.models import swin_transformer
 
     named = {torch: "torch", F: "F", operator: "operator", builtins: "builtins", math: "math"}
-    named[swin_transformer] = "torchvision"
+    named |= {torch.linalg: "torch.linalg", swin_transformer: "torchvision"}
     return {
         f"{named[module]}.{name}": getattr(module, name)
         for module, names in (_FUNCTIONS | {swin_transformer: _SWIN}).items()

@@ -50,8 +50,10 @@ def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: 
     switches = find_switches(network, example)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for name in dict.fromkeys(n for g in switches.groups.values() for n in g.scaled):
-            layer = copy.get_submodule(name)
+        layers = dict(copy.named_modules())
+        scaled = dict.fromkeys(n for g in switches.groups.values() for n in g.scaled)
+        for name in filter(layers.get, scaled):  # the others are parameters
+            layer = layers[name]
             channels = units_of(layer)
             hidden = max(1, round(channels / reduction))
             copy.set_submodule(name, Excited(layer, channels, hidden))

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from snnviz.structure.costs import add_costs
 from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, SwitchGroup
+from snnviz.structure.kept_norms import bias_of
 from snnviz.structure.probe import MIXING, NORMS, WRITERS, is_vector
 from snnviz.structure.scaling import scaled_parameters
 
@@ -29,6 +30,11 @@ def drop_leaking(
     # factor has to act in the writers as well.
     groups = {k: _scale_in_writers_too(g) if k in leaks else g for k, g in groups.items()}
     leaks = _leaks(probe, example, groups, positions) if leaks else {}
+    # A norm that mixes channels must get 0 from off neurons, and give 0 for them too.
+    biases = {name: _biases_of(probe, groups[name]) for name in leaks}
+    if any(biases.values()):
+        groups = groups | {k: _scale_too(groups[k], more) for k, more in biases.items()}
+        leaks = _leaks(probe, example, groups, positions)
     # What gives something for 0, as a sigmoid does, is silent if nobody reads it.
     unread = {name: scale_in_readers(probe, groups[name], shared) for name in leaks}
     groups = groups | {name: group for name, group in unread.items() if group}
@@ -60,6 +66,15 @@ def _scale_in_writers_too(group: SwitchGroup) -> SwitchGroup:
         for m in group.written_as
         if (norm_of[m.layer] or m.layer) not in present
     )
+    return _scale_too(group, more)
+
+
+def _biases_of(probe: nn.Module, group: SwitchGroup) -> tuple[Member, ...]:
+    parameters = dict(probe.named_parameters())
+    return tuple(m for m in group.carried_as if m.layer in parameters and bias_of(probe, m.layer))
+
+
+def _scale_too(group: SwitchGroup, more: tuple[Member, ...]) -> SwitchGroup:
     scaled = (*group.scaled_as, *more)
     return replace(group, scaled=tuple(m.layer for m in scaled), scaled_as=scaled)
 

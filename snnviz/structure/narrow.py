@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snnviz.structure.attention import NarrowAttention, channels_of, is_attention
 from snnviz.structure.groups import Switches
+from snnviz.structure.kept_norms import KeptNorm, keep_outputs, read_norm
 from snnviz.structure.layers import (
     inputs_of,
     is_depthwise,
@@ -17,7 +18,6 @@ from snnviz.structure.layers import (
     parts_of,
     units_of,
 )
-from snnviz.structure.mean_square import find_eps, keep_mean_square
 from snnviz.structure.probe import WRITERS
 from snnviz.structure.splitting import count_down
 
@@ -54,6 +54,7 @@ def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str],
 def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]) -> None:
     """Removes the neurons from the layers that write, carry and read them."""
     rows, columns = find_kept(switches, off)
+    norms: dict[nn.Module, KeptNorm | None] = {}  # read before any of their parameters is narrowed
     for layer in switches.layers:
         if layer.name in rows or layer.name in columns:
             out = rows.get(layer.name, np.ones(layer.units, dtype=bool))
@@ -65,7 +66,9 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
             owner, _, own = layer.name.rpartition(".")
             holder = network.get_submodule(owner)
             if own in holder._parameters or own in holder._buffers:
-                _narrow_own(holder, own, out)
+                if holder not in norms:
+                    norms[holder] = read_norm(holder)
+                _narrow_own(holder, own, out, norms[holder])
                 continue
             module = network.get_submodule(layer.name)
             if is_attention(module):
@@ -101,12 +104,12 @@ def find_kept(
     return rows, columns
 
 
-def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray) -> None:
+def _narrow_own(owner: nn.Module, name: str, kept: np.ndarray, norm: KeptNorm | None) -> None:
     """Keeps these channels of a parameter or a buffer that is no layer's."""
     tensor: Any = getattr(owner, name)
     values = _select(tensor.detach(), own_channel_dim(tensor), kept)
-    if eps := find_eps(owner):
-        values = values * keep_mean_square(owner, eps, int(kept.sum()), len(kept))
+    if norm and name == norm.weight:
+        values = values * keep_outputs(owner, norm, int(kept.sum()), len(kept))
     if name in owner._buffers:
         owner._buffers[name] = values
     else:

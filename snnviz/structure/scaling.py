@@ -1,12 +1,12 @@
 """How factors act on a network: they multiply its parameters."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from snnviz.structure.groups import Factors, Place, Switches
-from snnviz.structure.layers import multiply
+from snnviz.structure.layers import multiply, own_channel_dim
 
 
 def scaled_parameters(
@@ -35,9 +35,16 @@ def scaled_parameters(
     every = torch.cat([torch.ones_like(vectors[0][:1]), *vectors])  # (1 + all neurons,)
     outputs, inputs = switches._places[phase]
     for name in outputs | inputs:
-        layer = network.get_submodule(name)
+        owner, _, last = name.rpartition(".")
+        layer: Any = getattr(network.get_submodule(owner), last) if last else network
         out = _select(every, outputs[name]) if name in outputs else None
         read = _select(every, inputs[name]) if name in inputs else None
+        if isinstance(layer, Tensor):  # the bias of a norm
+            sizes = [1] * layer.ndim
+            sizes[own_channel_dim(layer)] = -1
+            assert out is not None
+            scaled[name] = (layer.detach() if constant else layer) * out.view(sizes)
+            continue
         for own, parameter in layer.named_parameters(recurse=False):
             value = parameter.detach() if constant else parameter
             if own == "weight" and parameter.ndim > 1:

@@ -287,15 +287,16 @@ def _make_small(
 def _gated(network: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> Iterator[None]:
     """Multiplies what the scaled layers return by the factors, with no use of their parameters.
 
-    Only layers with a `forward` of their own get scaled parameters.
+    Only layers with a `forward` of their own, and bare parameters, get scaled parameters.
     """
     written: dict[str, Tensor] = {}
     read: dict[str, Tensor] = {}
+    modules = dict(network.named_modules())
     for group in switches.groups.values():
         always = group.moved == "always"
         for member in group.read_as if always else group.scaled_as:
-            layer: Any = network.get_submodule(member.layer)
-            if has_own_forward(layer):
+            layer: Any = modules.get(member.layer)
+            if layer is None or has_own_forward(layer):
                 continue
             of_layer, count = (read, inputs_of) if always else (written, units_of)
             ones = layer.weight.new_ones(count(layer))

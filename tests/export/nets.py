@@ -22,6 +22,7 @@ from snnviz.export import load_compact
 from snnviz.networks import lenet5, vgg_small
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
+from tests.norms import Response, Shifted
 
 
 class Residual(nn.Module):
@@ -110,6 +111,13 @@ def efficientnet() -> nn.Module:
     return tv.EfficientNet(stages, dropout=0.2, num_classes=10)
 
 
+def responding() -> nn.Module:
+    """Norms over channels, of images and of vectors."""
+    response, length = Response(8, last=False), Shifted(6)
+    ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 6), length, nn.Linear(6, 5)]
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), response, *ends)
+
+
 def swin(block: type[nn.Module], merging: type[nn.Module]) -> nn.Module:
     return SwinTransformer(
         [4, 4], 16, [2, 1], [2, 4], [4, 4], num_classes=5, block=block, downsample_layer=merging
@@ -130,6 +138,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "vit": (vit, (3, 32, 32)),
     "swin": (lambda: swin(SwinTransformerBlock, PatchMerging), (3, 32, 32)),
     "swin_v2": (lambda: swin(SwinTransformerBlockV2, PatchMergingV2), (3, 32, 32)),
+    "response": (responding, (3, 16, 16)),
     "residual": (Residual, (3, 8, 8)),
 }
 

@@ -22,8 +22,10 @@ from snnviz.rivals.se import add_excitation
 from snnviz.rivals.slimming import make_scales, score_by_scale, shrink_scales
 from snnviz.rivals.start import Start
 from snnviz.rivals.taylor import RunningScores
+from snnviz.structure import find_switches
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import task_step
+from tests.norms import Response
 
 MakeStart = Callable[..., Start]
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -341,3 +343,13 @@ def test_excitation_weighs_what_the_layer_says(data: sv.ImageData) -> None:
         layer, last = name.rsplit(".", 1)
         inner = f"{layer}.layer" if layer in ("norm1", "norm2", "norm3", "norm4", "fc1") else layer
         assert torch.equal(gated.state_dict()[f"{inner}.{last}"], value)
+
+
+def test_excitation_weighs_layers_alone(data: sv.ImageData) -> None:
+    """And no bias of a norm, which a factor multiplies too."""
+    ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)]
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), Response(6, last=False), *ends)
+    images = data.batch("test", torch.arange(4))[0]
+    assert "1.beta" in find_switches(network, images).groups["0"].scaled
+    gated = add_excitation(network, images, 4, seed=0)
+    assert [type(layer).__name__ for layer in gated][:2] == ["Excited", "Response"]  # type: ignore[attr-defined]

@@ -86,6 +86,10 @@ def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> 
 
         return hook
 
+    biases = {name: p for name, p in net.named_parameters() if name in of_layer}
+    whole = {name: bias.data for name, bias in biases.items()}
+    for name, bias in biases.items():  # of norms that mix channels
+        bias.data = bias.data * of_layer.pop(name).to(bias).view(bias.shape)
     handles = [
         net.get_submodule(layer).register_forward_hook(times(factor))
         for layer, factor in of_layer.items()
@@ -102,6 +106,8 @@ def gated(net: nn.Module, switches: Switches, factors: Mapping[str, Tensor]) -> 
     finally:
         for handle in handles:
             handle.remove()
+        for name, bias in biases.items():
+            bias.data = whole[name]
 
 
 def by_hand(factor: Tensor) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from snnviz.structure import find_switches, scaled_parameters
 from snnviz.structure.modes import in_mode
 from tests.helpers import example
 from tests.networks_at_random import drawn
+from tests.norms import MeanSquare, OnImages, Response, Shifted
 from tests.shrink.nets import assert_close, scores_of
 
 SHAPE = (3, 12, 12)
@@ -122,24 +123,20 @@ class Maxout(nn.Module):
         return x.unflatten(1, (-1, 2)).amax(2)
 
 
-class MeanSquare(nn.Module):
-    """RMSNorm by hand."""
+class Channelwise(nn.Module):
+    """A block of ConvNeXt V2, with channels last."""
 
-    def __init__(self, channels: int, eps: float = 0.1) -> None:
+    def __init__(self, channels: int, norm: nn.Module, width: int) -> None:
         super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(channels)), eps
+        self.wide, self.norm, self.out = (
+            nn.Linear(channels, width),
+            norm,
+            nn.Linear(width, channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
-
-
-class OnImages(MeanSquare):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + self.eps) * self.weight
+        y = self.out(self.norm(F.gelu(self.wide(x.permute(0, 2, 3, 1)))))
+        return x + y.permute(0, 3, 1, 2)
 
 
 class Length(nn.Module):
@@ -362,6 +359,16 @@ SHAPES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
         lambda: flat(nn.Linear(432, 10), MeanSquare(10), Relu(), width=10), {"1": 10}
     ),
     "mean square norm of images": (lambda: net(Conv(3, 6, 3), OnImages(6), width=6), {"0": 6}),
+    "mean square norm with a bias": (
+        lambda: flat(nn.Linear(432, 10), Shifted(10), Relu(), width=10), {"1": 10}
+    ),
+    "response norm": (
+        lambda: net(Conv(3, 6, 3), nn.GELU(), Response(6, last=False), width=6), {"0": 6}
+    ),
+    "response norm, channels last": (
+        lambda: net(Conv(3, 5, 3), Channelwise(5, Response(8, last=True), 8), width=5),
+        {"0": 5, "1.wide": 8},
+    ),
     "stream with mean square norms": (
         lambda: Stream(nn.RMSNorm), {"embed": 8, "blocks.0.0": 10, "blocks.1.0": 10}
     ),
