@@ -91,7 +91,7 @@ def compact(
     small = copy.deepcopy(folded)
     off = switches.removable({name: s.cpu().numpy() for name, s in factors.items()})
     entirely, parts = keep_one(switches, off)
-    remove(small, switches, off)
+    plain = remove(small, switches, off)
     removed, kept = {}, {}
     if entirely and _runs(small, example):
         small, removed, kept = remove_branches(small, switches, entirely, example, tolerance)
@@ -111,6 +111,7 @@ def compact(
         images=len(example),
         removed=removed,
         kept=kept | parts,
+        plain=plain,
     )
     return _copy_modes(network, small), report
 

@@ -26,6 +26,8 @@ class CompactReport:
         removed: {group that is entirely off: layers that were removed with it}.
         kept: {group that is entirely off, or layer whose part of a group is: why one of its neurons
             was kept, with weights of 0}.
+        plain: layers that standardised their weights, and became layers of torch with these weights
+            as parameters, because they lost inputs. Later training does not standardise them.
     """
 
     widths: dict[str, tuple[int, int]]
@@ -38,6 +40,7 @@ class CompactReport:
     images: int
     removed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    plain: tuple[str, ...] = ()
 
     def frame(self) -> "DataFrame":
         """A row for each layer that was made narrower: layer, before, after."""
@@ -63,4 +66,13 @@ class CompactReport:
             lines.append(f"{name} is entirely off, {gone}")
         for name, why in self.kept.items():
             lines.append(f"{name} is entirely off, one neuron was kept with weights of 0: {why}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.describe_plain()])
+
+    def describe_plain(self) -> list[str]:
+        """A sentence on the layers that became plain, if there are any."""
+        if not self.plain:
+            return []
+        return [
+            f"{', '.join(self.plain)} lost inputs and became plain layers, "
+            "so further training does not standardise their weights"
+        ]

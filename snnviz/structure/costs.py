@@ -13,7 +13,7 @@ from snnviz.structure.layers import (
     parts_of,
     units_of,
 )
-from snnviz.structure.probe import WRITERS
+from snnviz.structure.probe import WRITERS, own_parameters
 
 
 def add_costs(
@@ -35,6 +35,8 @@ def add_costs(
         places = tuple(written.get(name, ())), tuple(read.get(name, ()))
         if isinstance(module, WRITERS) or is_attention(module):
             parts = parts_of(module)
+            # Of a layer that standardises its weights.
+            gains = 0 if is_attention(module) else len(own_parameters(module))
             layers.append(
                 LayerCost(
                     name=name,
@@ -42,10 +44,11 @@ def add_costs(
                     inputs=inputs_of(module) // parts,
                     reads_in=parts,
                     per_connection=kernel_size(module),
-                    per_unit=biases_of(module),
+                    per_unit=biases_of(module) + gains,
                     positions=positions.get(name, 0),
                     written=places[0],
                     read=places[1],
+                    gains=gains,
                 )
             )
         elif name in written:

@@ -23,7 +23,6 @@ from snnviz.structure.mapping import (
     map_inputs,
     map_outputs,
 )
-from snnviz.structure.own_forward import find_dividing
 from snnviz.structure.places import (
     Item,
     Places,
@@ -49,6 +48,7 @@ from snnviz.structure.places import (
     turned,
 )
 from snnviz.structure.splitting import Noting, Split, read_split
+from snnviz.structure.standardised import standardises
 
 _MAPPED = (
     ops.OPTYPE.CONCAT,
@@ -81,7 +81,7 @@ class Graph(tp.DependencyGraph):
         self.constant: dict[Any, list[tuple[int, int]]] = {}  # channels that joins and pads add
         recurrent = (m for m in network.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase))
         self.recurrent = {weight for module in recurrent for weight in module.parameters()}
-        self.dividing = find_dividing(network, example)
+        self.dividing = {layer for layer in network.modules() if standardises(layer)}
         self._network, self._noting = network, Noting(network)
         with warnings.catch_warnings():  # about bare parameters, which are left alone
             warnings.simplefilter("ignore")

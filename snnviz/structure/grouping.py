@@ -30,6 +30,7 @@ from snnviz.structure.reasons import (
     called,
     kind_of,
 )
+from snnviz.structure.standardised import standardises
 
 if TYPE_CHECKING:
     from snnviz.structure.graph import Graph
@@ -271,7 +272,8 @@ class _Ties:
 
 def weighs_inputs(layer: Any, shared: Container[Tensor]) -> bool:
     """Whether a factor for each input can multiply its weights."""
-    return isinstance(layer, WRITERS) and not own_parameters(layer) and layer.weight not in shared
+    plain = isinstance(layer, WRITERS) and not own_parameters(layer) and not standardises(layer)
+    return plain and layer.weight not in shared
 
 
 def _parts(module: Any) -> int:

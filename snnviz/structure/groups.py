@@ -100,6 +100,7 @@ class LayerCost:
     positions: float  # image positions at which the weights are used; of an attention the mean
     written: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the outputs)
     read: tuple[tuple[str, np.ndarray], ...]  # (group, the neurons among the inputs)
+    gains: int = 0  # of the other parameters, those that go with the first input
 
 
 class Size(NamedTuple):
@@ -136,10 +137,12 @@ class Switches:
         parameters, macs = self.parameters, 0
         for layer in self.layers:
             units = layer.units - _count(off, layer.written)
-            inputs = layer.inputs - _count(off, layer.read) // layer.reads_in
+            gone = _count(off, layer.read)
+            inputs = layer.inputs - gone // layer.reads_in
             weights = units * inputs * layer.per_connection
             whole = layer.units * (layer.inputs * layer.per_connection + layer.per_unit)
-            parameters += weights + units * layer.per_unit - whole
+            per_unit = layer.per_unit - (layer.gains if gone else 0)
+            parameters += weights + units * per_unit - whole
             macs += round(weights * layer.positions)
         return Size(parameters, macs)
 

@@ -18,6 +18,7 @@ from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.leaks import draw_at_random
 from snnviz.structure.scaling import scaled_parameters
+from snnviz.structure.standardised import standardises
 
 _DECADES = 3  # factors go up and down so far, for what saturates does not do so near 1
 _CLOSE = 1e-3  # of the greatest value; what a factor does not go through differs by far more
@@ -55,7 +56,10 @@ def _may_move(probe: nn.Module, group: SwitchGroup, shared: Container[Tensor]) -
     """Whether it has no norm, and its readers weigh each input by weights of their own."""
     readers: list[Any] = [probe.get_submodule(layer) for layer in group.readers]
     plain = all(
-        getattr(reader, "groups", 1) == 1 and reader.weight not in shared for reader in readers
+        getattr(reader, "groups", 1) == 1
+        and reader.weight not in shared
+        and not standardises(reader)
+        for reader in readers
     )
     return plain and not group.carried_as and group.moved != "always"
 

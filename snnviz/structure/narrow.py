@@ -20,6 +20,7 @@ from snnviz.structure.layers import (
 )
 from snnviz.structure.probe import WRITERS
 from snnviz.structure.splitting import count_down
+from snnviz.structure.standardised import make_plain, standardises
 
 
 def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str], dict[str, str]]:
@@ -51,8 +52,14 @@ def keep_one(switches: Switches, off: dict[str, np.ndarray]) -> tuple[list[str],
     return entirely, parts
 
 
-def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]) -> None:
-    """Removes the neurons from the layers that write, carry and read them."""
+def remove(
+    network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
+) -> tuple[str, ...]:
+    """Removes the neurons from the layers that write, carry and read them.
+
+    Returns the layers that standardised their weights, and became torch's own.
+    """
+    plain: list[str] = []
     rows, columns = find_kept(switches, off)
     norms: dict[nn.Module, KeptNorm | None] = {}  # read before any of their parameters is narrowed
     for layer in switches.layers:
@@ -70,11 +77,15 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
                     norms[holder] = read_norm(holder)
                 _narrow_own(holder, own, out, norms[holder])
                 continue
-            module = network.get_submodule(layer.name)
+            module: Any = network.get_submodule(layer.name)
             if is_attention(module):
                 _narrow_attention(module, out)
-            else:
-                _narrow(module, out, into)
+                continue
+            if not into.all() and standardises(module):
+                module = make_plain(module) or module
+                network.set_submodule(layer.name, module)
+                plain.append(layer.name)
+            _narrow(module, out, into)
     gone: dict[tuple[str, str], dict[str, int]] = {}  # by number, and by call
     for group in switches.groups.values():
         for number in group.numbers:
@@ -83,6 +94,7 @@ def remove(network: nn.Module, switches: Switches, off: Mapping[str, np.ndarray]
             calls[number.call] = calls.get(number.call, 0) + more
     for (module, attribute), calls in gone.items():
         count_down(network, module, attribute, next(iter(calls.values())))
+    return tuple(plain)
 
 
 def find_kept(
@@ -141,7 +153,8 @@ def _narrow(module: Any, rows: np.ndarray, columns: np.ndarray) -> None:
         if tensor is None or tensor.ndim == 0:  # no bias; a norm's count of batches
             continue
         kept = tensor.detach()
-        if tensor.ndim == 1:
+        gain = name != "weight" and tensor.numel() == len(tensor)
+        if tensor.ndim == 1 or gain:
             kept = _select(kept, 0, rows)
         elif is_transposed(module):
             kept = _select(kept, 0, columns)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from snnviz.structure.layers import is_transposed, parts_of
 from snnviz.structure.probe import MIXING, NORMS, WRITERS
 
 _CLOSE = 1e-3  # of a channel's greatest value; a factor of one half changes far more
@@ -30,13 +29,6 @@ def find_deaf(probe: nn.Module, example: Tensor) -> set[str]:
     """Layers that undo a factor on their weight, such as those that normalise their weights."""
     calls = _own_calls(probe, example, (*WRITERS, *NORMS))
     return {name for name, layer, inputs, by_name in calls if _is_deaf(layer, inputs, by_name)}
-
-
-@torch.no_grad()
-def find_dividing(probe: nn.Module, example: Tensor) -> set[nn.Module]:
-    """Layers whose weights of one input depend on those of others: weight standardisation."""
-    calls = _own_calls(probe, example, WRITERS)
-    return {layer for _, layer, inputs, by_name in calls if _divides(layer, inputs, by_name)}
 
 
 def _own_calls(
@@ -58,20 +50,6 @@ def _own_calls(
         for handle in handles:
             handle.remove()
     return [(name, probe.get_submodule(name), *call) for name, call in given.items()]
-
-
-def _divides(layer: Any, inputs: tuple, by_name: dict[str, Any]) -> bool:
-    x = inputs[0] if inputs else by_name["input"]
-    dim = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
-    if x.shape[dim] < 2 or parts_of(layer) > 1:
-        return False
-    silent = x.clone()
-    silent.select(dim, 0).zero_()
-    weight = layer.weight.clone()
-    weight.select(0 if is_transposed(layer) else 1, 0).mul_(3)
-    call = ((silent, *inputs[1:]), by_name) if inputs else ((), by_name | {"input": silent})
-    same, other = (functional_call(layer, {"weight": w}, *call) for w in (layer.weight, weight))
-    return bool((same - other).abs().max() > _CLOSE * same.abs().max())
 
 
 def _is_deaf(layer: Any, inputs: tuple, by_name: dict[str, Any]) -> bool:

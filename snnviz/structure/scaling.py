@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from snnviz.structure.groups import Factors, Place, Switches
 from snnviz.structure.layers import multiply, own_channel_dim
+from snnviz.structure.probe import own_parameters
 
 
 def scaled_parameters(
@@ -48,7 +49,9 @@ def scaled_parameters(
         for own, parameter in layer.named_parameters(recurse=False):
             value = parameter.detach() if constant else parameter
             if own == "weight" and parameter.ndim > 1:
-                scaled[f"{name}.{own}"] = multiply(layer, value, out, read)
+                # What standardises its weights would undo a factor on them: its gains hold it.
+                written = None if own_parameters(layer) else out
+                scaled[f"{name}.{own}"] = multiply(layer, value, written, read)
             elif out is not None:
                 scaled[f"{name}.{own}"] = value * out.view(-1, *(1,) * (parameter.ndim - 1))
     return scaled

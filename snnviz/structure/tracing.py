@@ -33,6 +33,7 @@ from snnviz.structure.probe import (
     running,
 )
 from snnviz.structure.reasons import FIXED_WIDTH, MEAN, TIED
+from snnviz.structure.standardised import replace_all
 from snnviz.structure.trial import drop_failing
 
 if TYPE_CHECKING:
@@ -334,6 +335,7 @@ def _trace_with_buffers(
     probe: nn.Module, example: Tensor
 ) -> tuple[nn.Module, list[list["Item"]], "Graph"]:
     """What was traced, the groups, and the graph."""
+    probe = replace_all(probe, shared_parameters(probe))
     seen = _with_buffers_as_parameters(probe)
     try:
         return seen, *_trace(seen, example)

@@ -22,7 +22,9 @@ from snnviz.export import load_compact
 from snnviz.networks import lenet5, vgg_small
 from snnviz.shrink import compact
 from snnviz.structure import find_switches
+from tests.networks_at_random import drawn
 from tests.norms import Response, Shifted
+from tests.standardised import Gained
 
 
 class Residual(nn.Module):
@@ -118,6 +120,12 @@ def responding() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), response, *ends)
 
 
+def standardised() -> nn.Module:
+    ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5)]
+    network = nn.Sequential(Gained(3, 8, 3), nn.SiLU(), Gained(8, 6, 3, padding=1), *ends)
+    return drawn(network)
+
+
 def swin(block: type[nn.Module], merging: type[nn.Module]) -> nn.Module:
     return SwinTransformer(
         [4, 4], 16, [2, 1], [2, 4], [4, 4], num_classes=5, block=block, downsample_layer=merging
@@ -139,6 +147,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "swin": (lambda: swin(SwinTransformerBlock, PatchMerging), (3, 32, 32)),
     "swin_v2": (lambda: swin(SwinTransformerBlockV2, PatchMergingV2), (3, 32, 32)),
     "response": (responding, (3, 16, 16)),
+    "standardised": (standardised, (3, 8, 8)),
     "residual": (Residual, (3, 8, 8)),
 }
 

@@ -14,7 +14,7 @@ from tests.export.nets import NETWORKS, Own, Residual, branch, compacted
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [".pt2", ".onnx"])
-@pytest.mark.parametrize("name", ["lenet5", "residual", "response", "vit"])
+@pytest.mark.parametrize("name", ["lenet5", "residual", "response", "standardised", "vit"])
 def test_an_exported_file_runs(
     name: str, ending: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

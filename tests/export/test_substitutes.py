@@ -19,6 +19,7 @@ NETWORKS = {
     "tf_mobilenetv3_small_minimal_100": {"drop_path_rate": 0.2},
     "edgenext_xx_small": {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)},
     "convnextv2_atto": {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)},
+    "dm_nfnet_f0": {"depths": (1, 1), "channels": (256, 256)},
     "vit_tiny_patch16_224": {"img_size": 32, "depth": 2, "embed_dim": 48},
 }
 

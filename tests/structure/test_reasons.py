@@ -17,6 +17,7 @@ from snnviz.structure.reasons import (
     TANGLED,
 )
 from tests.helpers import example
+from tests.standardised import Activated
 from tests.structure.nets import FROM_OTHERS, Net, hidden
 
 
@@ -61,16 +62,6 @@ def test_what_goes_into_a_recurrent_layer_is_not_followed(kind: Any) -> None:
 def as_matrices(net: Any, images: Tensor) -> Tensor:
     x, y = net.conv(images).flatten(2), net.other(images).flatten(2)
     return (x @ y.transpose(1, 2)).flatten(1)
-
-
-class Standardised(nn.Conv2d):
-    """Its weights are normed by a batch norm, as in networks without norms."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        flat = self.weight.reshape(1, self.out_channels, -1)
-        scale = self.bias.square().view(-1)
-        weight = torch.nn.functional.batch_norm(flat, None, None, scale, training=True)
-        return self._conv_forward(input, weight.reshape_as(self.weight), self.bias)
 
 
 class Spatial(nn.Module):
@@ -139,7 +130,7 @@ def test_what_is_not_followed_is_said(network: nn.Module, why: str) -> None:
             id="softmax",
         ),
         pytest.param(
-            hidden(nn.Conv2d(3, 6, 3), Standardised(6, 6, 1)), "0", f"1 {SPREAD}", id="weights"
+            hidden(nn.Conv2d(3, 6, 3), Activated(6, 6, 1)), "0", f"1 {SPREAD}", id="weights"
         ),
         pytest.param(
             hidden(nn.Conv2d(3, 6, 3), nn.LocalResponseNorm(3)), "0", f"1 {RESPONSES}", id="local"

@@ -101,6 +101,7 @@ def sizes_html(smaller: Smaller) -> str:
             f"{name} is entirely off; one neuron was kept: {why}"
             for name, why in report.kept.items()
         ),
+        *report.describe_plain(),
         "In a cell: network, report = lab.compacted",
     ]
     said = "".join(f"<p>{escape(line)}</p>" for line in lines)
