@@ -2,6 +2,7 @@
 
 import copy
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -132,8 +133,16 @@ def copied(network: nn.Module, sharing: Iterable[Tensor] = ()) -> Any:
         for value in vars(module).values()
         if isinstance(value, Tensor) and not value.is_leaf and computes_weights(module)
     }
+    # Most of what modules hold are empty dictionaries of hooks, and to copy those takes long.
+    empty = {
+        id(value): type(value)()
+        for module in network.modules()
+        for value in vars(module).values()
+        if type(value) in (dict, OrderedDict) and not value
+    }
+    shared = {id(tensor): tensor for tensor in sharing}
     try:
-        return copy.deepcopy(network, computed | {id(tensor): tensor for tensor in sharing})
+        return copy.deepcopy(network, computed | empty | shared)
     except Exception as error:
         raise ValueError(
             f"network cannot be copied ({first_line(error)}). It must hold nothing that "

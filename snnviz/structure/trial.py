@@ -90,26 +90,44 @@ class _Trial:
         if not self._scores(self.probe, "evaluation").isfinite().all():
             self.probe = copied(probe)  # with the values that it has
 
-    def accept(self, groups: list[SwitchGroup], fails: bool = False) -> None:
+    def accept(self, groups: list[SwitchGroup]) -> None:
         """Adds those of the groups to the accepted ones that can be removed together with them.
+
+        Those that cannot are searched for in evaluation mode alone, and in both modes only if what
+        is left after that is not the same in both.
+        """
+        before, rejected = list(self.accepted), dict(self.rejected)
+        if not groups:
+            return
+        if not self._why_not([*before, *groups], explain=False):
+            self.accepted += groups
+            return
+        self._halve(groups, quickly=True, fails=True)
+        if self.accepted != before and self._why_not(self.accepted, explain=False):
+            self.accepted, self.rejected = before, rejected
+            self._halve(groups, quickly=False, fails=True)
+
+    def _halve(self, groups: list[SwitchGroup], quickly: bool, fails: bool = False) -> None:
+        """Accepts or rejects each of the groups.
 
         Args:
             groups: those to add.
-            fails: whether it is known that some of them cannot.
+            quickly: whether evaluation mode is enough.
+            fails: whether it is known that some of them cannot be removed.
         """
         explain = len(groups) == 1
         if fails and not explain:
             why = _FAILS
         else:
-            why = self._why_not([*self.accepted, *groups], explain) if groups else ""
+            why = self._why_not([*self.accepted, *groups], explain, quickly) if groups else ""
         if not why:
             self.accepted += groups
         elif explain:
             self.rejected[groups[0].name] = self._mixing(groups[0]) or why
         else:
             before, half = len(self.accepted), len(groups) // 2
-            self.accept(groups[:half])
-            self.accept(groups[half:], fails=len(self.accepted) == before + half)
+            self._halve(groups[:half], quickly)
+            self._halve(groups[half:], quickly, fails=len(self.accepted) == before + half)
 
     def _mixing(self, group: SwitchGroup) -> str:
         group = replace(group, moved="")  # where it is read, it would come too late
@@ -148,10 +166,12 @@ class _Trial:
         taken = {group.name for group in self.accepted}
         self.rejected = {name: why for name, why in self.rejected.items() if name not in taken}
 
-    def _why_not(self, groups: list[SwitchGroup], explain: bool = True) -> str:
-        why = self._try(groups, explain)
+    def _why_not(
+        self, groups: list[SwitchGroup], explain: bool = True, quickly: bool = False
+    ) -> str:
+        why = self._try(groups, explain, quickly)
         if why and not self.in_double and self._change_to_double():
-            why = self._try(groups, explain)  # it may have been rounding alone
+            why = self._try(groups, explain, quickly)  # it may have been rounding alone
         return why
 
     def _change_to_double(self) -> bool:
@@ -165,15 +185,14 @@ class _Trial:
         return True
 
     @torch.no_grad()
-    def _try(self, groups: list[SwitchGroup], explain: bool) -> str:
+    def _try(self, groups: list[SwitchGroup], explain: bool, quickly: bool) -> str:
         """Why the smaller network is not the same, or "" if it is."""
         switches = add_costs(self.probe, {g.name: g for g in groups}, {}, self.positions)
         switches = switches.to(self.example.device)
         chosen = {g.name: _choose(g) for g in groups}
-        for modes, pattern in (
-            (("evaluation", "training"), chosen),
-            (("evaluation",), {name: ~off for name, off in chosen.items()}),
-        ):
+        others = {name: ~off for name, off in chosen.items()}
+        thorough = ((("evaluation", "training"), chosen), (("evaluation",), others))
+        for modes, pattern in ((("evaluation",), chosen),) if quickly else thorough:
             why = self._compare(switches, pattern, modes, explain)
             if why:
                 return why

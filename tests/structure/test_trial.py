@@ -181,3 +181,19 @@ def test_values_that_overflow_when_drawn_are_those_of_the_network() -> None:
     network = Net(way, 216, conv=nn.Conv2d(3, 6, 3))
     network.register_buffer("limit", torch.tensor(0.1))
     assert list(find_switches(network, example()).groups) == ["conv", "hidden"]
+
+
+@pytest.mark.parametrize("also", [True, False], ids=["another fails in both", "alone"])
+def test_neurons_that_fail_in_training_only_are_found_among_others(also: bool) -> None:
+    """The search in evaluation mode takes them for good."""
+
+    def way(net: Any, images: Tensor) -> Tensor:
+        x = net.stem(images).relu()
+        x = net.first(x.index_select(1, PLACES) if also else x).relu()
+        return in_training_only(net, x)
+
+    layers = {"first": nn.Conv2d(6, 7, 1), "conv": nn.Conv2d(7, 6, 1), "aux": nn.Conv2d(6, 6, 1)}
+    network = Net(way, 384, stem=nn.Conv2d(3, 6, 1), **layers)
+    switches = find_switches(network, example((3, 8, 8)))
+    assert set(switches.groups) == {"first", "hidden"} | (set() if also else {"stem"})
+    assert switches.left_alone["conv"] == runs("layer aux", " in training mode")
