@@ -47,7 +47,7 @@ def read_norm(norm: nn.Module) -> KeptNorm | None:
     return None
 
 
-def bias_of(network: nn.Module, parameter: str) -> bool:
+def is_bias(network: nn.Module, parameter: str) -> bool:
     """Whether a parameter of this name is the bias of such a norm."""
     owner, _, own = parameter.rpartition(".")
     found = read_norm(network.get_submodule(owner))

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from snnviz.structure.costs import add_costs
 from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, SwitchGroup
-from snnviz.structure.kept_norms import bias_of
+from snnviz.structure.kept_norms import is_bias
 from snnviz.structure.probe import MIXING, NORMS, WRITERS, is_vector
 from snnviz.structure.scaling import scaled_parameters
 
@@ -71,7 +71,7 @@ def _scale_in_writers_too(group: SwitchGroup) -> SwitchGroup:
 
 def _biases_of(probe: nn.Module, group: SwitchGroup) -> tuple[Member, ...]:
     parameters = dict(probe.named_parameters())
-    return tuple(m for m in group.carried_as if m.layer in parameters and bias_of(probe, m.layer))
+    return tuple(m for m in group.carried_as if m.layer in parameters and is_bias(probe, m.layer))
 
 
 def _scale_too(group: SwitchGroup, more: tuple[Member, ...]) -> SwitchGroup:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnviz.structure.kept_norms import KeptNorm, bias_of, keep_outputs, read_norm
+from snnviz.structure.kept_norms import KeptNorm, is_bias, keep_outputs, read_norm
 from tests.norms import MeanSquare, OnImages, Response, Shifted
 
 
@@ -76,7 +76,7 @@ def test_other_modules_are_none(norm: nn.Module) -> None:
 
 def test_the_bias_is_told_from_the_weight() -> None:
     network = nn.Sequential(Response(6, last=False), nn.Linear(6, 6))
-    found = [name for name, _ in network.named_parameters() if bias_of(network, name)]
+    found = [name for name, _ in network.named_parameters() if is_bias(network, name)]
     assert found == ["0.beta"]
 
 
