@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from snnviz.structure.layers import inputs_of, is_transposed, units_of
 from snnviz.structure.own_forward import has_own_forward
-from snnviz.structure.probe import WRITERS, copied, own_parameters
+from snnviz.structure.probe import WRITERS, computes_weights, copied, own_parameters
 
 _CLOSE = 1e-3  # of the largest value; what differs does so by far more
 _CALLS = (
@@ -34,7 +34,7 @@ _CALLS = (
 @torch.no_grad()
 def standardises(layer: Any) -> bool:
     """Whether the weights of one input depend on those of the others."""
-    if not isinstance(layer, WRITERS) or not has_own_forward(layer):
+    if not isinstance(layer, WRITERS) or not has_own_forward(layer) or computes_weights(layer):
         return False
     dim = 0 if is_transposed(layer) else 1
     others = layer.weight.shape[dim] - 1

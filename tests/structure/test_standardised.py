@@ -68,7 +68,8 @@ def test_a_plain_layer_gives_the_same(name: str) -> None:
 @pytest.mark.parametrize(
     "layer",
     [nn.Conv2d(4, 6, 3), nn.Linear(4, 6), nn.BatchNorm2d(4), Masked(4, 6, 3), Refuses(4, 6, 3),
-     Standardised(4, 8, 3, groups=4), Standardised(1, 8, 3)],
+     Standardised(4, 8, 3, groups=4), Standardised(1, 8, 3),
+     nn.utils.parametrizations.weight_norm(Standardised(4, 6, 3))],
 )  # fmt: skip
 def test_others_do_not_standardise(layer: nn.Module) -> None:
     """Also those with one input for each output, which cannot lose it alone."""
