@@ -1,6 +1,6 @@
 """Loss, accuracy and class scores on a split of the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -44,12 +44,18 @@ def evaluate(
     return Evaluation(loss, accuracy)
 
 
-@torch.no_grad()
 def score_images(logits: Callable[[Tensor], Tensor], data: ImageData, split: SplitName) -> Tensor:
     """Class scores (images, classes) of a whole split, as float32 on the CPU."""
-    order = torch.arange(count_images(data, split))
-    parts = [logits(data.batch(split, index)[0]).float().cpu() for index in order.split(_BATCH)]
-    return torch.cat(parts)
+    return torch.cat(list(score_parts(logits, data, split)))
+
+
+@torch.no_grad()
+def score_parts(
+    logits: Callable[[Tensor], Tensor], data: ImageData, split: SplitName, size: int = _BATCH
+) -> Iterator[Tensor]:
+    """The same in parts, each of `size` images or fewer, in order."""
+    for index in torch.arange(count_images(data, split)).split(size):
+        yield logits(data.batch(split, index)[0]).float().cpu()
 
 
 def count_images(data: ImageData, split: SplitName) -> int:

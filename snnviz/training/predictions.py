@@ -1,11 +1,14 @@
 """What a network predicts for each image of a split, and how often it is right, class by class."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from snnviz.data import SplitName
-from snnviz.training.evaluation import score_images
+from snnviz.training.evaluation import score_images, score_parts
 from snnviz.training.trainer import AlternatingTrainer
 
 
@@ -58,7 +61,26 @@ def predict(trainer: AlternatingTrainer, split: SplitName = "test") -> Predictio
 
     >>> predict(trainer).confusion  # doctest: +SKIP
     """
-    data = trainer.data
-    scores = score_images(trainer.logits, data, split)
-    labels = getattr(data, split).labels.cpu().numpy()
-    return Predictions(tuple(data.classes), labels.astype(np.int64), scores.numpy())
+    return _predictions(trainer, split, score_images(trainer.logits, trainer.data, split))
+
+
+def predict_in_parts(
+    trainer: AlternatingTrainer, split: SplitName = "test", size: int = 200
+) -> Iterator[Predictions | None]:
+    """The same, some images at a time: None after each part, and last the predictions.
+
+    Args:
+        trainer: must not go on meanwhile.
+        split: the split to predict.
+        size: images in a part.
+    """
+    parts = []
+    for part in score_parts(trainer.logits, trainer.data, split, size):
+        parts.append(part)
+        yield None
+    yield _predictions(trainer, split, torch.cat(parts))
+
+
+def _predictions(trainer: AlternatingTrainer, split: SplitName, scores: Tensor) -> Predictions:
+    labels = getattr(trainer.data, split).labels.cpu().numpy()
+    return Predictions(tuple(trainer.data.classes), labels.astype(np.int64), scores.numpy())

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import violations
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import run_code, screenshot, wait_for, wait_till_said
-from tests.browser.test_lab import LAB, begun, click, unfold
+from tests.browser.test_lab import LAB, TRAINER, begun, click, unfold
 
 
 @pytest.fixture
@@ -99,3 +99,19 @@ def test_classes(lab: Page) -> None:
     expect(image).to_have_attribute("alt", re.compile("true class"))
     run_code(lab, "lab.show_epoch(0)")
     expect(lab.locator(".snnviz-card-classes .snnviz-hint")).to_contain_text("Press Now")
+
+
+COUNTED = """\
+from snnviz.lab.session import hand
+calls, classify = [], hand.classify
+hand.classify = lambda trainer: calls.append(trainer.position.step) or classify(trainer)"""
+
+
+def test_classes_that_nobody_sees_are_not_predicted(kept: Kept) -> None:
+    """Of a large network that would take minutes, and pressing Play would come after it."""
+    page = kept.notebook([TRAINER, COUNTED, LAB])
+    page.locator(".snnviz-card-learning_curves img:visible").wait_for()
+    assert run_code(page, "print(calls)") == "[]"
+    page.locator(".snnviz-tabs").get_by_role("tab", name="Classes").click()
+    page.locator(".snnviz-card-classes img:visible").wait_for()
+    assert run_code(page, "hand.classify = classify\nprint(calls)") == "[0]"

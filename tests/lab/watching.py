@@ -229,16 +229,19 @@ class Watch:
         if before.activity == "closed":
             assert (after.position, after.activity) == (before.position, "closed")
         elif after.handled == before.handled:
-            self._look_at_step(before, after, failed=new_problem is not None)
+            # Test images are classified between two steps.
+            classifies = session._hand.is_behind(after.running)
+            between = classifies or after.classes is not before.classes
+            self._look_at_step(before, after, between or new_problem is not None)
         elif self.in_order and not new_problem:
             self._look_at_command(before, after)
         if not after.running:
             self._ledger.check(complete=True)
 
-    def _look_at_step(self, before: Status, after: Status, failed: bool) -> None:
+    def _look_at_step(self, before: Status, after: Status, none: bool) -> None:
         assert before.running or after.position == before.position
         # A slowed session also looks whether it is time for the next step.
-        still = failed or not before.running or before.speed is not None
+        still = none or not before.running or before.speed is not None
         assert still or after.position.step == before.position.step + 1
         assert after.generation == before.generation
         assert after.schedule in (before.schedule, before.planned)

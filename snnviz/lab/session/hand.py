@@ -4,12 +4,13 @@ All of it runs in the session's thread, between two steps.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from snnviz.lab.session.classes import Classes, predict_classes
+from snnviz.lab.session.classes import Classes, classify
 from snnviz.lab.session.neuron import Page, make_page
 from snnviz.lab.session.norms import Norms
 from snnviz.lab.session.states import PastStates
@@ -36,6 +37,9 @@ class Hand:
         self.classes: Classes | None = None  # while somebody watches them
         self._looking: tuple[str, int] | None = None
         self._watching = False
+        self._classifying: Iterator[Classes | None] | None = None
+        self._classified_at = trainer.position
+        self._at_epoch_end = False
         self._norms = Norms(trainer)
         self._read()
 
@@ -95,6 +99,27 @@ class Hand:
             self._watching = on
             self._classify()
 
+    def is_behind(self, training: bool) -> bool:
+        """Whether test images are to be classified before anything else but commands.
+
+        While training that is so at an epoch's end only: whoever presses Play does not wait for it.
+        """
+        return self._classifying is not None and (self._at_epoch_end or not training)
+
+    def catch_up(self) -> None:
+        """Classifies some of the test images."""
+        if self._classified_at != self._trainer.position:  # the network is another one by now
+            self._classify()
+        going, self._classifying = self._classifying, None  # what fails is not tried again
+        if going is not None:
+            found = next(going)
+            self._classifying = None if found else going
+            self.classes = found or self.classes
+
+    def training_begins(self) -> None:
+        """Somebody wants steps; what is under way waits for the epoch's end or for a pause."""
+        self._at_epoch_end = False
+
     def factors_moved(self) -> None:
         """A switcher phase is over; if it is too soon to read, `paused` or the next one does."""
         if time.monotonic() > self._read_at + FACTORS_EVERY:
@@ -106,6 +131,7 @@ class Hand:
         self._read()
         self._look()
         self._classify()
+        self._at_epoch_end = True
 
     def paused(self) -> None:
         """Nothing is to be done: time to read what steps, or training in a cell, have moved."""
@@ -118,12 +144,18 @@ class Hand:
         Args:
             to: the epoch up to which the past is what it was; None: the present one.
         """
-        self.trial = self.kept = None
+        self.trial = self.kept = self.classes = None
         self._norms.went_back(to)
         self._past.went_back()
         self._read()
         self._look()
         self._classify()
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a `Status` has of it."""
+        names = ("factors", "pins", "trial", "kept", "page", "classes")
+        return {name: getattr(self, name) for name in names}
 
     def _tried(self) -> dict[str, dict[int, bool]]:
         changes = self.trial.changes if self.trial else {}
@@ -146,4 +178,7 @@ class Hand:
             self.page = replace(page, facts={**page.facts, **over_time})
 
     def _classify(self) -> None:
-        self.classes = predict_classes(self._trainer) if self._watching else None
+        self._classifying = classify(self._trainer) if self._watching else None
+        self._classified_at = self._trainer.position
+        if not self._watching:
+            self.classes = None

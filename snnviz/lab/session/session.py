@@ -235,12 +235,14 @@ class Session:
                 self._guard(command)
                 self._handled += 1
                 self._publish()  # a step may take long
-            if self._goals and not self._patience():
+            if self._patience() == 0:
                 self._guard(self._advance)
             self._publish()
 
     def _patience(self) -> float | None:
-        """Seconds to wait for commands before the next step; None: no step is to be made."""
+        """Seconds to wait for commands before the next step; None: nothing is to be done."""
+        if self._hand.is_behind(training=bool(self._goals)):
+            return 0
         return self._tempo.wait(self._goals[0]) if self._goals else None
 
     def _guard(self, action: Callable[[], None]) -> None:
@@ -253,6 +255,8 @@ class Session:
             self._problem = make_problem(error, trainer.position.step, trainer.history.n_epochs)
 
     def _advance(self) -> None:
+        if self._hand.is_behind(training=bool(self._goals)):
+            return self._hand.catch_up()
         trainer, goal = self.trainer, self._goals[0]
         before, plan, began = trainer.position, trainer.schedule, time.perf_counter()
         self._tempo.began = time.monotonic()
@@ -279,6 +283,7 @@ class Session:
         if goal.unit == "end" or (self._goals and self._goals[-1].unit == "end"):
             self._goals.clear()
         self._goals.append(goal)
+        self._hand.training_begins()
 
     def _on_speed(self, speed: float | None, call: str) -> None:
         self._tempo.speed = speed
@@ -386,12 +391,7 @@ class Session:
             records=self._records,
             generation=self._generation + self.following.turns,
             handled=self._handled,
-            factors=self._hand.factors,
-            pins=self._hand.pins,
-            trial=self._hand.trial,
-            kept=self._hand.kept,
-            page=self._hand.page,
-            classes=self._hand.classes,
+            **self._hand.shown,
             elsewhere=self.following.why,
             refusal=self._refusal,
             forkable=self._states.epochs,

@@ -19,7 +19,7 @@ class Bar {
     this.draw();
     requestAnimationFrame(() => {
       // by then it is in the page
-      this.apply();
+      this.measure(); // first: the kernel takes all figures for seen where the lab is wide
       if (!model.get("there")) this.write("there", true);
     });
   }

@@ -21,7 +21,10 @@ def missing(scene: Scene) -> str:
     if scene.moment is not None:
         return "What was predicted at past epochs is not kept. Press Now to see the present."
     if scene.first.classes is None:
-        return "The test images are being classified; this takes as long as an evaluation."
+        return (
+            "The test images are being classified, which takes as long as an evaluation. While "
+            "training goes on, that waits for the epoch's end."
+        )
     return ""
 
 

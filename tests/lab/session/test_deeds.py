@@ -1,14 +1,15 @@
 """What a session keeps of what was done to it, and what it does when asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from snnviz.lab.session import Session, wait_for_answer
+from snnviz.lab.session import Session, hand, wait_for_answer
+from snnviz.lab.session.classes import Classes
 from snnviz.runs import Trainer
 from snnviz.training import predict
-from tests.lab.conftest import TIMEOUT, make_trainer
+from tests.lab.conftest import TIMEOUT, make_trainer, until
 
 Open = Callable[[Trainer], Session]
 
@@ -56,12 +57,13 @@ def test_classes_while_somebody_watches(open_session: Open) -> None:
     session = open_session(make_trainer(warmup_epochs=0))
     assert session.status.classes is None
     session.watch_classes(True)
-    session.settle(TIMEOUT)
+    until(lambda: session.status.classes)
     first = session.status.classes
     assert first is not None
     assert first.moment == "at step 0"
     session.step("epoch")
     session.wait(timeout=TIMEOUT)
+    until(lambda: session.status.classes is not first)
     second = session.status.classes
     assert second is not None
     assert second.moment == "after epoch 1"
@@ -70,9 +72,59 @@ def test_classes_while_somebody_watches(open_session: Open) -> None:
     session.wait(timeout=TIMEOUT)
     assert session.status.classes is second  # until the next epoch's end
     session.reset()
-    session.settle(TIMEOUT)
+    until(lambda: session.status.classes is not second and session.status.classes)
     assert session.status.classes is not None
     assert session.status.classes.moment == "at step 0"
     session.watch_classes(False)
     session.settle(TIMEOUT)
     assert session.status.classes is None
+
+
+def test_play_does_not_wait_for_the_classes(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a large network that would take minutes; here it never ends, but after an epoch."""
+    trainer = make_trainer(warmup_epochs=0)
+    parts = [0]
+
+    def classify(trainer: Trainer) -> Iterator[Classes | None]:
+        while trainer.position.epoch < 1:
+            parts[0] += 1
+            yield None
+        yield Classes(predict(trainer), trainer.position.step, "at the end")
+
+    monkeypatch.setattr(hand, "classify", classify)
+    session = open_session(trainer)
+    session.watch_classes(True)
+    session.settle(TIMEOUT)
+    until(lambda: parts[0] > 3)
+    session.step("phase")
+    until(lambda: session.status.position.step and session.caught_up)
+    began = parts[0]
+    until(lambda: parts[0] > began)  # it is paused, so it goes on
+    assert session.status.classes is None
+    session.play()
+    session.wait(timeout=TIMEOUT)
+    assert session.status.problem is None
+    until(lambda: session.status.classes)
+
+
+def test_classes_that_fail_are_not_tried_again(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def classify(trainer: Trainer) -> Iterator[Classes | None]:
+        calls.append(1)
+        yield None
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(hand, "classify", classify)
+    session = open_session(make_trainer())
+    session.watch_classes(True)
+    until(lambda: session.status.problem)
+    assert session.status.problem is not None
+    assert "no memory" in str(session.status.problem.error)
+    session.set_speed(None)
+    session.settle(TIMEOUT)
+    assert len(calls) == 1
