@@ -178,7 +178,7 @@ class _Pass(nn.Module):
         self._runs = (network,)  # in a tuple, so that DDP does not find its buffers
 
     def forward(self, parameters: dict[str, Tensor], images: Tensor) -> Any:
-        return functional_call(self._runs[0], parameters, (images,))
+        return functional_call(self._runs[0], parameters, (images,), tie_weights=False)
 
 
 def with_synced_norms(network: nn.Module) -> nn.Module:

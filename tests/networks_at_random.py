@@ -10,6 +10,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.norms import MeanSquare, Response
+from tests.standardised import Gained
+
 SHAPE = (3, 8, 8)
 CLASSES = 4
 
@@ -52,7 +55,11 @@ KINDS = (
     "greatest",
     "places",
     "pictured",
+    "answers",
+    "tokens",
+    "standardised",
 )
+WHOLE = KINDS[KINDS.index("squares") :]
 
 
 @dataclass(frozen=True)
@@ -260,6 +267,15 @@ class Whole(nn.Module):
                 nn.Linear(channels * size * size, 4 * self.width),
                 nn.Unflatten(1, (self.width, 2, 2)),
             )
+        elif b.kind == "answers":
+            self.norm = Response(self.width, last=False)
+        elif b.kind == "tokens":
+            self.attention = nn.MultiheadAttention(self.width, 2, bias=b.bias, batch_first=True)
+        elif b.kind == "standardised":
+            self.inner = nn.Sequential(
+                Gained(channels, self.width, 3, padding=1, bias=b.bias),
+                ACTIVATIONS[b.activation](self.width),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.inner(x)
@@ -270,18 +286,13 @@ class Whole(nn.Module):
         if self.kind == "greatest":
             n, channels, *places = x.shape
             return x.view(n, channels // 2, 2, *places).amax(2)
+        if self.kind == "answers":
+            return self.norm(x)
+        if self.kind == "tokens":
+            tokens = x.flatten(2).transpose(1, 2)
+            given, _ = self.attention(tokens, tokens, tokens, need_weights=self.width > 4)
+            return given.transpose(1, 2).reshape(x.shape)
         return x + self.own if self.kind == "places" else x
-
-
-class MeanSquare(nn.Module):
-    """RMSNorm by hand."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(channels)), 0.1
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x / (x.square().mean(-1, keepdim=True) + self.eps).sqrt() * self.weight
 
 
 class Twice(nn.Module):
@@ -316,7 +327,7 @@ def built(plan: Plan) -> nn.Module:
                 moved = Moved(channels, b)
                 layers.append(moved)
                 channels = moved.width
-        elif b.kind in ("squares", "length", "greatest", "places", "pictured"):
+        elif b.kind in WHOLE:
             whole = Whole(channels, b, size)
             layers.append(whole)
             channels, size = whole.width, 2 if b.kind == "pictured" else size

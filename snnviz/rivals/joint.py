@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
-from snnviz.structure import scaled_parameters
+from snnviz.structure import run_scaled, scaled_parameters
 from snnviz.training.learners import Learners
 from snnviz.training.meter import count_neurons_on, measure_step
 from snnviz.training.optimizers import take_step, trainable_parameters
@@ -49,7 +48,7 @@ def joint_step(
     factors = learners.apply_pins(learners.switcher.sample())
     parameters = scaled_parameters(learners.network, learners.switches, factors)
     with learners.autocast():
-        scores = functional_call(learners.network, parameters, (images,))
+        scores = run_scaled(learners.network, parameters, images)
     loss = F.cross_entropy(scores.float(), labels)
     learners.task_optimizer.zero_grad(set_to_none=True)
     learners.switcher_optimizer.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ from snnviz.shrink.branches import remove_branches
 from snnviz.shrink.comparing import check_training, compare_outputs
 from snnviz.shrink.measure import bytes_of, latency_ratios, size_of
 from snnviz.shrink.report import CompactReport
-from snnviz.structure import Switches, find_switches, scaled_parameters
+from snnviz.structure import Switches, find_switches, run_scaled, scaled_parameters
 from snnviz.structure.layers import own_channel_dim, units_of
 from snnviz.structure.memory_format import make_safe
 from snnviz.structure.narrow import keep_one, remove
@@ -89,7 +89,7 @@ def compact(
     expected = _scores_with_factors(network, switches, factors, example)
     folded = _fold(network, switches, factors)
     small = copy.deepcopy(folded)
-    off = switches.removable({name: s.cpu().numpy() for name, s in factors.items()})
+    off = switches.removable({name: s.float().cpu().numpy() for name, s in factors.items()})
     entirely, parts = keep_one(switches, off)
     plain = remove(small, switches, off)
     removed, kept = {}, {}
@@ -138,7 +138,7 @@ def _scores_with_factors(
     """The outputs that the smaller network must have."""
     with _in_evaluation_mode(network), running(network, example):
         parameters = scaled_parameters(network, switches, factors)
-        return torch.func.functional_call(network, parameters, (example,))
+        return run_scaled(network, parameters, example)
 
 
 @contextmanager

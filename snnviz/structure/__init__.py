@@ -4,7 +4,7 @@
 """
 
 from snnviz.structure.groups import Factors, LayerCost, Member, Size, Switches, SwitchGroup
-from snnviz.structure.scaling import scaled_parameters
+from snnviz.structure.scaling import run_scaled, scaled_parameters
 from snnviz.structure.tracing import describe, find_switches, fits_a_layer
 from snnviz.structure.weights import NeuronWeights, neuron_weights, outgoing_lengths
 
@@ -21,5 +21,6 @@ __all__ = [
     "fits_a_layer",
     "neuron_weights",
     "outgoing_lengths",
+    "run_scaled",
     "scaled_parameters",
 ]

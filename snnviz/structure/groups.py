@@ -2,7 +2,7 @@
 
 A factor multiplies its neuron's pre-activation, after the norm where there is one. That is the
 same as multiplying parameters: the norm's scale and shift, or the layer's weight and bias. So the
-task network runs with `torch.func.functional_call(network, scaled_parameters(...), (images,))`;
+task network runs with `run_scaled(network, scaled_parameters(...), images)`;
 the user's module is never edited. `tracing.py` finds out which neurons form a group.
 
 Some factors multiply the weights that read their neurons instead: where nothing else could hold

@@ -7,6 +7,7 @@ left, the outputs of the others are the same with eps n / m in place of eps, and
 place of w, or w n / m in a response norm.
 """
 
+import copy
 import math
 from functools import partial
 from itertools import permutations
@@ -58,7 +59,9 @@ def is_bias(network: nn.Module, parameter: str) -> bool:
 def _fits(norm: nn.Module, found: KeptNorm, shape: tuple[int, ...]) -> bool:
     """Whether it is this of tensors of this shape, with numbers of our own, for its may be 0."""
     own = dict(norm.named_parameters(recurse=False))
-    n, dim, eps = own[found.weight].numel(), shape.index(-1), _eps_of(norm, found.eps)
+    n, dim, eps = own[found.weight].numel(), shape.index(-1), 3 * _eps_of(norm, found.eps)
+    norm = copy.copy(norm)
+    setattr(norm, found.eps, eps)  # another one, for its code may have a constant instead
     draw = partial(_draw, torch.Generator().manual_seed(0), own[found.weight])
     per_channel = [n if size == -1 else 1 for size in shape]
     x, weight, bias = draw(*(n if size == -1 else size for size in shape)), draw(n), draw(n)

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from snnviz.structure.costs import add_costs
 from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.kept_norms import is_bias
 from snnviz.structure.probe import MIXING, NORMS, WRITERS, is_vector
-from snnviz.structure.scaling import scaled_parameters
+from snnviz.structure.scaling import run_scaled, scaled_parameters
 
 
 def drop_leaking(
@@ -146,7 +145,7 @@ def _leaks(
         for sign in (1, -1):
             with draw_at_random(probe, sign):
                 parameters = scaled_parameters(probe, switches, factors)
-                functional_call(probe, parameters, (example,))
+                run_scaled(probe, parameters, example)
     finally:
         for handle in handles:
             handle.remove()

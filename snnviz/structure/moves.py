@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from snnviz.structure.costs import add_costs
 from snnviz.structure.groups import Member, SwitchGroup
 from snnviz.structure.leaks import draw_at_random
-from snnviz.structure.scaling import scaled_parameters
+from snnviz.structure.scaling import run_scaled, scaled_parameters
 from snnviz.structure.standardised import standardises
 
 _DECADES = 3  # factors go up and down so far, for what saturates does not do so near 1
@@ -121,7 +120,7 @@ class _Inputs:
             for layer, members in self._members.items()
         ]
         try:
-            self.scores: Tensor = functional_call(probe, parameters, (example,))
+            self.scores: Tensor = run_scaled(probe, parameters, example)
         finally:
             for handle in handles:
                 handle.remove()
@@ -177,8 +176,8 @@ def _give_the_same(
         with draw_at_random(probe, sign):
             at_writers = scaled_parameters(probe, switches, factors)
             at_readers = scaled_parameters(probe, switches, factors, phase="task")
-            written = functional_call(probe, at_writers, (example,))
-            read = functional_call(probe, at_readers, (example,))
+            written = run_scaled(probe, at_writers, example)
+            read = run_scaled(probe, at_readers, example)
         if not _close(written, read):
             return False
     return True

@@ -72,15 +72,18 @@ def replace_all(network: nn.Module, shared: Collection[Tensor]) -> nn.Module:
     Layers with shared parameters stay.
     """
     plain = {
-        name: own
+        layer: own
         for name, layer in network.named_modules()
         if name and standardises(layer) and set(shared).isdisjoint(layer.parameters())
         if (own := make_plain(layer))
     }
-    if plain:
-        network = copied(network)
-    for name, layer in plain.items():
-        network.set_submodule(name, layer)
+    if not plain:
+        return network
+    names = [*network.named_modules(remove_duplicate=False)]
+    network = copied(network)
+    for name, layer in names:
+        if layer in plain:
+            network.set_submodule(name, plain[layer])
     return network
 
 

@@ -11,11 +11,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from snnviz import distributed
 from snnviz.data import ImageData
-from snnviz.structure import Factors, NeuronWeights, Switches, neuron_weights, scaled_parameters
+from snnviz.structure import (
+    Factors,
+    NeuronWeights,
+    Switches,
+    neuron_weights,
+    run_scaled,
+    scaled_parameters,
+)
 from snnviz.switcher import (
     DirectionReader,
     Explanation,
@@ -242,7 +248,7 @@ class Learners:
                 scaled = self._scaled
             images = images.to(self.device).contiguous(memory_format=self.images_format)
             with self.autocast():
-                return functional_call(self.network, scaled, (images,)).float()
+                return run_scaled(self.network, scaled, images).float()
         finally:
             self.network.train(training)
 
@@ -296,10 +302,7 @@ class Learners:
         with self.autocast():
             if self.together:
                 return self.together.scores(phase, parameters, images)
-            # No factor acts on a parameter that two layers share; but as a constant it has one name
-            # and must reach both layers.
-            tied = phase == "switcher"
-            return functional_call(self.network, parameters, (images,), tie_weights=tied)
+            return run_scaled(self.network, parameters, images)
 
     def _make_switcher(self, config: SwitcherConfig | Switcher, seed: int) -> Any:
         if isinstance(config, Switcher):

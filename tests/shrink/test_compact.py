@@ -267,3 +267,12 @@ def wider() -> nn.Module:
     net: Any = reference.own()
     net[4], net[7] = nn.Conv2d(6, 9, 2, stride=2), nn.Linear(9, 7)
     return net
+
+
+def test_a_network_in_bfloat16(own: nn.Module) -> None:
+    net, images = own.bfloat16(), torch.randn(2, 1, 8, 8).bfloat16()
+    switches = find_switches(net, images)
+    factors = {name: torch.arange(g.neurons) % 2 for name, g in switches.groups.items()}
+    small, report = compact(net, factors, images, switches=switches, tolerance=0.1, latency=False)
+    assert {p.dtype for p in small.parameters()} == {torch.bfloat16}
+    assert report.after.parameters < report.before.parameters

@@ -34,10 +34,10 @@ class Alone(Response):
 
 
 class Written(MeanSquare):
-    """Its eps is not the one that it holds."""
+    """Its code has a constant, which is the same as the eps that it holds."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 0.3) * self.weight
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 0.1) * self.weight
 
 
 RESPONSE = KeptNorm("gamma", "beta", "epsilon", root=False)

@@ -169,3 +169,12 @@ def test_all_neurons_on_change_nothing() -> None:
     assert "standardise" not in str(report)
     assert type(small[2]) is Gained  # type: ignore[index]
     assert report.after == report.before
+
+
+def test_a_layer_at_two_places_becomes_plain_at_both() -> None:
+    layer = Standardised(8, 8, 3, padding=1)
+    network = nn.Sequential(layer, nn.ReLU(), layer)
+    made = replace_all(network, ())
+    assert type(made[0]) is nn.Conv2d  # type: ignore[index]
+    assert made[0] is made[2]  # type: ignore[index]
+    assert network[0] is network[2] is layer

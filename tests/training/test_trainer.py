@@ -1176,3 +1176,23 @@ def test_parameters_that_are_not_finite_are_named(value: float) -> None:
         f"network must have finite parameters, and {name!r} has NaN or infinity. Build the network "
         "again, or load an earlier state of it."
     )
+
+
+def test_layers_with_several_names_are_trained_like_others() -> None:
+    class Renamed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = small()
+            self.hidden, self.norm = self.layers.get_submodule("4"), self.layers.get_submodule("1")
+            self.ends = nn.ModuleList([self.layers.get_submodule("0"), self.hidden])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x)
+
+    usual, renamed = trainer(nn.Sequential(small())), trainer(Renamed())
+    for made in (usual, renamed):
+        made.run(2, progress=False)
+    expected = dict(usual.network[0].named_parameters())  # type: ignore[index]
+    for name, parameter in renamed.network.named_parameters():
+        assert type(parameter) is nn.Parameter
+        assert torch.equal(parameter, expected[name.removeprefix("layers.")])
