@@ -177,6 +177,11 @@ def running(network: nn.Module, example: Tensor, mode: str = "") -> Iterator[Non
                     f"Its parameters are {own.dtype} and the images {example.dtype}: "
                     "convert the network with network.float()."
                 )
+        elif "NestedTensor" in str(error):
+            advice = (
+                "In evaluation mode, nn.TransformerEncoder leaves out padded tokens, which it "
+                "cannot do while its layers are watched. Make it with enable_nested_tensor=False."
+            )
         raise ValueError(
             f"network does not run{mode} on images of shape {tuple(example.shape)}: "
             f"{first_line(error)}. {advice}"

@@ -331,3 +331,27 @@ def test_networks_of_another_precision(dtype: torch.dtype) -> None:
         f". Its parameters are {dtype} and the images torch.float32: convert the network with "
         "network.float()."
     )
+
+
+class Padded(nn.Module):
+    """A transformer that hides its last tokens."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+        self.patches = nn.Conv2d(3, 8, 4, 4)
+        self.encoder = nn.TransformerEncoder(layer, 2, **options)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).mT
+        hidden = (torch.arange(tokens.shape[1]) > 2).expand(tokens.shape[:2])
+        return self.head(self.encoder(tokens, src_key_padding_mask=hidden)[:, 0])
+
+
+def test_tokens_that_are_left_out() -> None:
+    images = torch.randn(2, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"Make it with enable_nested_tensor=False\.$"):
+        find_switches(Padded(), images)
+    groups = find_switches(Padded(enable_nested_tensor=False), images).groups
+    assert sum(name.endswith("self_attn") for name in groups) == 2
