@@ -36,7 +36,7 @@ def describe_as_values(network: nn.Module) -> tuple[dict[str, Any], dict[str, Te
     Raises:
         CannotDescribe: a layer, a call or a value in it is not in the tables of `vocabulary.py`.
     """
-    network_copy = copied(network)  # tracing leaves constants on the module
+    network_copy = copied(network, stored=False)  # tracing leaves constants on the module
     if counting := open_batch_norms(network_copy):
         raise CannotDescribe(
             f"{_name_and_class(network, counting)} averages over all batches (momentum=None), "

@@ -123,15 +123,22 @@ def own_parameters(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_parameters() if name not in ("weight", "bias")]
 
 
-def copied(network: nn.Module, sharing: Iterable[Tensor] = ()) -> Any:
-    """A deep copy, which the user's network must allow; it has the tensors to share in common."""
+def copied(network: nn.Module, sharing: Iterable[Tensor] = (), stored: bool = True) -> Any:
+    """A deep copy, which the user's network must allow; it has the tensors to share in common.
+
+    Args:
+        network: to copy.
+        sharing: tensors that the copy has, too.
+        stored: take along, without their gradients, tensors that the network keeps of its last run.
+    """
     # The last result of spectral_norm and the like is not part of the state: the copy computes it
     # again.
     computed = {
         id(value): value.detach().clone()
         for module in network.modules()
         for value in vars(module).values()
-        if isinstance(value, Tensor) and not value.is_leaf and computes_weights(module)
+        if isinstance(value, Tensor) and not value.is_leaf
+        if stored or computes_weights(module)
     }
     # Most of what modules hold are empty dictionaries of hooks, and to copy those takes long.
     empty = {

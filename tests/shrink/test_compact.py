@@ -276,3 +276,25 @@ def test_a_network_in_bfloat16(own: nn.Module) -> None:
     small, report = compact(net, factors, images, switches=switches, tolerance=0.1, latency=False)
     assert {p.dtype for p in small.parameters()} == {torch.bfloat16}
     assert report.after.parameters < report.before.parameters
+
+
+def test_a_network_that_stores_what_it_computed_in_training() -> None:
+    """With its gradients, which `copy.deepcopy` refuses."""
+
+    class Stores(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = reference.own()
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores = self.layers(x)
+            if self.training:
+                self.last = scores
+            return scores
+
+    trainer = Trainer(Stores(), reference.tiny_data((1, 8, 8)), Schedule(epochs=1, warmup_epochs=0))
+    trainer.run(progress=False)
+    small, report = compact(trainer, latency=False)
+    assert report.difference <= 1e-5
+    assert not small.last.requires_grad
+    assert trainer.network.last.requires_grad
