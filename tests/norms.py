@@ -47,3 +47,17 @@ class Response(nn.Module):
         length = torch.linalg.vector_norm(x, dim=self.places, keepdim=True)
         share = length / (length.mean(self.channel, keepdim=True) + self.epsilon)
         return self.gamma * (x * share) + self.beta + x
+
+
+class Viewed(Response):
+    """Of maps with channels last, whose numbers are reshaped to that, as in timm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, last=True)
+        self.gamma, self.beta = (nn.Parameter(torch.ones(channels)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=self.places, keepdim=True)
+        share = length / (length.mean(self.channel, keepdim=True) + self.epsilon)
+        beta, gamma = (p.view(1, 1, 1, -1) for p in (self.beta, self.gamma))
+        return x + torch.addcmul(beta, gamma, x * share)

@@ -229,12 +229,12 @@ class Graph(tp.DependencyGraph):
     def _cut_broadcasts(self, node: Any) -> None:
         """One channel that acts on all others, as a mask of places does, is not tied to any."""
         given = [f for f in node.grad_fn.next_functions if f[0] is not None and not is_leaf(f[0])]
-        after = shape_of(node.grad_fn)
+        after, dim = shape_of(node.grad_fn), known_dim(node.grad_fn) or 1
         if len(given) != len(node.inputs) or len(given) < 2:
             return
         for function, source in zip(given, list(node.inputs), strict=True):
             before = given_to(function)
-            if before and acts_on_all(node.grad_fn, before, after):
+            if before and acts_on_all(node.grad_fn, before, after, dim):
                 self.broadcast.add(source.module)
                 cut(source, node)
 

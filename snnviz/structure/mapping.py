@@ -68,12 +68,21 @@ def count_channels(
     return found
 
 
-def acts_on_all(function: Any, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
-    """Whether what an operation gets is one channel, and what it gives are several."""
+def acts_on_all(
+    function: Any, before: tuple[int, ...], after: tuple[int, ...], channels: int
+) -> bool:
+    """Whether what an operation gets is one channel, and what it gives are several.
+
+    Args:
+        function: the operation.
+        before, after: the shapes of what it gets and gives.
+        channels: the dimension of the channels.
+    """
     if function.name().startswith("Bmm"):  # a sum over places, with a weight for each
         dim = 1 if after[1] == 1 else 2
         return after[dim] == 1 == before[dim] and after[1] != after[2]
-    return 1 < len(before) == len(after) < 5 and before[1] == 1 < after[1]
+    alike = 1 < len(before) == len(after) < 5
+    return alike and before[channels] == 1 < after[channels]
 
 
 def cut(source: Any, node: Any) -> None:

@@ -51,6 +51,13 @@ def is_leaf(grad_fn: Any) -> bool:
     return "AccumulateGrad" in grad_fn.name()
 
 
+def _is_own(grad_fn: Any) -> bool:
+    """A parameter, or a reshape of one."""
+    while grad_fn is not None and grad_fn.name().startswith((*_RESHAPES, "Unsqueeze")):
+        grad_fn = grad_fn.next_functions[0][0]
+    return grad_fn is not None and is_leaf(grad_fn)
+
+
 def tokens_in_line(before: Sequence[int], after: Sequence[int], dim: int | None) -> int:
     """How many tokens a reshape puts in line, each with all its channels; 0 if it does not."""
     tokens = math.prod(before[1:-1])
@@ -78,7 +85,7 @@ def known_dim(function: Any) -> int | None:
                 if dim is None:
                     return None
             return dim
-        given = [f for f in function.next_functions if f[0] is not None and not is_leaf(f[0])]
+        given = [f for f in function.next_functions if f[0] is not None and not _is_own(f[0])]
         reshapes = name.startswith((*_RESHAPES, "Transpose", "Permute"))
         if not reshapes:
             given = [f for f in given if len(given_to(f) or ()) == dims]

@@ -17,7 +17,7 @@ from snnviz.structure import find_switches, scaled_parameters
 from snnviz.structure.modes import in_mode
 from tests.helpers import example
 from tests.networks_at_random import drawn
-from tests.norms import MeanSquare, OnImages, Response, Shifted
+from tests.norms import MeanSquare, OnImages, Response, Shifted, Viewed
 from tests.shrink.nets import assert_close, scores_of
 
 SHAPE = (3, 12, 12)
@@ -137,6 +137,26 @@ class Channelwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.out(self.norm(F.gelu(self.wide(x.permute(0, 2, 3, 1)))))
         return x + y.permute(0, 3, 1, 2)
+
+
+class Squeezed(nn.Module):
+    """Squeeze and excitation of tokens, or of maps with channels last."""
+
+    def __init__(self, width: int, *, tokens: bool) -> None:
+        super().__init__()
+        self.wide, self.few, self.back = (
+            nn.Linear(5, width),
+            nn.Linear(width, 4),
+            nn.Linear(4, width),
+        )
+        self.out, self.tokens = nn.Linear(width, 5), tokens
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.flatten(2).mT if self.tokens else x.permute(0, 2, 3, 1)
+        y = F.relu(self.wide(y))
+        mean = y.mean(1 if self.tokens else (1, 2), keepdim=True)
+        y = self.out(y * torch.sigmoid(self.back(F.relu(self.few(mean)))))
+        return y.mT.reshape(x.shape) if self.tokens else y.permute(0, 3, 1, 2)
 
 
 class Length(nn.Module):
@@ -368,6 +388,16 @@ SHAPES: dict[str, tuple[Callable[[], nn.Module], dict[str, int]]] = {
     "response norm, channels last": (
         lambda: net(Conv(3, 5, 3), Channelwise(5, Response(8, last=True), 8), width=5),
         {"0": 5, "1.wide": 8},
+    ),
+    "response norm, its numbers reshaped": (
+        lambda: net(Conv(3, 5, 3), Channelwise(5, Viewed(8), 8), width=5),
+        {"0": 5, "1.wide": 8},
+    ),
+    "squeeze and excitation of tokens": (
+        lambda: net(Conv(3, 5, 3), Squeezed(8, tokens=True), width=5), {"1.wide": 8, "1.few": 4}
+    ),
+    "squeeze and excitation, channels last": (
+        lambda: net(Conv(3, 5, 3), Squeezed(8, tokens=False), width=5), {"1.wide": 8, "1.few": 4}
     ),
     "stream with mean square norms": (
         lambda: Stream(nn.RMSNorm), {"embed": 8, "blocks.0.0": 10, "blocks.1.0": 10}
