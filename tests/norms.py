@@ -43,10 +43,12 @@ class Response(nn.Module):
         self.epsilon, self.channel = 0.1, -1 if last else 1
         self.places = (1, 2) if last else (2, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def share(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=self.places, keepdim=True)
-        share = length / (length.mean(self.channel, keepdim=True) + self.epsilon)
-        return self.gamma * (x * share) + self.beta + x
+        return length / (length.mean(self.channel, keepdim=True) + self.epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gamma * (x * self.share(x)) + self.beta + x
 
 
 class Viewed(Response):
@@ -57,7 +59,5 @@ class Viewed(Response):
         self.gamma, self.beta = (nn.Parameter(torch.ones(channels)) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(x, dim=self.places, keepdim=True)
-        share = length / (length.mean(self.channel, keepdim=True) + self.epsilon)
         beta, gamma = (p.view(1, 1, 1, -1) for p in (self.beta, self.gamma))
-        return x + torch.addcmul(beta, gamma, x * share)
+        return x + torch.addcmul(beta, gamma, x * self.share(x))

@@ -81,8 +81,8 @@ def remove(
             if is_attention(module):
                 _narrow_attention(module, out)
                 continue
-            if not into.all() and standardises(module):
-                module = make_plain(module) or module
+            if not into.all() and standardises(module) and (usual := make_plain(module)):
+                module = usual
                 network.set_submodule(layer.name, module)
                 plain.append(layer.name)
             _narrow(module, out, into)

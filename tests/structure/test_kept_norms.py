@@ -20,10 +20,9 @@ class Centred(MeanSquare):
 class Greatest(Response):
     """It divides by the greatest length, and not by the mean."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def share(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=self.places, keepdim=True)
-        share = length / (length.amax(self.channel, keepdim=True) + self.epsilon)
-        return self.gamma * (x * share) + self.beta + x
+        return length / (length.amax(self.channel, keepdim=True) + self.epsilon)
 
 
 class Alone(Response):
