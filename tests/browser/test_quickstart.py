@@ -32,28 +32,39 @@ def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) ->
     """Run the first cells, press Play: the lab of the third code cell soon announces it.
 
     JupyterLab has scrolled to the next cell by then, so Play also brings the neurons into sight.
+    Whoever then runs the next cells, or ran all of them, still sees the small run to its end.
     """
     page.set_viewport_size({"width": 1280, "height": 720})
     text = QUICKSTART.read_text(encoding="utf-8")
     (folder / QUICKSTART.name).write_text(text, encoding="utf-8")
     open_notebook(page, f"{folder.name}/{QUICKSTART.name}")
-    page.evaluate(
-        """async () => {
-            const {content} = window.jupyterapp.shell.currentWidget;
-            const code = content.widgets.filter(cell => cell.model.type === "code").slice(0, 3);
-            for (const cell of code) {
-                content.activeCellIndex = content.widgets.indexOf(cell);
-                await window.jupyterapp.commands.execute("notebook:run-cell-and-select-next");
-            }
-        }"""
-    )
+    _run_cells(page, 0, 3)
     wait_for(page, ".snnviz-status", "Paused")
     page.locator(".snnviz-play:visible").click()
     said = wait_for(page, ".snnviz-event", re.compile("first to go off"), timeout=120).inner_text()
-    page.locator(".snnviz-pause:visible").click()
     expect(page.locator(".snnviz-blocks:visible")).to_be_in_viewport(ratio=0.5)
     step = re.search(r"step (\d+)", said)
     assert step is not None
     assert int(step[1]) < 100, said
     assert page.locator(".snnviz-event").get_attribute("aria-live") == "polite"
     screenshot(page, "quickstart_first")
+    _run_cells(page, 3, 6)  # a reader goes on: the small run is not taken away from him
+    assert (
+        run_code(page, "print(len(quick.trainer.history.epochs), trainer.position.step)") == "8 0"
+    )
+    wait_for(page, ".snnviz-status", re.compile("Done"))
+
+
+def _run_cells(page: Page, first: int, end: int) -> None:
+    """Run the code cells from `first` to before `end` as Shift+Enter does."""
+    page.evaluate(
+        """async ([first, end]) => {
+            const {content} = window.jupyterapp.shell.currentWidget;
+            const code = content.widgets.filter(cell => cell.model.type === "code");
+            for (const cell of code.slice(first, end)) {
+                content.activeCellIndex = content.widgets.indexOf(cell);
+                await window.jupyterapp.commands.execute("notebook:run-cell-and-select-next");
+            }
+        }""",
+        [first, end],
+    )
