@@ -13,8 +13,9 @@ from snnviz.history import History
 from snnviz.lab import export_html
 from snnviz.lab.neurons.flips import Flips
 from tests.browser.accessibility import violations
+from tests.browser.jupyter import screenshot
 from tests.lab.conftest import make_trainer
-from tests.lab.report.test_export import EVIL, hostile_run
+from tests.lab.report.test_export import EVIL, named_run
 from tests.lab.views.pretence import pretended_run
 
 EPOCHS = 8
@@ -185,12 +186,29 @@ def test_nothing_is_wider_than_the_page(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_long_names_keep_their_ends(opened: Opened, tmp_path: Path) -> None:
+    """The layers of a transformer differ there."""
+    names = [f"encoder.layers.encoder_layer_{i}.mlp.{j}" for i in (1, 10) for j in (0, 3)]
+    page = opened.open(export_html(named_run(*names, "fc"), tmp_path / "long.html"))
+    headings = page.locator(".snnviz-block-name b")
+    assert headings.all_text_contents() == [*names, "fc"]
+    for heading in headings.all():
+        start, end = heading.locator("i").all()
+        outer, inner = heading.bounding_box(), end.bounding_box()
+        assert outer
+        assert inner
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+        cut = start.evaluate("start => start.scrollWidth > start.clientWidth")
+        assert cut == (heading.text_content() != "fc")
+    screenshot(page, "long_names")
+
+
 def test_names_do_nothing(opened: Opened, tmp_path: Path) -> None:
     page = opened.page
     page.add_init_script("window.hits = 0; window.hit = () => { window.hits += 1; };")
-    opened.open(export_html(hostile_run(), tmp_path / "evil.html", name=EVIL[0]))
+    opened.open(export_html(named_run(*EVIL), tmp_path / "evil.html", name=EVIL[0]))
     assert page.locator("h1").inner_text() == EVIL[0]
-    assert page.locator(".snnviz-block-name b").all_inner_texts() == list(EVIL)
+    assert page.locator(".snnviz-block-name b").all_text_contents() == list(EVIL)
     page.locator(".snnviz-blocks").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".snnviz-page h3")).to_have_text(f"{EVIL[0]} · 0")

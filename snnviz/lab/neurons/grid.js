@@ -16,6 +16,7 @@ import { Selection } from "./selection.js";
 import { Tools } from "./tools.js";
 import { describeNeuron } from "./words.js";
 
+const NEVER_CUT = 9; // letters at the end of a group's name that are always shown
 const AROUND = 490; // pixels of the window for all that is not neurons
 const SHOWN = ["factors", "flipped", "marks", "moment", "selected", "opened", "answers"]; // traits
 const ARRANGED = ["sort", "only_off"]; // traits that decide where neurons are shown
@@ -99,7 +100,10 @@ class NeuronGrid {
       tabindex: g ? -1 : 0,
       title: `${name}: select all its ${count(n)} neurons`,
     });
-    make("b", { text: this.names[g], parent: button });
+    // Names of layers often differ only at their ends, so what has no room is cut before the end.
+    const heading = make("b", { parent: button });
+    for (const limits of [[0, -NEVER_CUT], [-NEVER_CUT]])
+      make("i", { text: this.names[g].slice(...limits), parent: heading });
     const on = make("span", { parent: button });
     const canvas = make("canvas", { parent: box, "aria-hidden": "true" });
     return { box, button, on, canvas, pen: canvas.getContext("2d") };

@@ -27,9 +27,9 @@ from tests.lab.views.pretence import pretended_run
 EVIL = ("<img src=x onerror=hit()>", "</script><script>hit()</script>", "'\"><b>&amp;$\\u2028")
 
 
-def hostile_run() -> History:
-    """Two epochs of three groups whose names would be markup if they were not escaped."""
-    history = History(dict(zip(EVIL, (3, 4, 5), strict=True)))
+def named_run(*names: str) -> History:
+    """Two epochs of groups with these names, of three neurons and more."""
+    history = History({name: n for n, name in enumerate(names, 3)})
     columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
     columns += ("neurons_on", "neurons", "parameters", "macs")
     for epoch in (1, 2):
@@ -38,7 +38,7 @@ def hostile_run() -> History:
         factors = {name: np.arange(n) * epoch / 3 for name, n in history.groups.items()}
         values: dict[str, float] = {**dict.fromkeys(columns, 1), "epoch": epoch, "step": epoch}
         history.add_epoch(factors, **values)
-        history.add_event(epoch=epoch, step=epoch, event="pin", group=EVIL[0], detail=EVIL[1])
+        history.add_event(epoch=epoch, step=epoch, event="pin", group=names[0], detail=names[1])
     return history
 
 
@@ -88,7 +88,7 @@ def test_factors_are_those_of_the_history_in_every_bit() -> None:
 
 @pytest.mark.slow
 def test_names_are_only_text(tmp_path: Path) -> None:
-    file = export_html(hostile_run(), tmp_path / "evil.html", name=EVIL[1])
+    file = export_html(named_run(*EVIL), tmp_path / "evil.html", name=EVIL[1])
     page = Tags(file.read_text(encoding="utf-8"))
     tags = [tag for tag, _ in page.tags]
     assert (tags.count("script"), tags.count("style"), tags.count("b")) == (2, 1, 0)
