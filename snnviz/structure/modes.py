@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from snnviz.devices import seeded
+
 _DROPOUTS = (
     F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout,
     torch.dropout, torch.alpha_dropout, torch.feature_dropout,
@@ -44,18 +46,14 @@ def in_mode(network: nn.Module, mode: str, example: Tensor, seed: int = 0) -> It
     ]
     modes = [(module, module.training) for module in network.modules()]
     network.train(mode == "training")
-    devices = [example.device] if example.is_cuda else []
     try:
         with (
-            torch.random.fork_rng(devices),
+            seeded(seed, example.device),
             _NoDropout(),
             torch.no_grad(),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # the user gets those of the first run
-            torch.default_generator.manual_seed(seed)
-            if devices:
-                torch.cuda.manual_seed(seed)
             yield
     finally:
         for module, training in modes:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -500,6 +501,14 @@ def test_random_state_is_ours_within_and_the_users_after() -> None:
         assert torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(drawn[0], drawn[1])
     assert len({tuple(d.tolist()) for d in drawn}) == 3
+
+
+def test_seeding_does_not_write_down_the_call_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `torch.manual_seed` does for each kind of GPU that is installed and not in use."""
+    monkeypatch.setattr(traceback, "format_stack", lambda: pytest.fail("the stack was asked for"))
+    for step in range(2):
+        with random_state(0, step, CPU):
+            torch.rand(3)
 
 
 def test_random_state_is_the_users_again_after_an_error() -> None:
