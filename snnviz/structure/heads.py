@@ -6,7 +6,7 @@ multiplies the weights that read what it gives.
 """
 
 from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from snnviz.structure.attention import is_attention
 from snnviz.structure.grouping import weighs_inputs
 from snnviz.structure.groups import Member, Number, SwitchGroup
-from snnviz.structure.layers import inputs_of, parts_of, units_of
+from snnviz.structure.layers import inputs_of, own_channel_dim, parts_of, units_of
 from snnviz.structure.probe import WRITERS, computes_weights, own_parameters
 from snnviz.structure.reasons import NO_HEADS
 
@@ -98,67 +98,79 @@ def propose_heads(
     reader, layers = readers[0], [*writers, *readers]
     usual = all(not computes_weights(x) and not own_parameters(x) for x in layers)
     plain = usual and all(x.weight not in shared and parts_of(x) == 1 for x in layers)
-    inner = inputs_of(reader)
-    if not plain or not weighs_inputs(reader, shared) or any(units_of(w) % inner for w in writers):
+    if not plain or not weighs_inputs(reader, shared):
         return []
+    inner = inputs_of(reader)
     tied = {names.get(item.module) for item in items if isinstance(item.module, nn.Parameter)}
     found = []
     for owner, counted in _owners(names[writers[0]], probe, inner):
-        for numbers in _sizes(probe.get_submodule(owner), inner):
-            for side_by_side in (False, True) if units_of(writers[0]) > inner else (False,):
-                parts = _Heads(owner, counted, numbers, inner, side_by_side)
-                found.append(_group(parts, probe, writers, reader, names, tied))
+        module = probe.get_submodule(owner)
+        n = getattr(module, counted[0])
+        own = [w for w in writers if not units_of(w) % n]  # others write for all heads together
+        widths = {units_of(writer) for writer in own}
+        if not own or any(width % inner for width in widths if width > inner):
+            continue
+        for sizes in _sizes(module, {inner, *widths}):
+            for side_by_side in (False, True) if units_of(own[0]) > inner else (False,):
+                numbers = tuple(dict.fromkeys((*counted, *sizes)))
+                heads = _Heads(owner, n, numbers, inner, side_by_side)
+                found.append(_group(heads, module, own, reader, names, tied))
     return found
 
 
-def _owners(layer: str, probe: nn.Module, inner: int) -> Iterator[tuple[str, str]]:
-    """Modules around the layer, and their numbers that may be a number of heads."""
+def _owners(layer: str, probe: nn.Module, inner: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Modules around the layer, and their numbers that may be numbers of heads.
+
+    The first counts the neurons: where several queries share their keys and values, these are one
+    neuron, and there are as many times more queries.
+    """
     for _ in range(_UPWARDS):
         layer = layer.rpartition(".")[0]
-        for name, value in vars(probe.get_submodule(layer)).items():
-            divides = type(value) is int and 1 < value < inner and inner % value == 0
-            if divides and "head" in name and not any(word in name for word in ("dim", "size")):
-                yield layer, name
+        counts = {
+            name: value
+            for name, value in vars(probe.get_submodule(layer)).items()
+            if type(value) is int and 1 < value < inner and inner % value == 0
+            if "head" in name and not any(word in name for word in ("dim", "size"))
+        }
+        for name, n in counts.items():
+            others = [other for other, more in counts.items() if other != name and more % n == 0]
+            yield from ((layer, (name, *also)) for also in dict.fromkeys((tuple(others), ())))
         if not layer:
             return
 
 
-def _sizes(owner: nn.Module, inner: int) -> list[tuple[str, ...]]:
+def _sizes(owner: nn.Module, widths: Container[int]) -> list[tuple[str, ...]]:
     """Which numbers of the module may be the size of all heads together."""
-    alike = [name for name, v in vars(owner).items() if type(v) is int and v == inner]
+    alike = [name for name, v in vars(owner).items() if type(v) is int and v in widths]
     found = [tuple(alike), *((name,) for name in alike), ()]
     return list(dict.fromkeys(found))
 
 
-class _Heads:
-    """How heads may be arranged: numbers of a module, and places of channels."""
+class _Heads(NamedTuple):
+    """How heads may be arranged."""
 
-    def __init__(
-        self, owner: str, counted: str, sizes: tuple[str, ...], inner: int, side_by_side: bool
-    ) -> None:
-        self.owner, self.counted, self.sizes = owner, counted, sizes
-        self.inner, self.side_by_side = inner, side_by_side
-
-    def count(self, probe: nn.Module) -> int:
-        return getattr(probe.get_submodule(self.owner), self.counted)
+    owner: str  # a module
+    n: int
+    numbers: tuple[str, ...]  # of the module: their number, and what goes with it
+    inner: int  # channels of all heads together
+    side_by_side: bool
 
 
 def _group(
     heads: _Heads,
-    probe: nn.Module,
+    owner: nn.Module,
     writers: list[Any],
     reader: Any,
     names: dict[Any, str],
     tied: set[str | None],
 ) -> SwitchGroup:
-    owner, n = probe.get_submodule(heads.owner), heads.count(probe)
-    each, every = heads.inner // n, np.arange(n)
+    n, every = heads.n, np.arange(heads.n)
 
     def member(layer: Any, channels: int) -> Member:
         """Queries, keys and values of a head, if one layer writes them all, may be side by side."""
         places = np.arange(channels)
-        own = places * n // channels if heads.side_by_side else places % heads.inner // each
-        return Member(names[layer], places, own)
+        width = channels if heads.side_by_side else min(channels, heads.inner)
+        return Member(names[layer], places, places % width // (width // n))
 
     written = tuple(member(layer, units_of(layer)) for layer in writers)
     # Such as a temperature, or a table of the differences of positions.
@@ -166,9 +178,10 @@ def _group(
         path
         for name, p in owner.named_parameters(recurse=False)
         if (path := f"{heads.owner}.{name}".lstrip(".")) in tied
-        and (p.numel() == n in p.shape or (p.ndim == 2 and p.shape[1] == n))
+        and p.ndim
+        and p.shape[own_channel_dim(p)] == n
     ]
-    counts = [(heads.counted, every), *((name, every.repeat(each)) for name in heads.sizes)]
+    counts = [(name, every.repeat(getattr(owner, name) // n)) for name in heads.numbers]
     return SwitchGroup(
         name=written[0].layer,
         neurons=n,
@@ -177,7 +190,7 @@ def _group(
         readers=(names[reader],),
         scaled=tuple(m.layer for m in written),
         written_as=written,
-        read_as=(Member(names[reader], np.arange(heads.inner), np.arange(heads.inner) // each),),
+        read_as=(member(reader, heads.inner),),
         scaled_as=written,
         carried_as=tuple(Member(name, every, every) for name in own),
         numbers=tuple(Number(heads.owner, name, "", counted) for name, counted in counts),

@@ -149,7 +149,8 @@ class _Trial:
         for options in proposed:
             owners = {number.module for group in options for number in group.numbers}
             kinds = frozenset(type(self.probe.get_submodule(owner)) for owner in owners)
-            alike.setdefault((len(options), kinds), []).append(options)
+            sizes = [len(m.channels) for m in (*options[0].written_as, *options[0].carried_as)]
+            alike.setdefault((len(options), kinds, *sizes), []).append(options)
         for several in alike.values():
             for groups in zip(*several, strict=True):
                 own = {group.name for group in groups}

@@ -69,6 +69,33 @@ class Apart(nn.Module):
         return self.out((weights @ v).transpose(1, 2).reshape(n, tokens, -1))
 
 
+class Grouped(nn.Module):
+    """Several queries share their keys and values; two numbers count the heads."""
+
+    def __init__(self, shared: int, heads: int = 6, way: str = "torch", bias: bool = False) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads, self.way = heads, shared, way
+        self.head_dim, self.kv_dim = WIDTH // heads, WIDTH // heads * shared
+        self.q, self.o = nn.Linear(WIDTH, WIDTH, bias=bias), nn.Linear(WIDTH, WIDTH)
+        self.k, self.v = (nn.Linear(WIDTH, self.kv_dim, bias=bias) for _ in range(2))
+        self.places = nn.Parameter(torch.randn(1, heads, 4, 4)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, _ = x.shape
+        q = self.q(x).view(n, tokens, self.num_heads, self.head_dim).transpose(1, 2)
+        k, v = (
+            f(x).view(n, tokens, self.num_kv_heads, self.head_dim).transpose(1, 2)
+            for f in (self.k, self.v)
+        )
+        if self.way == "repeated":
+            times = self.num_heads // self.num_kv_heads
+            k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
+        x = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=self.places, enable_gqa=self.way == "torch"
+        )
+        return self.o(x.transpose(1, 2).reshape(n, tokens, -1))
+
+
 class Transformer(nn.Module):
     def __init__(self, *attentions: nn.Module) -> None:
         super().__init__()
@@ -102,6 +129,42 @@ def test_a_head_is_a_neuron(how: str) -> None:
     if how != "apart":
         assert (kept.attn_dim, kept.head_dim) == (8, 4)
         assert kept.table.shape == (4, 2 if how == "table" else 3)
+
+
+@pytest.mark.parametrize("way", ["torch", "repeated"])
+@pytest.mark.parametrize(
+    ("shared", "neurons"), [((6,), (6,)), ((3, 6), (3, 6)), ((2, 2), (2, 2)), ((1, 3), (6, 3))]
+)
+def test_heads_that_share_keys_and_values(
+    way: str, shared: tuple[int, ...], neurons: tuple[int, ...]
+) -> None:
+    """Those that share them are one neuron, if not all do; and each layer is arranged by itself."""
+    layers = [Grouped(count, way=way) for count in shared]
+    network, images = drawn(Transformer(*layers).double()).eval(), example().double()
+    switches = find_switches(network, images)
+    found = {name: group.neurons for name, group in switches.groups.items()}
+    assert found == {f"attentions.{i}.q": n for i, n in enumerate(neurons)}
+    factors = {name: torch.linspace(0, 2, n).double() for name, n in found.items()}
+    expected = scores_of(network, images, switches, factors)
+    small: Any
+    small, report = compact(network, factors, images, switches=switches, latency=False)
+    torch.testing.assert_close(small(images), expected)
+    assert report.after == switches.size({name: s.numpy() for name, s in factors.items()})
+    for attention, count, n in zip(small.attentions, shared, neurons, strict=True):
+        assert attention.num_heads == 6 // n * (n - 1)
+        assert attention.num_kv_heads == (count if n == 6 != count else count // n * (n - 1))
+
+
+def test_a_bias_for_each_head() -> None:
+    network = Transformer(Grouped(6, bias=True), Grouped(6)).double()
+    network, images = drawn(network).eval(), example().double()
+    switches = find_switches(network, images)
+    factors = {name: torch.arange(6).double() for name in switches.groups}
+    assert list(factors) == ["attentions.0.q", "attentions.1.q"]
+    small: Any
+    small, _ = compact(network, factors, images, switches=switches, latency=False)
+    torch.testing.assert_close(small(images), scores_of(network, images, switches, factors))
+    assert small.attentions[0].places.shape == (1, 5, 4, 4)
 
 
 def test_heads_of_a_size_that_is_taken_from_the_input() -> None:
