@@ -136,7 +136,7 @@ def copied(network: nn.Module, sharing: Iterable[Tensor] = (), stored: bool = Tr
     computed = {
         id(value): value.detach().clone()
         for module in network.modules()
-        for value in vars(module).values()
+        for value in _stored_in(module)
         if isinstance(value, Tensor) and not value.is_leaf
         if stored or computes_weights(module)
     }
@@ -155,6 +155,14 @@ def copied(network: nn.Module, sharing: Iterable[Tensor] = (), stored: bool = Tr
             f"network cannot be copied ({first_line(error)}). It must hold nothing that "
             "copy.deepcopy refuses, such as a tensor that was computed with gradients."
         ) from error
+
+
+def _stored_in(module: nn.Module) -> Iterator[Any]:
+    """What a module has as attributes, and what is in its dictionaries, lists and tuples."""
+    for value in vars(module).values():
+        yield value
+        if isinstance(value, (dict, list, tuple)):
+            yield from value.values() if isinstance(value, dict) else value
 
 
 @contextmanager

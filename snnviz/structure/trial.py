@@ -149,8 +149,11 @@ class _Trial:
         for options in proposed:
             owners = {number.module for group in options for number in group.numbers}
             kinds = frozenset(type(self.probe.get_submodule(owner)) for owner in owners)
-            sizes = [len(m.channels) for m in (*options[0].written_as, *options[0].carried_as)]
-            alike.setdefault((len(options), kinds, *sizes), []).append(options)
+            first = options[0]
+            read = len(first.read_as[0].channels)
+            shares = [len(member.channels) / read for member in first.written_as]
+            kind = (kinds, len(options), *shares, len(first.carried_as))
+            alike.setdefault(kind, []).append(options)
         for several in alike.values():
             for groups in zip(*several, strict=True):
                 own = {group.name for group in groups}
