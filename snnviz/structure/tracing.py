@@ -111,7 +111,7 @@ def _find(
         raise ValueError(
             "network has no neurons that can be switched"
             f" ({listed or 'it has no linear or convolution layer'})."
-            " A network needs at least one hidden linear or convolution layer."
+            " At least one hidden layer, linear or a convolution, must have neurons that can go."
         )
     groups = choose_moves(probe, example, groups, positions, own)
     return add_costs(probe, groups, left_alone, positions)

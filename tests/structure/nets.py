@@ -15,7 +15,7 @@ FOLLOWED = "in a way that could not be followed"
 RUNS = "network does not run on images of shape (2, 3, 8, 8): "
 CHECK = "Check that its first layer takes images of this shape."
 SCORES = "network must return class scores of shape (2, classes) for 2 images, got "
-NOTHING = "A network needs at least one hidden linear or convolution layer."
+NOTHING = "At least one hidden layer, linear or a convolution, must have neurons that can go."
 Sequential = nn.Sequential
 
 
