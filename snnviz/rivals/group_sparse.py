@@ -48,7 +48,8 @@ def shrink_groups(learners: Learners, example: Tensor, strength: float) -> Calla
 
 
 def _layers_not_switched(learners: Learners) -> list[nn.Module]:
-    written = {name for group in learners.groups for name in group.writers}
+    # Torch-Pruning has no groups of heads.
+    written = {name for group in learners.groups if not group.heads for name in group.writers}
     return [
         module
         for name, module in learners.network.named_modules()

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import Factors, Switches, SwitchGroup, scaled_parameters
-from snnviz.structure.attention import is_attention
-from snnviz.structure.layers import units_of
+from snnviz.structure.layers import inputs_of, units_of
 from snnviz.structure.probe import copied
 from snnviz.training.learners import Learners
 from snnviz.training.trainer import AlternatingTrainer
@@ -150,16 +149,16 @@ def score_groups(trainer: AlternatingTrainer, importance: Callable[..., Tensor |
 def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor) -> dict[str, Any]:
     """{group: what Torch-Pruning would prune together with all of its channels}.
 
-    Of the heads of `nn.MultiheadAttention`, for which it has nothing, what reads them.
+    Of heads, for which it has nothing, what reads them.
     """
     import torch_pruning as tp
 
     graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
     found = {}
     for name, group in switches.groups.items():
-        layer: Any = network.get_submodule(group.writers[0])
-        if is_attention(layer):
-            found[name] = _readers_of_heads(layer)
+        layer: Any = network.get_submodule((group.readers if group.heads else group.writers)[0])
+        if group.heads:
+            found[name] = _what_reads(layer)
             continue
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
@@ -168,14 +167,14 @@ def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor)
     return found
 
 
-def _readers_of_heads(attention: Any) -> Any:
+def _what_reads(layer: Any) -> Any:
     import torch_pruning as tp
 
-    layer = attention.out_proj
-    channels = layer.in_features
-    given = layer.weight.new_zeros(1, channels)
+    channels, places = inputs_of(layer), layer.weight.shape[2:]
+    given = layer.weight.new_zeros(1, channels, *places)
     graph = tp.DependencyGraph().build_dependency(layer, example_inputs=given)
-    return graph.get_pruning_group(layer, tp.prune_linear_in_channels, idxs=list(range(channels)))
+    prune = tp.prune_conv_in_channels if places else tp.prune_linear_in_channels
+    return graph.get_pruning_group(layer, prune, idxs=list(range(channels)))
 
 
 def fold_factors(network: nn.Module, switches: Switches, factors: Factors) -> nn.Module:
@@ -195,7 +194,7 @@ def score_by_l1(trainer: AlternatingTrainer) -> Scores:
 
 def sum_channels(group: SwitchGroup, scores: np.ndarray) -> np.ndarray:
     """Scores of neurons from those of a layer's channels: the sum, where a neuron has several."""
-    member = group.written_as[0]
+    member = (group.read_as if group.heads else group.written_as)[0]
     found = np.zeros(group.neurons)
     np.add.at(found, member.neurons, scores[member.channels])
     return found

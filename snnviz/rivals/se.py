@@ -1,6 +1,7 @@
 """Squeeze and excitation (Hu et al. 2018): weights neurons by their activations, for each image.
 
-It is applied where a factor would be: after the norm, before the activation. It switches none off.
+It is applied where a factor would be: after the norm, before the activation. It switches none off,
+and heads of attention layers have no gate.
 """
 
 import torch
@@ -29,19 +30,22 @@ def se(start: Start, reduction: float = 8) -> AlternatingTrainer:
 
 
 class Excited(nn.Module):
-    """A layer whose channels are weighted by their means over the image."""
+    """A layer whose channels are weighted by their means over the image, or over its tokens."""
 
     def __init__(self, layer: nn.Module, channels: int, hidden: int) -> None:
         super().__init__()
         self.layer = layer
+        self.channels_last = isinstance(layer, nn.Linear | nn.LayerNorm | nn.RMSNorm)
         self.squeeze = nn.Linear(channels, hidden)
         self.excite = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.layer(x)  # (n, channels, …)
+        y = self.layer(x)
+        y = y.movedim(-1, 1) if self.channels_last else y  # (n, channels, …)
         mean = y.flatten(2).mean(2) if y.ndim > 2 else y
         gate = self.excite(torch.relu(self.squeeze(mean))).sigmoid()  # (n, channels)
-        return y * gate.view(*gate.shape, *(1,) * (y.ndim - 2))
+        y = y * gate.view(*gate.shape, *(1,) * (y.ndim - 2))
+        return y.movedim(1, -1) if self.channels_last else y
 
 
 def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: int) -> nn.Module:
@@ -51,7 +55,8 @@ def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = dict(copy.named_modules())
-        scaled = dict.fromkeys(n for g in switches.groups.values() for n in g.scaled)
+        groups = [group for group in switches.groups.values() if not group.heads]
+        scaled = dict.fromkeys(name for group in groups for name in group.scaled)
         for name in filter(layers.get, scaled):  # the others are parameters
             layer = layers[name]
             channels = units_of(layer)

@@ -70,6 +70,7 @@ class SwitchGroup:
             removed; "" if there is no such norm.
         moved: "always" if the factors multiply the weights of the readers instead. So it is where
             no parameter gives the neurons a factor, or where they give something when they get 0.
+        heads: whether each neuron is a head of an attention layer.
     """
 
     name: str
@@ -85,6 +86,7 @@ class SwitchGroup:
     numbers: tuple[Number, ...] = field(default=(), repr=False)
     mixed_by: str = ""
     moved: Literal["", "switcher", "both", "always"] = ""
+    heads: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,7 @@ def _heads_of(name: str, attention: Any) -> SwitchGroup:
         scaled_as=(),
         carried_as=(),
         moved="always",
+        heads=True,
     )
 
 
@@ -106,16 +107,23 @@ def propose_heads(
     for owner, counted in _owners(names[writers[0]], probe, inner):
         module = probe.get_submodule(owner)
         n = getattr(module, counted[0])
-        own = [w for w in writers if not units_of(w) % n]  # others write for all heads together
-        widths = {units_of(writer) for writer in own}
-        if not own or any(width % inner for width in widths if width > inner):
-            continue
-        for sizes in _sizes(module, {inner, *widths}):
-            for side_by_side in (False, True) if units_of(own[0]) > inner else (False,):
-                numbers = tuple(dict.fromkeys((*counted, *sizes)))
-                heads = _Heads(owner, n, numbers, inner, side_by_side)
-                found.append(_group(heads, module, own, reader, names, tied))
+        for own in _apart(writers, n, inner):
+            widths = {units_of(writer) for writer in own}
+            for sizes in _sizes(module, {inner, *widths}):
+                for side_by_side in (False, True) if units_of(own[0]) > inner else (False,):
+                    numbers = tuple(dict.fromkeys((*counted, *sizes)))
+                    heads = _Heads(owner, n, numbers, inner, side_by_side)
+                    found.append(_group(heads, module, own, reader, names, tied))
     return found
+
+
+def _apart(writers: list[Any], n: int, inner: int) -> list[list[Any]]:
+    """Which layers may write for each head apart; the others write for all heads together."""
+    if any(units_of(w) % inner for w in writers if units_of(w) > inner):
+        return []
+    narrow = [w for w in writers if not units_of(w) % n]
+    wide = [w for w in writers if units_of(w) >= inner]
+    return [own for own in ([narrow, wide] if narrow != wide else [wide]) if own]
 
 
 def _owners(layer: str, probe: nn.Module, inner: int) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -195,4 +203,5 @@ def _group(
         carried_as=tuple(Member(name, every, every) for name in own),
         numbers=tuple(Number(heads.owner, name, "", counted) for name, counted in counts),
         moved="always",
+        heads=True,
     )

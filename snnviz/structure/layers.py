@@ -47,6 +47,8 @@ def own_channel_dim(tensor: Tensor) -> int:
         return max(range(tensor.ndim), key=lambda dim: tensor.shape[dim])
     if tensor.ndim == 4 and tensor.shape[0] == 1:  # an image
         return 1
+    if tensor.ndim == 3 and 1 < tensor.shape[0] != tensor.shape[1] == tensor.shape[2]:
+        return 0  # a square table for each, as of pairs of places
     filters = tensor.ndim > 2 and tensor.shape[1] == 1  # one for each channel
     return 0 if filters else tensor.ndim - 1
 

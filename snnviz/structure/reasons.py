@@ -16,7 +16,7 @@ RESPONSES = f"divides each channel by what its neighbours give, {OTHERS}"
 NEIGHBOURS = f"runs along the channels and reads each one's neighbours, {OTHERS}"
 SPREAD = f"divides its weights by their spread over all inputs, {OTHERS}"
 FIXED_HEADS = (
-    "gives all heads together as many channels as it gets, so no head can be taken out alone"
+    "needs a size that does not follow the number of its heads, so none can be taken out alone"
 )
 FIXED_WIDTH = "is made for a number of channels, so none of those that it reads or gives can go"
 NO_HEADS = {

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from snnviz.structure.places import Item
 
 _PROBE_IMAGES = 2
+EXCLUDED = "excluded by the user"
 _LISTED = 60  # names of layers in an error
 
 
@@ -145,13 +146,16 @@ def _sort_out(
     for items in all_items:
         found = build_switch_group(items, graph, *context, groups)
         proposed = propose_heads(items, seen, *context)
-        heads += [proposed] if proposed and not _matches(proposed[0], exclude) else []
+        if proposed and _matches(proposed[0], exclude):
+            left_alone |= dict.fromkeys(proposed[0].writers, EXCLUDED)
+        elif proposed:
+            heads.append(proposed)
         if isinstance(found, str):
             layer_norm = next((i.module for i in items if isinstance(i.module, nn.LayerNorm)), None)
             found = f"{type(layer_norm).__name__} {MEAN}" if layer_norm else found
             left_alone |= dict.fromkeys(writers_among(items, names), found) | left_alone
         elif _matches(found, exclude):
-            left_alone |= dict.fromkeys(found.writers, "excluded by the user")
+            left_alone |= dict.fromkeys(found.writers, EXCLUDED)
         elif found.neurons == 1 < max(len(member.channels) for member in found.written_as):
             left_alone |= dict.fromkeys(found.writers, TIED)
         elif found.mixed_by and not _matches(found, weighted):
@@ -168,7 +172,7 @@ def _sort_out(
         if isinstance(head_group, str):
             left_alone[name] = head_group
         elif _matches(head_group, exclude):
-            left_alone[name] = "excluded by the user"
+            left_alone[name] = EXCLUDED
         else:
             groups[name] = head_group
     return _Found(groups, left_alone, larger, heads, order)

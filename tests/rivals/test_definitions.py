@@ -18,7 +18,7 @@ from snnviz.rivals.joint import joint_step
 from snnviz.rivals.l0 import BETA, GAMMA, ZETA, Gates, hard_concrete, make_gates, price_weights
 from snnviz.rivals.pruning import find_lowest, score_by_l1
 from snnviz.rivals.scratch import shape_like
-from snnviz.rivals.se import add_excitation
+from snnviz.rivals.se import Excited, add_excitation
 from snnviz.rivals.slimming import make_scales, score_by_scale, shrink_scales
 from snnviz.rivals.start import Start
 from snnviz.rivals.taylor import RunningScores
@@ -321,6 +321,17 @@ def test_the_users_own_network_is_redrawn(data: sv.ImageData) -> None:
     small = shape_like(own, data, {"1": np.array([1, 0] * 4)}, 0)
     assert small.get_submodule("1").weight.shape == (4, 256)
     assert not torch.allclose(small.get_submodule("1").weight, own[1].weight[::2])  # type: ignore[arg-type,index]
+
+
+def test_excitation_weighs_the_channels_of_tokens() -> None:
+    """As many tokens as channels, so that the two could be taken for each other."""
+    layer = nn.Linear(5, 4)
+    gate = Excited(layer, 4, 2)
+    tokens = torch.randn(3, 4, 5)
+    y = layer(tokens)
+    hidden = torch.relu(y.mean(1) @ gate.squeeze.weight.T + gate.squeeze.bias)
+    weights = torch.sigmoid(hidden @ gate.excite.weight.T + gate.excite.bias)
+    torch.testing.assert_close(gate(tokens), y * weights[:, None])
 
 
 def test_excitation_weighs_what_the_layer_says(data: sv.ImageData) -> None:

@@ -18,6 +18,7 @@ from snnviz.rivals.start import Start
 from tests.export.nets import vit
 from tests.helpers import assert_same_history
 from tests.rivals.conftest import PLAN
+from tests.structure.test_heads import Attention, Grouped, Transformer
 
 PRUNED = ("slimming", "magnitude", "taylor", "fpgm", "random", "group_sparse")
 CPU = {"device": "cpu", "precision": "float32"}
@@ -128,6 +129,23 @@ def test_heads_of_torchs_attention_are_pruned(method: str) -> None:
     heads = [f"encoder.layers.encoder_layer_{i}.self_attention" for i in (0, 1)]
     assert any(bool((trainer.factors[name] == 0).any()) for name in heads)
     assert trainer.history.epochs.train_loss.notna().all()
+
+
+@pytest.mark.parametrize("method", [*PRUNED, "se"])
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")
+def test_heads_of_ones_own_attention(method: str) -> None:
+    """One that shares keys and values, and one whose queries, keys and values one layer writes."""
+    images = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pair = images, torch.arange(20) % 4
+    data = sv.ImageData.from_tensors(pair, pair, device="cpu")
+    plan = sv.Schedule(epochs=2, batch_size=10, warmup_epochs=0)
+    network = Transformer(Grouped(3, way="repeated"), Attention("in turn"))
+    options = {} if method == "se" else {"size": 0.7}
+    trainer = rivals.train(method, network, data, plan, **CPU, **options)
+    assert trainer.history.epochs.train_loss.notna().all()
+    off = {name: int((s == 0).sum()) for name, s in trainer.factors.items()}
+    assert off.keys() == {"attentions.0.q", "attentions.1.qkv"}
+    assert any(off.values()) == (method != "se")
 
 
 def test_the_schedules_size(data: sv.ImageData) -> None:

@@ -78,7 +78,7 @@ class Grouped(nn.Module):
         self.head_dim, self.kv_dim = WIDTH // heads, WIDTH // heads * shared
         self.q, self.o = nn.Linear(WIDTH, WIDTH, bias=bias), nn.Linear(WIDTH, WIDTH)
         self.k, self.v = (nn.Linear(WIDTH, self.kv_dim, bias=bias) for _ in range(2))
-        self.places = nn.Parameter(torch.randn(1, heads, 4, 4)) if bias else None
+        self.places = nn.Parameter(torch.randn(heads, 4, 4)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         n, tokens, _ = x.shape
@@ -133,7 +133,8 @@ def test_a_head_is_a_neuron(how: str) -> None:
 
 @pytest.mark.parametrize("way", ["torch", "repeated"])
 @pytest.mark.parametrize(
-    ("shared", "neurons"), [((6,), (6,)), ((3, 6), (3, 6)), ((2, 2), (2, 2)), ((1, 3), (6, 3))]
+    ("shared", "neurons"),
+    [((6,), (6,)), ((3, 6), (3, 6)), ((2, 2), (2, 2)), ((1, 3), (6, 3)), ((1, 1), (6, 6))],
 )
 def test_heads_that_share_keys_and_values(
     way: str, shared: tuple[int, ...], neurons: tuple[int, ...]
@@ -155,8 +156,22 @@ def test_heads_that_share_keys_and_values(
         assert attention.num_kv_heads == (count if n == 6 != count else count // n * (n - 1))
 
 
-def test_a_bias_for_each_head() -> None:
-    network = Transformer(Grouped(6, bias=True), Grouped(6)).double()
+def test_keys_and_values_for_all_heads_that_have_room_for_one_of_each() -> None:
+    """They have as many channels as two heads of another layer, and are not taken for such."""
+    network = drawn(Transformer(Grouped(1, heads=2, way="repeated")).double()).eval()
+    images = example().double()
+    switches = find_switches(network, images)
+    factors = {name: torch.tensor([0.0, 1.5]).double() for name in switches.groups}
+    assert list(factors) == ["attentions.0.q"]
+    small, _ = compact(network, factors, images, switches=switches, latency=False)
+    torch.testing.assert_close(small(images), scores_of(network, images, switches, factors))
+
+
+@pytest.mark.parametrize("places", [(1, 6, 4, 4), (6, 4, 4), (6, 1, 1)])
+def test_a_bias_for_each_head(places: tuple[int, ...]) -> None:
+    network = Transformer(Grouped(6, bias=True), Grouped(6))
+    network.attentions[0].places = nn.Parameter(torch.randn(places))
+    network = network.double()
     network, images = drawn(network).eval(), example().double()
     switches = find_switches(network, images)
     factors = {name: torch.arange(6).double() for name in switches.groups}
@@ -164,7 +179,7 @@ def test_a_bias_for_each_head() -> None:
     small: Any
     small, _ = compact(network, factors, images, switches=switches, latency=False)
     torch.testing.assert_close(small(images), scores_of(network, images, switches, factors))
-    assert small.attentions[0].places.shape == (1, 5, 4, 4)
+    assert small.attentions[0].places.shape == tuple(5 if n == 6 else n for n in places)
 
 
 def test_heads_of_a_size_that_is_taken_from_the_input() -> None:
@@ -174,15 +189,17 @@ def test_heads_of_a_size_that_is_taken_from_the_input() -> None:
     assert list(switches.groups) == ["attentions.0.qkv"]
     for i in (1, 2):
         assert switches.left_alone[f"attentions.{i}.qkv"] == (
-            f"layer attentions.{i} gives all heads together as many channels as it gets, so no "
-            "head can be taken out alone"
+            f"layer attentions.{i} needs a size that does not follow the number of its heads, so "
+            "none can be taken out alone"
         )
 
 
 def test_excluded_heads() -> None:
-    network = Transformer(Attention("in turn"), Attention("in turn"))
-    switches = find_switches(network, example(), exclude=["attentions.0.*"])
+    network = Transformer(Grouped(3), Attention("in turn"))
+    switches = find_switches(network, example(), exclude=["attentions.0.q"])
     assert list(switches.groups) == ["attentions.1.qkv"]
+    for layer in "qkv":
+        assert switches.left_alone[f"attentions.0.{layer}"] == "excluded by the user"
 
 
 class Attending(nn.Module):
