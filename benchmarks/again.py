@@ -7,7 +7,7 @@ The rows are drawn at random. On the machine that made them, with the same versi
 must be equal, and the command fails if one is not. Another processor may round in another order,
 and one without AMX trains in float32 instead of bfloat16, so there the command only prints the
 differences. One run takes between ten seconds and some minutes. The rows in studies/directions can
-be repeated with version 0.1.0 only.
+be repeated only with the code from before the switcher read descriptors.
 """
 
 import argparse

@@ -44,12 +44,12 @@ switcher, on more networks, are in
 [benchmarks/studies/directions](../benchmarks/studies/directions/README.md).
 
 {VERDICTS}""",
-    STUDIES / "directions": f"""# The claims with the switcher of version 0.1.0
+    STUDIES / "directions": f"""# The claims with an earlier switcher
 
 <!-- Written by benchmarks/claims.py from the rows in this folder. Do not edit by hand. -->
 
-**All these runs used the switcher of version 0.1.0**, which read the direction of each neuron's
-incoming weights. Today's default switcher reads a few descriptors of each neuron instead;
+**All these runs used an earlier switcher**, which read the direction of each neuron's incoming
+weights. Today's default switcher reads a few descriptors of each neuron instead;
 [docs/claims.md](../../../docs/claims.md) has its results.
 
 {CLAIMS} Every number below comes from the committed runs of `claims.toml` in this folder. Their
@@ -292,8 +292,7 @@ def tried(table: DataFrame) -> str:
 
 These runs come from the study `choice.toml` beside it. It uses other seeds, and judges by
 5,000 held-out training images, never by a test image. Each row differs from the defaults in one or
-two settings; `dense` and the controls are listed among them. Settings that train the switcher on
-held-out images have 5,000 fewer images for the task network. {words.tried(table)} The best of many
+two settings; `dense` and the controls are listed among them. {words.tried(table)} The best of many
 settings looks better than it is, because luck helped to select it. Runs that were asked for a size
 are not among them; where there are some, the README beside the study says what they show.
 

@@ -29,7 +29,7 @@ METHODS = {
     "random": "random_features",
     "magnitude": "magnitude",
 }
-SETTINGS = ("network", "size", "method", "seed", "epochs", "share")
+SETTINGS = ("network", "size", "method", "seed", "epochs", "share", "size_from", "size_until")
 
 
 def run(settings: dict[str, Any], data: sv.ImageData) -> dict[str, Any]:
@@ -63,22 +63,24 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| network | size | method | seeds | test accuracy, % | parameters left | difference |",
         "|---|---|---|---|---|---|---|",
     ]
-    same = ("network", "size", "epochs", "share")
-    for network, size, epochs, share in dict.fromkeys(tuple(r[n] for n in same) for r in rows):
+    same = [name for name in SETTINGS if name not in ("method", "seed")]
+    for one in dict.fromkeys(tuple(r[name] for name in same) for r in rows):
+        network, size, epochs, share, begins, ends = one
         for method in METHODS:
-            wanted = (network, size, epochs, share, method)
+            wanted = (*one, method)
             runs = [r for r in rows if tuple(r[n] for n in (*same, "method")) == wanted]
             if not runs:
                 continue
             accuracies = [float(r["test_accuracy"]) for r in runs]
             images = "" if float(share) == 1 else f", {share} of the images"
             lines.append(
-                f"| {network}, {epochs} epochs{images} | {size} | {method} | {len(runs)} "
+                f"| {network}, {epochs} epochs{images}, ramp {begins} to {ends} "
+                f"| {size} | {method} | {len(runs)} "
                 f"| {mean_and_spread(accuracies)} "
                 f"| {statistics.mean(float(r['parameters_left']) for r in runs):.4f} "
                 f"| {max(float(r['difference']) for r in runs):.1e} |"
             )
-    return "\n".join(lines) + "\n\n± is the standard deviation over seeds.\n"
+    return "\n".join(lines) + "\n\n± is the standard deviation over seeds. Magnitude has no ramp.\n"
 
 
 def main() -> None:
@@ -93,7 +95,9 @@ def main() -> None:
     options = parser.parse_args()
     rows = read(options.results)
     data = harder(sv.load_data("fashion-mnist"), share=options.share)
-    rest = {"epochs": options.epochs, "share": options.share}
+    plan = sv.Schedule()
+    rest: dict[str, float] = {"epochs": options.epochs, "share": options.share}
+    rest |= {"size_from": plan.size_from, "size_until": plan.size_until}
     asked = [
         {"network": network, "size": size, "method": method, "seed": seed, **rest}
         for seed in options.seeds

@@ -123,7 +123,7 @@ class History:
 
     @property
     def n_events(self) -> int:
-        """The number of events that the factors do not show: schedules, pins, rollbacks, resets."""
+        """The number of events that factors do not show: schedules, sizes, pins and the like."""
         return len(self._notes)
 
     def epoch_rows(self) -> list[tuple]:
@@ -240,9 +240,10 @@ class History:
         `off` and `on`: a neuron went off, or came back on, between the ends of two epochs (before
         the first epoch all neurons are on). `pin` and `unpin`: the user fixed the factors of
         neurons, or released them; for several neurons the detail gives their numbers, and `neuron`
-        is -1. `schedule`, `rollback` and `reset` concern the whole run: their group is empty and
-        their neuron -1. `back_to` is the epoch to whose end a rollback or reset went (0 is the
-        start); other events have -1.
+        is -1. `schedule`, `size` (the ramp has reached the size that was asked for),
+        `rollback` and `reset` concern the whole run: their group is empty and their neuron -1.
+        `back_to` is the epoch to whose end a rollback or reset went (0 is the start); other events
+        have -1.
         """
         rows: list[tuple] = list(self._notes)
         epochs = list(self._epochs)

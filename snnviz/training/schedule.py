@@ -67,8 +67,8 @@ class Schedule:
         switcher_data: "train", or "holdout" to train the switcher on the held-out split.
         through_switcher: let the task phase's gradient pass through the switcher into the weights
             that it reads; otherwise factors are constants in that phase.
-        size: share of the network to end at, such as 0.5; None: no size is asked for. An extension,
-            not in the paper.
+        size: share of the network to end at, such as 0.5; None, or left out: no size is asked for.
+            An extension, not in the paper.
         size_of: what `size` is a share of: "parameters", "macs" or "neurons".
         size_from: where the ramp to `size` begins, as a share of the epochs between warm-up and
             frozen epochs.
