@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from snnviz.data import BatchOrder, ImageData
 from snnviz.networks import lenet5, mlp, vgg_small
 from snnviz.structure import NeuronWeights
-from snnviz.switcher import DirectionReader, Switcher
+from snnviz.switcher import Switcher
 from snnviz.training import Schedule
 
 # Of each group, by hand: pairs of a layer that writes its neurons and the norm behind it, or None.
@@ -132,34 +132,6 @@ def unit_mean(z: np.ndarray) -> np.ndarray:
         else:
             high = tau
     return np.maximum(z - high, 0)
-
-
-def direction_scores(switcher: DirectionReader, group: str, weights: NeuronWeights) -> np.ndarray:
-    """What the reader of directions gives each neuron before gain and activation, in float64."""
-    state = {k: v.detach().double().numpy() for k, v in switcher.state_dict().items()}
-    read = (weights.incoming, weights.scale, weights.shift)
-    incoming, scale, shift = (w.detach().double().numpy() for w in read)
-    reader = f"readers.{switcher.groups.index(group)}"
-    measured = []
-    for row, gamma, beta in zip(incoming, scale, shift, strict=True):
-        measured.append([math.log(max(math.sqrt((row**2).sum()), 1e-12)), gamma, beta])
-    measures = np.array(measured)
-    measures = (measures - measures.mean(0)) / (measures.std(0) + 1e-5)
-    hidden = []
-    for row, measure in zip(incoming, measures, strict=True):
-        direction = row / max(math.sqrt((row**2).sum()), 1e-12) * math.sqrt(len(row))
-        h = state[f"{reader}.weight"] @ direction + state[f"{reader}.bias"]
-        hidden.append(h + state["measures.weight"] @ measure)
-    fellows = state["fellows.weight"] @ np.mean(hidden, 0)
-    out = []
-    for h in hidden:
-        h = h + fellows
-        h = (h - h.mean()) / math.sqrt(h.var() + 1e-5)
-        h = h * state["norm.weight"] + state["norm.bias"]
-        h = state["middle.weight"] @ h + state["middle.bias"]
-        h = np.array([0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in h])  # GELU
-        out.append(float(state["score.weight"][0] @ h + state["score.bias"][0]))
-    return np.array(out)
 
 
 @contextmanager

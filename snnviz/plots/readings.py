@@ -41,7 +41,6 @@ READ = {
     "shuffled": "descriptors of another neuron, which this\nswitcher reads, in standard deviations",
     "random": "random numbers, which this switcher\nreads in place of the descriptors",
     "nothing": "descriptors, in standard deviations\n(this switcher reads nothing)",
-    "weights": "descriptors, in standard deviations (this\nswitcher reads the weights' directions)",
 }
 
 

@@ -253,11 +253,11 @@ _GONE = {"hidden": 32, "outgoing": False, "attention": False}
 
 def _switcher(values: dict[str, Any]) -> SwitcherConfig:
     """The switcher's config; also from an earlier version's run, if its options still exist."""
-    if "descriptors" in values:
-        return SwitcherConfig(**values)
     gone = {name: values[name] for name in _GONE if name in values}
-    if values.get("reads") in ("movement", "shuffled", "random"):
-        gone["reads"] = values["reads"]  # the last two meant weights, and now mean descriptors
+    # Before there were descriptors, the last two meant the weights themselves.
+    removed = ("weights", "movement", *(() if "descriptors" in values else ("shuffled", "random")))
+    if values.get("reads") in removed:
+        gone["reads"] = values["reads"]
     for name, value in gone.items():
         if name not in _GONE or value != _GONE[name]:
             raise ValueError(

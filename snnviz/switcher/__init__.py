@@ -3,20 +3,16 @@
 from snnviz.switcher.activations import ACTIVATIONS, hard_sigmoid, relu, unit_mean
 from snnviz.switcher.config import READS, SwitcherConfig
 from snnviz.switcher.descriptors import DESCRIPTORS, Descriptor
-from snnviz.switcher.directions import DirectionReader
 from snnviz.switcher.explaining import WITH_SCORES, Explanation, explain, partial_dependence
 from snnviz.switcher.free import FreeFactors
-from snnviz.switcher.hashing import MOST_INPUTS
 from snnviz.switcher.switcher import Switcher
 
 __all__ = [
     "ACTIVATIONS",
     "DESCRIPTORS",
-    "MOST_INPUTS",
     "READS",
     "WITH_SCORES",
     "Descriptor",
-    "DirectionReader",
     "Explanation",
     "FreeFactors",
     "Switcher",

@@ -6,7 +6,7 @@ from snnviz import checks
 from snnviz.switcher.activations import ACTIVATIONS
 from snnviz.switcher.descriptors import DESCRIPTORS
 
-READS = ("descriptors", "shuffled", "random", "nothing", "weights")
+READS = ("descriptors", "shuffled", "random", "nothing")
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class SwitcherConfig:
         gain_rule: "per_neuron" (the gain is multiplied by the group's number of neurons) or
             "fixed" (the same in every group).
         reads: "descriptors"; or, as a control experiment, "shuffled" (the descriptors
-            of another neuron of the group), "random" (fixed random numbers instead),
-            "nothing" (there is no network; each neuron has its own score), or "weights" (the
-            direction of the incoming weights, with a reader for each group).
+            of another neuron of the group), "random" (fixed random numbers instead), or
+            "nothing" (there is no network; each neuron has its own score).
         descriptors: the inputs for each neuron: names in `snnviz.switcher.DESCRIPTORS`.
     """
 

@@ -11,12 +11,11 @@ from snnviz import checks
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import ACTIVATIONS, unit_mean
 from snnviz.switcher.descriptors import describe_neurons
-from snnviz.switcher.directions import DirectionReader
 from snnviz.switcher.free import FreeFactors
 from snnviz.switcher.layout import Layout
 from snnviz.switcher.switcher import Switcher
 
-WITH_SCORES = (Switcher, FreeFactors, DirectionReader)
+WITH_SCORES = (Switcher, FreeFactors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,7 @@ def explain(
     """How a switcher gets from these weights to factors: {group: explanation}, on the CPU.
 
     Args:
-        switcher: a `Switcher`, or `FreeFactors` or a `DirectionReader` for these groups.
+        switcher: a `Switcher`, or `FreeFactors` for these groups.
         weights: {group: the weights of its neurons}.
         stays: {group: the neurons that a size leaves (n,) bool}; None: no size is asked for.
         least: the least factor of a neuron that stays.

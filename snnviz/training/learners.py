@@ -23,7 +23,6 @@ from snnviz.structure import (
     scaled_parameters,
 )
 from snnviz.switcher import (
-    DirectionReader,
     Explanation,
     FreeFactors,
     Switcher,
@@ -311,9 +310,6 @@ class Learners:
             return learned
         if config.reads == "nothing":
             return FreeFactors({g.name: g.neurons for g in self.groups}, config)
-        if config.reads == "weights":
-            fan_in = {name: w.incoming.shape[1] for name, w in self._weights().items()}
-            return DirectionReader(fan_in, config, seed)
         return Switcher(config, seed)
 
     def _weights(self) -> dict[str, NeuronWeights]:

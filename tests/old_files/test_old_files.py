@@ -23,9 +23,9 @@ from snnviz.switcher import SwitcherConfig
 from tests.runs.conftest import tiny_net
 
 HERE = Path(__file__).parent
-FIRST = [1.0041457414627075, 0.9293319582939148, 0.9445591568946838]
-FIRST += [1.0562245845794678, 1.0961676836013794, 0.9695705771446228]
-SECOND = [1.0030673742294312, 0.9842585325241089, 1.0195322036743164, 0.993141770362854]
+FIRST = [1.004089117050171, 0.9873016476631165, 1.0056586265563965]
+FIRST += [0.9973558783531189, 0.9971082210540771, 1.0084863901138306]
+SECOND = [0.9900133609771729, 1.0035014152526855, 1.0047439336776733, 1.0017412900924683]
 
 
 def tiny_data() -> ImageData:
@@ -70,7 +70,7 @@ def test_a_run_is_revisited(run: Path) -> None:
     np.testing.assert_allclose(trainer.factors["0"], [FIRST[0], 0, *FIRST[2:]], atol=1e-6)
     np.testing.assert_allclose(trainer.factors["4"], SECOND, atol=1e-6)
     assert trainer.evaluate().accuracy == pytest.approx(0.1875, abs=1 / 32)
-    assert trainer.evaluate().loss == pytest.approx(1.6271271, abs=1e-5)
+    assert trainer.evaluate().loss == pytest.approx(1.6276395, abs=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:The run continues in a different environment")
@@ -82,7 +82,7 @@ def test_a_run_is_resumed(run: Path) -> None:
     trainer.close()
     assert history.epochs["step"].to_list() == [4, 10, 16]
     assert history.epochs["parameters"].to_list() == [377, 377, 329]
-    assert history.epochs["test_loss"].to_list()[-1] == pytest.approx(1.626338, abs=1e-3)
+    assert history.epochs["test_loss"].to_list()[-1] == pytest.approx(1.6268798, abs=1e-3)
     assert table(run.parent)["epochs"].to_list() == [3]
 
 
@@ -119,7 +119,7 @@ def test_at_the_values_that_changed_nothing_they_are_left_out(run: Path) -> None
     values = json.loads((run / "config.json").read_text())["switcher"]
     assert {"hidden", "outgoing", "attention"} <= values.keys()
     trainer = Trainer.at(run, 2, network=tiny_net(), data=tiny_data())
-    assert trainer.switcher.config == SwitcherConfig(reads="weights")
+    assert trainer.switcher.config == SwitcherConfig(reads="nothing")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,7 @@ def test_at_the_values_that_changed_nothing_they_are_left_out(run: Path) -> None
         ("outgoing", True),
         ("attention", True),
         ("reads", "movement"),
+        ("reads", "weights"),
         ("reads", "shuffled"),
     ],
 )

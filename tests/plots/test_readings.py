@@ -136,7 +136,6 @@ CASES: dict[str, dict[str, Any]] = {
     "all descriptors": {"descriptors": tuple(DESCRIPTORS)},
     "one descriptor": {"descriptors": ("length",)},
     "random": {"reads": "random"},
-    "weights": {"reads": "weights"},
 }
 
 

@@ -52,10 +52,6 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "no momentum": {"schedule": PLAN.replace(task_momentum=0.0)},
     "free factors": {"switcher": SwitcherConfig(reads="nothing")},
-    "directions of weights, through the switcher": {
-        "switcher": SwitcherConfig(reads="weights"),
-        "schedule": PLAN.replace(through_switcher=True),
-    },
     "another neuron's descriptors": {"switcher": SwitcherConfig(reads="shuffled")},
     "random numbers": {"switcher": SwitcherConfig(reads="random")},
     "a size": {"schedule": PLAN.replace(size=0.6, size_of="neurons", size_from=0.25)},

@@ -46,7 +46,7 @@ GAIN = "switcher.gain must be a number above 0, got {}."
         (
             {"reads": "minds"},
             "switcher.reads must be one of 'descriptors', 'shuffled', 'random', 'nothing', "
-            "'weights', got 'minds'.",
+            "got 'minds'.",
         ),
         (
             {"descriptors": ("length", "size")},

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from snnviz.structure import NeuronWeights
 from snnviz.switcher import (
     ACTIVATIONS,
-    DirectionReader,
     FreeFactors,
     Switcher,
     SwitcherConfig,
@@ -29,20 +28,15 @@ def made(reads: str = "descriptors", weights: Mapping[str, NeuronWeights] = GROU
     """A switcher of a kind, as after some training."""
     spread = 1.0 if reads == "nothing" else 0.3
     config = SwitcherConfig(reads=reads, **{"gain": 0.3} | given)
-    kinds: dict[str, Any] = {
-        "nothing": lambda: FreeFactors({g: len(w.scale) for g, w in weights.items()}, config),
-        "weights": lambda: DirectionReader(
-            {g: w.incoming.shape[1] for g, w in weights.items()}, config
-        ),
-    }
-    switcher: nn.Module = kinds.get(reads, lambda: Switcher(config))()
+    free = FreeFactors({g: len(w.scale) for g, w in weights.items()}, config)
+    switcher: nn.Module = free if reads == "nothing" else Switcher(config)
     for parameter in switcher.parameters():
         parameter.requires_grad_(False)
         parameter += spread * torch.randn_like(parameter)
     return switcher
 
 
-READS = ["descriptors", "shuffled", "random", "nothing", "weights"]
+READS = ["descriptors", "shuffled", "random", "nothing"]
 
 
 @pytest.mark.parametrize("reads", READS)
@@ -74,7 +68,7 @@ def test_its_own_descriptors_and_what_is_read_in_their_place(reads: str) -> None
         torch.testing.assert_close(told.values, values)
         relative = (values - values.mean(0)) / values.std(0, unbiased=False)
         torch.testing.assert_close(told.standardised, relative, rtol=1e-3, atol=1e-3)
-        if reads in ("nothing", "weights"):
+        if reads == "nothing":
             assert told.inputs is None
             continue
         assert told.inputs is not None

@@ -432,7 +432,6 @@ def test_bfloat16_is_near_float32_and_keeps_float32_parameters(name: str) -> Non
         ("sgd", False, "descriptors"),
         ("adam", True, "descriptors"),
         ("sgd", False, "shuffled"),
-        ("sgd", False, "weights"),
     ],
 )
 @pytest.mark.parametrize("name", NAMED)

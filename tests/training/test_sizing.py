@@ -24,7 +24,7 @@ from tests.runs.conftest import DATA, PLAN, finish, go, make, resume, tiny_net
 from tests.training.test_learners import same
 from tests.training.test_trainer import QUICK, future, small, trainer
 
-READS = ("descriptors", "shuffled", "random", "nothing", "weights")
+READS = ("descriptors", "shuffled", "random", "nothing")
 # 5 of 10 neurons; the ramp: epochs 2.5 to 3.25
 SIZED = QUICK.replace(size=0.5, size_of="neurons", size_from=0.5, size_until=0.75)
 

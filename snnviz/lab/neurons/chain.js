@@ -15,7 +15,6 @@ const READ_AS = {
   shuffled: ["read instead", "This switcher reads the descriptors of another neuron."],
   random: ["read instead", "This switcher reads random numbers."],
   nothing: ["in its group", "This switcher reads nothing; the neuron has a score of its own."],
-  weights: ["in its group", "This switcher reads the direction of the incoming weights."],
 };
 
 export function drawChain(box, chain, used, pinned) {
