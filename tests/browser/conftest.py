@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Error, Page, StorageState, expect
 from tests.browser import jupyter
 from tests.browser.chromium import MISSING, find_once
 
-PATIENCE = 60e3  # ms; on a machine that others keep busy a figure is saved in half a minute
+PATIENCE = 1000 * jupyter.PATIENCE  # ms
 expect.set_options(timeout=PATIENCE)
 # What the lab keeps in the browser when its hints have been read; see pointers.js.
 DISMISSED = {"name": "snnviz-pointers", "value": "dismissed"}

@@ -24,6 +24,7 @@ from tests.written import read_when_whole
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 LIGHT, DARK = THEMES = ("JupyterLab Light", "JupyterLab Dark")
+PATIENCE = 120.0  # seconds: a busy machine with one core took more than 60 to open a neuron's page
 VIEWPORT: ViewportSize = {"width": 1400, "height": 1000}
 
 # --- Chromium ---------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ def _end_tree(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running_server(folder: Path, timeout: float = 60) -> Iterator[Server]:
+def running_server(folder: Path, timeout: float = PATIENCE) -> Iterator[Server]:
     """A JupyterLab server under `folder` for as long as the block lasts.
 
     Raises RuntimeError with the server's log if it does not come up in `timeout` seconds.
@@ -203,7 +204,7 @@ def write_notebook(path: Path, cells: Iterable[str]) -> Path:
 
 
 def open_notebook(
-    page: Page, name: str, timeout: float = 60, at: str = "/lab/tree/{}?reset"
+    page: Page, name: str, timeout: float = PATIENCE, at: str = "/lab/tree/{}?reset"
 ) -> None:
     """Open a notebook of the server's root, `folder/name.ipynb`, and wait until its kernel is idle.
 
@@ -220,7 +221,7 @@ def open_notebook(
     _wait_for_kernel(page, name, timeout)
 
 
-def open_again(page: Page, name: str, timeout: float = 60) -> None:
+def open_again(page: Page, name: str, timeout: float = PATIENCE) -> None:
     """As `open_notebook`, of a notebook whose file was rewritten, without loading JupyterLab again.
 
     What it held before is dropped, its kernel goes on, and the page looks as at first.
@@ -282,7 +283,7 @@ del thing
 get_ipython().run_line_magic("reset", "-f")"""
 
 
-def forget(page: Page, timeout: float = 60) -> None:
+def forget(page: Page, timeout: float = PATIENCE) -> None:
     """Make the kernel as it was before the notebook ran, but for imported modules."""
     reply = _in_page(
         page,
@@ -312,7 +313,7 @@ def run_all(page: Page, timeout: float = 300) -> None:
     _raise_errors(outputs)
 
 
-def run_code(page: Page, code: str, timeout: float = 60) -> str:
+def run_code(page: Page, code: str, timeout: float = PATIENCE) -> str:
     """Run `code` in a new cell at the bottom and return what it printed or showed as text.
 
     It waits for that cell alone, not for a quiet kernel, so it works while a thread is training;
@@ -346,12 +347,12 @@ def set_theme(page: Page, theme: str) -> None:
     page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
 
 
-def save_notebook(page: Page, timeout: float = 60) -> None:
+def save_notebook(page: Page, timeout: float = PATIENCE) -> None:
     """Save it, and wait until it is saved."""
     _in_page(page, "async (app, panel) => { await panel.context.save(); }", timeout)
 
 
-def wait_till_said(page: Page, code: str, said: str, timeout: float = 60) -> None:
+def wait_till_said(page: Page, code: str, said: str, timeout: float = PATIENCE) -> None:
     """Till `code` prints this: what the page asks of the kernel takes a while to come there."""
     until = time.monotonic() + timeout
     while (now := run_code(page, code)) != said and time.monotonic() < until:
@@ -372,7 +373,7 @@ def _raise_errors(outputs: list[dict[str, Any]]) -> None:
 
 
 def wait_for(
-    page: Page, css: str, text: str | re.Pattern[str] | None = None, timeout: float = 60
+    page: Page, css: str, text: str | re.Pattern[str] | None = None, timeout: float = PATIENCE
 ) -> Locator:
     """Wait until an element that `css` selects is visible and contains `text`, and return it.
 
@@ -391,7 +392,7 @@ def wait_for(
     return wanted.first
 
 
-def wait_for_widgets(page: Page, timeout: float = 60) -> None:
+def wait_for_widgets(page: Page, timeout: float = PATIENCE) -> None:
     """Wait until every widget is there; a TimeoutError says what is missing or broken."""
     missing = page.locator(".jp-OutputArea-output").filter(has_text="Loading widget...")
     broken = page.locator(".jupyter-widgets-error-widget")

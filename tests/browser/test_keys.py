@@ -133,7 +133,7 @@ def test_dropdowns_by_keyboard(lab: Page) -> None:
 def test_keys_after_a_reload(lab: Page, folder: Path) -> None:
     save_notebook(lab)
     open_notebook(lab, f"{folder.name}/kept.ipynb")
-    wait_for(lab, ".snnviz-status", "Paused", timeout=60)
+    wait_for(lab, ".snnviz-status", "Paused")
     wait_for(lab, ".snnviz-neurons canvas")
     focus(lab, ".snnviz-play")
     before = lab.evaluate(CELLS)
