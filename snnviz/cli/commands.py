@@ -29,7 +29,7 @@ app = App(
     """,
     version=lambda: version("snnviz"),
     default_parameter=Parameter(negative_iterable=(), negative_none=(), consume_multiple=True),
-    help_format="plaintext",
+    help_format="rst",  # which joins the lines of a paragraph
 )
 
 AskedRun: Any = make_options(RunOptions)

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_every_field_is_an_option_with_its_help(
             value = field.default
             value = " ".join(value) if isinstance(value, tuple) else str(value)
             default = rf" \[default: {re.escape(value)}\]"
-        text = re.escape(helps[field.name]) + default
+        text = re.escape(helps[field.name].replace("`", "")) + default
         assert re.search(rf"{option}( [A-Z.|]+| --\S+)? {text}( |$)", words), field.name
 
 
@@ -69,6 +70,11 @@ def test_the_help_names_exit_codes_and_commands(run: Any) -> None:
         "Exit codes: 0 done; 1 an error that you can fix, explained in one line on stderr; "
         "2 wrong usage; 130 interrupted." in text
     )
+    # No line breaks but those of the terminal's width.
+    for paragraph in shown.out.partition("╭")[0].split("\n\n"):
+        lines = paragraph.strip().splitlines()
+        for line, after in pairwise(lines):
+            assert len(f"{line} {after.split()[0]}") > 80, line
     commands = re.findall(r"│ (\w[\w-]*) {3,}", shown.out)
     assert commands == [
         "train",
