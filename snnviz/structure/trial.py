@@ -70,7 +70,8 @@ def drop_failing(
     heads = [options for options in heads if written.isdisjoint(options[0].writers)]
     trial.choose(heads)
     groups = groups | {group.name: group for group in trial.accepted}
-    others = {options[0].name: options[0] for options in heads} | groups
+    others = {group.name: group for options in heads for group in reversed(options)}
+    others |= groups
     reasons = {
         writer: why for name, why in trial.rejected.items() for writer in others[name].writers
     }

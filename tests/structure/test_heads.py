@@ -167,6 +167,33 @@ def test_keys_and_values_for_all_heads_that_have_room_for_one_of_each() -> None:
     torch.testing.assert_close(small(images), scores_of(network, images, switches, factors))
 
 
+class KeysFirst(nn.Module):
+    """Keys and values for all heads come before the queries, and no size follows the heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_heads = 2
+        self.k, self.v = nn.Linear(WIDTH, WIDTH // 2), nn.Linear(WIDTH, WIDTH // 2)
+        self.q, self.o = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, width = x.shape
+        q = self.q(x).view(n, tokens, 2, width // 2).transpose(1, 2)
+        k, v = (f(x)[:, None].repeat_interleave(2, 1) for f in (self.k, self.v))
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.o(x.transpose(1, 2).reshape(n, tokens, width))
+
+
+def test_heads_that_fail_in_two_ways_are_left_alone() -> None:
+    """With all three layers, or the queries alone, as what writes them: two groups of two names."""
+    switches = find_switches(Transformer(Attention("in turn"), KeysFirst()), example())
+    assert list(switches.groups) == ["attentions.0.qkv"]
+    assert switches.left_alone["attentions.1.q"] == (
+        "layer attentions.1 needs a size that does not follow the number of its heads, so none can "
+        "be taken out alone"
+    )
+
+
 @pytest.mark.parametrize("places", [(1, 6, 4, 4), (6, 4, 4), (6, 1, 1)])
 def test_a_bias_for_each_head(places: tuple[int, ...]) -> None:
     network = Transformer(Grouped(6, bias=True), Grouped(6))
