@@ -49,9 +49,8 @@ def test_two_clicks_to_the_first_neuron_that_is_off(page: Page, folder: Path) ->
     assert page.locator(".snnviz-event").get_attribute("aria-live") == "polite"
     screenshot(page, "quickstart_first")
     _run_cells(page, 3, 6)  # a reader goes on: the small run is not taken away from him
-    assert (
-        run_code(page, "print(len(quick.trainer.history.epochs), trainer.position.step)") == "8 0"
-    )
+    seen = run_code(page, "print(len(quick.trainer.history.epochs), trainer.position.step)", 300)
+    assert seen == "8 0"
     wait_for(page, ".snnviz-status", re.compile("Done"))
 
 
