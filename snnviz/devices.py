@@ -14,6 +14,7 @@ from snnviz import checks, distributed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 MOST_SEED = 2**64 - 1  # of torch's generators
+_CPU = torch.device("cpu")
 
 C = TypeVar("C", bound=type)
 
@@ -119,8 +120,11 @@ def check_seed(argument: str, value: Any) -> int:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global random state inside the block, and restores it afterwards."""
+def seeded(seed: int, device: torch.device = _CPU) -> Iterator[None]:
+    """Seeds torch's global random state inside the block, and restores it afterwards.
+
+    Only the CPU's and the device's: others are neither seeded nor used.
+    """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         # `torch.manual_seed` writes down the call stack each time if CUDA is there and has not been
         # used: in a notebook about half a millisecond, a tenth of a small network's step.

@@ -8,12 +8,11 @@ from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 from snnviz.checks import kind_of, number, one_of
 from snnviz.data import ImageData
-from snnviz.devices import check_seed, standard_settings
+from snnviz.devices import check_seed, seeded, standard_settings
 from snnviz.networks.known import (
     convnext_tiny,
     densenet121,
@@ -108,8 +107,7 @@ def network(name: str, data: ImageData, seed: int = 0, width: float = 1.0) -> nn
         )
     check_width(name, width)
     seed = check_seed("seed", seed)
-    with torch.random.fork_rng(devices=[]):  # drawn on the CPU: the same on all devices
-        torch.manual_seed(seed)
+    with seeded(seed):  # drawn on the CPU: the same on all devices
         scale = {} if width == 1 else {"width": width}
         made = build(data.shape, data.n_classes, **scale)
     _RECIPES[made] = Recipe(name, seed, float(width))

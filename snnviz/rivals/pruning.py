@@ -156,10 +156,10 @@ def find_coupled_layers(network: nn.Module, switches: Switches, example: Tensor)
     graph = tp.DependencyGraph().build_dependency(network, example_inputs=example)
     found = {}
     for name, group in switches.groups.items():
-        layer: Any = network.get_submodule((group.readers if group.heads else group.writers)[0])
         if group.heads:
-            found[name] = _what_reads(layer)
+            found[name] = _what_reads(network.get_submodule(group.readers[0]))
             continue
+        layer: Any = network.get_submodule(group.writers[0])
         prune = (
             tp.prune_conv_out_channels if layer.weight.ndim > 2 else tp.prune_linear_out_channels
         )

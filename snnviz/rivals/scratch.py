@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from snnviz.data import ImageData
-from snnviz.devices import MOST_SEED
+from snnviz.devices import MOST_SEED, seeded
 from snnviz.networks import network, recipe
 from snnviz.rivals.start import Start
 from snnviz.shrink import compact
@@ -64,8 +64,7 @@ def redraw(source: nn.Module, data: ImageData, seed: int) -> nn.Module:
     if made is not None:
         return network(made.name, data, made.seed + OTHER, made.width)
     copy = copied(source).cpu()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed((seed + OTHER) % (MOST_SEED + 1))
+    with seeded((seed + OTHER) % (MOST_SEED + 1)):
         for module in copy.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()

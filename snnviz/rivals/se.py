@@ -7,6 +7,7 @@ and heads of attention layers have no gate.
 import torch
 from torch import Tensor, nn
 
+from snnviz.devices import seeded
 from snnviz.rivals.start import Start, check_setting
 from snnviz.structure import find_switches
 from snnviz.structure.layers import units_of
@@ -52,8 +53,7 @@ def add_excitation(network: nn.Module, example: Tensor, reduction: float, seed: 
     """A copy with gates; the weights of the network stay as they are."""
     copy = copied(network)
     switches = find_switches(network, example)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers = dict(copy.named_modules())
         groups = [group for group in switches.groups.values() if not group.heads]
         scaled = dict.fromkeys(name for group in groups for name in group.scaled)

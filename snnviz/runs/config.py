@@ -254,8 +254,9 @@ _GONE = {"hidden": 32, "outgoing": False, "attention": False}
 def _switcher(values: dict[str, Any]) -> SwitcherConfig:
     """The switcher's config; also from an earlier version's run, if its options still exist."""
     gone = {name: values[name] for name in _GONE if name in values}
-    # Before there were descriptors, the last two meant the weights themselves.
-    removed = ("weights", "movement", *(() if "descriptors" in values else ("shuffled", "random")))
+    removed = ("weights", "movement")
+    if "descriptors" not in values:  # before there were any, these meant the weights themselves
+        removed += ("shuffled", "random")
     if values.get("reads") in removed:
         gone["reads"] = values["reads"]
     for name, value in gone.items():

@@ -117,13 +117,13 @@ def propose_heads(
     return found
 
 
-def _apart(writers: list[Any], n: int, inner: int) -> list[list[Any]]:
+def _apart(writers: list[Any], n: int, inner: int) -> list[tuple[Any, ...]]:
     """Which layers may write for each head apart; the others write for all heads together."""
     if any(units_of(w) % inner for w in writers if units_of(w) > inner):
         return []
-    narrow = [w for w in writers if not units_of(w) % n]
-    wide = [w for w in writers if units_of(w) >= inner]
-    return [own for own in ([narrow, wide] if narrow != wide else [wide]) if own]
+    dividing = tuple(w for w in writers if not units_of(w) % n)
+    wide = tuple(w for w in dividing if units_of(w) >= inner)
+    return [own for own in dict.fromkeys((dividing, wide)) if own]
 
 
 def _owners(layer: str, probe: nn.Module, inner: int) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -167,7 +167,7 @@ class _Heads(NamedTuple):
 def _group(
     heads: _Heads,
     owner: nn.Module,
-    writers: list[Any],
+    writers: tuple[Any, ...],
     reader: Any,
     names: dict[Any, str],
     tied: set[str | None],

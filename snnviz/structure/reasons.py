@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from snnviz.structure.groups import SwitchGroup
 from snnviz.structure.probe import WRITERS
 
+EXCLUDED = "excluded by the user"
 OTHERS = "so without one of them the others would change"
 MEAN = f"takes a mean over all channels, {OTHERS}"
 TIED = "all its channels are tied together, so none can be taken out without all others"

@@ -32,7 +32,7 @@ from snnviz.structure.probe import (
     has_channels,
     running,
 )
-from snnviz.structure.reasons import FIXED_WIDTH, MEAN, TIED
+from snnviz.structure.reasons import EXCLUDED, FIXED_WIDTH, MEAN, TIED
 from snnviz.structure.standardised import replace_all
 from snnviz.structure.trial import drop_failing
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from snnviz.structure.places import Item
 
 _PROBE_IMAGES = 2
-EXCLUDED = "excluded by the user"
 _LISTED = 60  # names of layers in an error
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from snnviz import files
-from snnviz.devices import MOST_SEED, check_seed, standard_settings
+from snnviz.devices import MOST_SEED, check_seed, seeded, standard_settings
 from snnviz.structure import NeuronWeights
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.config import SwitcherConfig
@@ -50,8 +50,7 @@ class Switcher(nn.Module):
     def __init__(self, config: SwitcherConfig | None = None, seed: int = 0) -> None:
         super().__init__()
         self.config, self.seed = config or SwitcherConfig(), check_seed("seed", seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.layers = nn.Sequential(
                 nn.Linear(len(self.config.descriptors), HIDDEN),
                 nn.ReLU(),
