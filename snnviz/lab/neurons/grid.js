@@ -2,6 +2,7 @@
 // neuron. Neurons are numbered through all groups, in their order.
 
 import { enlargement, isDark, make, onTheme, put } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 import { clamp, count, percent } from "../page/numbers.js";
 import { drawTogether } from "../page/refresh.js";
 import { HEADING, layout, measureNames } from "./blocks.js";
@@ -440,6 +441,7 @@ class NeuronGrid {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const grid = new NeuronGrid(model, el);
     return () => grid.undo.abort();

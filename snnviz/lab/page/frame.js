@@ -1,6 +1,7 @@
 // What the page does for the lab as a whole; see frame.py.
 
 import { bringIntoSight, make } from "./dom.js";
+import { hear } from "./hearing.js";
 
 // JupyterLab and Notebook 7 leave a key alone if the element that has the focus says so. It must be
 // that very element: most of their shortcuts look no further.
@@ -83,6 +84,7 @@ function addSkip(root) {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const undo = new AbortController();
     const { signal } = undo;

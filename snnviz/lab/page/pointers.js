@@ -2,6 +2,7 @@
 // place nor focus from it, and are not cut off. They come back from the button with the question mark.
 
 import { make, put } from "./dom.js";
+import { hear } from "./hearing.js";
 import { clamp } from "./numbers.js";
 
 // The browser's mark that they were dismissed; tests/browser/conftest.py sets it too.
@@ -210,6 +211,7 @@ class Pointers {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const pointers = new Pointers(el);
     const attached = new ResizeObserver(() => {

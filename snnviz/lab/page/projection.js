@@ -2,6 +2,7 @@
 // says how many times as large as usual letters and squares are.
 
 import { make } from "./dom.js";
+import { hear } from "./hearing.js";
 
 const USUAL = 13; // pixels of a letter in the notebook
 const [SMALLEST, LARGEST] = [15, 44]; // the same here
@@ -119,6 +120,7 @@ class Projection {
 }
 
 export default {
+  initialize: hear,
   render({ el }) {
     const projection = new Projection(el);
     return () => {

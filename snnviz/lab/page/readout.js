@@ -2,7 +2,10 @@
 // there: the other parts draw what is new of them in the same frame, for each frame takes time from
 // training. They hear of it by "snnviz-refreshed".
 
+import { hear } from "./hearing.js";
+
 export default {
+  initialize: hear,
   render({ model, el }) {
     const body = Object.assign(document.createElement("div"), { className: "snnviz-status-text" });
     el.append(body);

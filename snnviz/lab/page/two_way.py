@@ -11,6 +11,7 @@ from typing import Any
 
 import anywidget
 import ipywidgets as widgets
+import traitlets as t
 
 
 class TwoWay(widgets.Widget):
@@ -41,7 +42,9 @@ class TwoWay(widgets.Widget):
 
 
 class ScriptWidget(TwoWay, anywidget.AnyWidget):
-    """A widget with a script of ours."""
+    """A widget with a script of ours, whose `initialize` is `hear` (hearing.js)."""
+
+    asked = t.Int(0, help="how often the page has looked whether it came late").tag(sync=True)
 
 
 class Dropdown(TwoWay, widgets.Dropdown):

@@ -1,8 +1,10 @@
 // A sheet that shows a result, until it is closed; see sheet.py.
 
 import { make, put } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const undo = new AbortController();
     const { signal } = undo;

@@ -1,6 +1,7 @@
 // One field of a form. It hands on what is typed; the kernel says whether that is allowed.
 
 import { make, put, set } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 
 const TENTHS = 10; // slider steps to a decade of a rate
 const HUNDREDTHS = 100; // slider steps from 0 to 1 of a share
@@ -201,6 +202,7 @@ class FieldView {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const view = new FieldView(model, el);
     return () => model.off("change", view.show);

@@ -2,6 +2,7 @@
 // Elements are kept and moved while training runs, not made again, so that the focus stays.
 
 import { make, put, set, svg } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 import { digits } from "../page/numbers.js";
 import { drawTogether } from "../page/refresh.js";
 import { drawBand, NAMES } from "./bands.js";
@@ -430,6 +431,7 @@ class Timeline {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const timeline = new Timeline(model, el);
     return () => timeline.remove();

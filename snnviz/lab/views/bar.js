@@ -2,6 +2,7 @@
 // are in (cards.css reads them), so that a tab opens at once; the kernel only draws what is seen.
 
 import { enlargement, isDark, make, onTheme, set } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 
 const MODES = [
   ["tabs", "Tabs", "One", "One figure at a time"],
@@ -199,6 +200,7 @@ class Bar {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const bar = new Bar(model, el);
     return () => bar.undo.abort();

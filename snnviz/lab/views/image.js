@@ -2,6 +2,7 @@
 
 import { toArray } from "../neurons/bytes.js";
 import { make, put } from "../page/dom.js";
+import { hear } from "../page/hearing.js";
 import { drawTogether } from "../page/refresh.js";
 
 const SEND_EVERY = 150; // ms between two looks at a drawing that grows
@@ -142,6 +143,7 @@ class ImageCard {
 }
 
 export default {
+  initialize: hear,
   render({ model, el }) {
     const card = new ImageCard(model, el);
     return () => card.undo.abort();

@@ -70,6 +70,11 @@ def test_every_script_is_part_of_a_widget() -> None:
     }  # fmt: skip
 
 
+def test_every_widget_listens_again_if_it_came_late() -> None:
+    deaf = [widget.stem for widget in WIDGETS if "initialize: hear," not in read(widget)]
+    assert deaf == ["report"], "which has no kernel"
+
+
 def test_the_page_gets_one_text() -> None:
     assert str(Grid._esm) == join_script(LAB / "neurons" / "grid.js")
     assert ".snnviz-grid" in str(Grid._css)
