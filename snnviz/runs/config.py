@@ -262,7 +262,7 @@ def _switcher(values: dict[str, Any]) -> SwitcherConfig:
     for name, value in gone.items():
         if name not in _GONE or value != _GONE[name]:
             raise ValueError(
-                f"switcher.{name} is {value!r}, which only snnviz 0.1 has; use that version for "
+                f"switcher.{name} is {value!r}, which snnviz no longer has; use the code that made "
                 "this run, or start a new one"
             )
     return SwitcherConfig(**{name: value for name, value in values.items() if name not in _GONE})

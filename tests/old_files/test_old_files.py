@@ -138,7 +138,7 @@ def test_at_other_values_they_are_an_error(run: Path, name: str, value: Any) -> 
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
         Trainer.at(run, 2, network=tiny_net(), data=tiny_data())
     assert str(caught.value).replace(str(run), "RUN") == (
-        f"the file 'RUN/config.json' cannot be used: switcher.{name} is {value!r}, which only "
-        "snnviz 0.1 has; use that version for this run, or start a new one. Correct it, or "
+        f"the file 'RUN/config.json' cannot be used: switcher.{name} is {value!r}, which "
+        "snnviz no longer has; use the code that made this run, or start a new one. Correct it, or "
         "restore it from a copy."
     )
