@@ -16,6 +16,11 @@ SQUARES = """() => {
 }"""
 
 
+def wait_for_change(page: Page, before: str) -> None:
+    """Wait until the squares are not those of before, a result of `SQUARES`, any more."""
+    page.wait_for_function(f"before => ({SQUARES})() !== before", arg=before)
+
+
 @pytest.fixture
 def card(kept: Kept) -> Page:
     """A page with the card of one image open, one for all tests."""
@@ -38,9 +43,7 @@ def test_pick_an_image(card: Page) -> None:
     expect(card.locator(".snnviz-image-said p")).to_contain_text("The network says")
     expect(card.locator(".snnviz-image-said li")).to_have_count(5)
     expect(card.locator(".snnviz-scale")).to_contain_text("strongest of its group")
-    card.wait_for_timeout(300)
-    answers = card.evaluate(SQUARES)
-    assert answers != factors
+    wait_for_change(card, factors)
     canvas = card.locator(".snnviz-neurons:visible .snnviz-block canvas").first
     canvas.hover(position={"x": 4, "y": 4})
     expect(card.locator(".snnviz-readout:visible")).to_contain_text("answer")
@@ -57,8 +60,7 @@ def test_pick_an_image(card: Page) -> None:
     card.get_by_role("button", name="Back to factors").click()
     expect(card.locator(".snnviz-scale")).to_contain_text("factor")
     card.mouse.move(0, 0)
-    card.wait_for_timeout(300)
-    assert card.evaluate(SQUARES) == factors
+    card.wait_for_function(f"factors => ({SQUARES})() === factors", arg=factors)
 
 
 def test_draw_one(card: Page) -> None:
@@ -74,14 +76,12 @@ def test_draw_one(card: Page) -> None:
     card.mouse.up()
     code = "import numpy as np\nprint(int(lab._parts.image._answer.image.sum()) > 255 * 25)"
     jupyter.wait_till_said(card, code, "True")
-    card.wait_for_timeout(500)
-    assert card.evaluate(SQUARES) != empty
+    wait_for_change(card, empty)
     screenshot(card, "image_drawn", ".snnviz-lab")
     before = card.evaluate(SQUARES)
     run_code(card, "lab.step('epoch'); lab.wait()")
     expect(card.locator(".snnviz-progress")).to_contain_text("epoch 4/30")
-    card.wait_for_timeout(1000)
-    assert card.evaluate(SQUARES) != before, "it looked again when the network had learnt"
+    wait_for_change(card, before)  # it looked again when the network had learnt
 
 
 def test_on_the_whole_screen(card: Page) -> None:
