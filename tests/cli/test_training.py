@@ -71,6 +71,7 @@ def test_in_a_terminal_there_is_a_bar(
     assert done.json["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_runs_config_makes_the_same_run(run: Any, first: Path) -> None:
     for config in ("runs/first", "runs/first/config.json"):
         name = f"again-{len(config)}"
@@ -174,6 +175,7 @@ def test_a_finished_run_says_how_to_train_on(run: Any, first: Path) -> None:
     assert (done.code, done.json["folder"], done.json["epochs"]) == (0, "runs/first-at-3", 4)
 
 
+@pytest.mark.slow
 def test_a_fork_does_as_its_parent_unless_told(run: Any, first: Path) -> None:
     same = run("fork", "runs/first", "--epoch", "1", "--name", "same", *OWN, "--json")
     assert (same.code, same.json["folder"]) == (0, "runs/same")

@@ -49,6 +49,7 @@ def test_one_image_is_example_enough(tmp_path: Path) -> None:
     assert _run(tmp_path / "net.pt2", images).shape == (4, 5)
 
 
+@pytest.mark.slow
 def test_a_loaded_network_can_be_exported(saved: Path, tmp_path: Path) -> None:
     loaded = load_compact(saved)
     assert export(loaded, tmp_path / "net.pt2", torch.randn(3, 3, 8, 8)) <= TOLERANCE

@@ -108,6 +108,7 @@ def test_what_came_after_an_epochs_end_stands_after_its_flips(history: History) 
     assert history.events.event.tolist() == ["off", "schedule", "off", "pin", "on"]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=6),
 )

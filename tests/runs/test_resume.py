@@ -90,6 +90,7 @@ def test_stopped_at_any_step(kind: dict[str, Any], tmp_path: Path) -> None:
             twin.step()
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     with make(tmp_path / "a") as first:
         go(first, 8)

@@ -206,6 +206,7 @@ def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_figure")
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     one, other = (export_html(pretended_run(2), tmp_path / f"{i}.html") for i in range(2))
