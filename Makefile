@@ -71,6 +71,9 @@ setup:
 	$(PY) -m pip install --disable-pip-version-check --editable '.[lab,dev,onnx,sweep]'; \
 	printf '%s\n' "$$wanted" > "$(STAMP)"
 
+# Jupyter takes each option once, so one of ARGS replaces ours: $(call unless,its names,ours).
+unless = $(if $(filter $(1) $(addsuffix =%,$(1)),$(ARGS)),,$(2))
+
 # BROWSER may also come from the surroundings, as the name of a program; then Jupyter opens that one.
 # Jupyter would ask whether to fetch news, in front of the notebook, and fetch them from the internet.
 lab: setup
@@ -81,8 +84,10 @@ lab: setup
 	  echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
 	    > "$$settings"; \
 	fi; \
-	set -- --ip=localhost --port="$(PORT)" --ServerApp.root_dir=. \
-	  --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb; \
+	set -- $(call unless,--ip --ServerApp.ip,--ip=localhost) \
+	  $(call unless,--port --ServerApp.port,--port="$(PORT)") \
+	  $(call unless,--notebook-dir --ServerApp.root_dir,--ServerApp.root_dir=.) \
+	  $(call unless,--LabApp.default_url,--LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb); \
 	case "$(BROWSER)" in \
 	  no) set -- "$$@" --no-browser ;; \
 	  yes) unset BROWSER ;; \

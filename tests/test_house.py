@@ -4,6 +4,7 @@ import ast
 import graphlib
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -276,3 +277,16 @@ def test_links_lead_to_files(name: str) -> None:
 def test_make_has_the_targets_that_are_named(name: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", _read("Makefile"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)", _read(name))) <= targets
+
+
+@pytest.mark.parametrize(
+    "own", ["", "--port=9000", "--ServerApp.port 9000", "--port 9000 --ip=::1"]
+)
+def test_make_lab_gives_jupyter_no_option_twice(own: str) -> None:
+    surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = ["make", "--dry-run", "lab", f"ARGS={own}"]
+    printed = subprocess.run(
+        command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True
+    ).stdout
+    given = re.findall(r"--(?:ServerApp\.)?(ip|port|root_dir)\b", printed)
+    assert sorted(given) == ["ip", "port", "root_dir"]
