@@ -1,5 +1,6 @@
 """Networks as files for other programs: PT2 and ONNX."""
 
+import io
 import os
 import re
 import tempfile
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from snnviz.devices import standard_settings
 from snnviz.files import check_new_names, first_line, home_path, writing
-from snnviz.structure.probe import copied
+from snnviz.structure.probe import check_example, copied, running
 
 TOLERANCE = 1e-4  # of the largest output, between an exported file and its network
 
@@ -51,12 +52,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             "To load the network again with snnviz, use save_compact(network, path)."
         )
     check_new_names("path", path)
-    if not isinstance(example, Tensor) or example.ndim < 2 or len(example) == 0:
-        got = tuple(example.shape) if isinstance(example, Tensor) else example
-        raise ValueError(
-            "example must be a tensor of normalised images (n, channels, height, width), "
-            f"got {got!r}. Some test images will do: data.batch('test', torch.arange(8))[0]."
-        )
+    check_example(example, copied=True)
     if path.suffix == ".onnx":
         _need_onnx()
     write, run = ways[path.suffix]
@@ -65,12 +61,15 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     expected = _scores(network, example)
     with writing("path", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
-        file = Path(beside) / path.name
+        beside = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
+    with writing("path", path), beside as folder:
+        file = Path(folder) / path.name
         try:
             # With a single image, the exporter would fix the number of images at 1.
             write(network, example if len(example) > 1 else torch.cat([example, example]), file)
             outputs = [run(file, example), run(file, example[:1])]
+        except OSError:  # the disk is full, for example
+            raise
         except Exception as error:  # the exporters raise many classes of errors
             raise ValueError(
                 f"network cannot be exported to {path.name} ({_reason(error, network, example)}). "
@@ -110,13 +109,8 @@ def _callers(network: nn.Module, example: Tensor, operator: str) -> str:
 
 @torch.no_grad()
 def _scores(network: nn.Module, images: Tensor) -> Tensor:
-    try:
+    with running(network, images):
         return network(images)
-    except Exception as error:
-        raise ValueError(
-            f"network does not run on an example of shape {tuple(images.shape)} ({error}). "
-            "Give normalised images of the shape that the network takes."
-        ) from error
 
 
 def _difference(came: Tensor, expected: Tensor) -> float:
@@ -128,7 +122,9 @@ def _difference(came: Tensor, expected: Tensor) -> float:
 
 def _write_pt2(network: nn.Module, example: Tensor, file: Path) -> None:
     images = {0: torch.export.Dim.DYNAMIC}
-    torch.export.save(torch.export.export(network, (example,), dynamic_shapes=(images,)), file)
+    content = io.BytesIO()  # on a full disk, PyTorch's own writing to a file ends the process
+    torch.export.save(torch.export.export(network, (example,), dynamic_shapes=(images,)), content)
+    file.write_bytes(content.getbuffer())
 
 
 def _run_pt2(file: Path, images: Tensor) -> Tensor:

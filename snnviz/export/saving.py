@@ -21,7 +21,7 @@ from snnviz.export.rebuild import build_network
 from snnviz.export.vocabulary import prepare_tensors
 from snnviz.files import check_new_names, exchanged, home_path, writing
 from snnviz.structure.memory_format import make_safe
-from snnviz.structure.probe import copied
+from snnviz.structure.probe import check_example, copied, running
 
 FORMAT = 1
 
@@ -49,16 +49,18 @@ def save_compact(
 
     Source: the graph is that of torch.fx (Reed et al. 2022).
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = home_path("path", path)
     check_new_names("path", folder)
+    if example is not None:
+        check_example(example, copied=True)
     try:
         description, tensors = describe_as_values(network)
     except CannotDescribe as error:
         raise _cannot_save(str(error)) from error
     with writing("path", folder), exchanged(folder, (_DESCRIPTION, _WEIGHTS)) as new:
-        save_file(prepare_tensors(tensors.items()), new / _WEIGHTS)
+        (new / _WEIGHTS).write_bytes(save(prepare_tensors(tensors.items())))
         content = {"format": FORMAT, "weights": _sha256(new / _WEIGHTS), **description}
         (new / _DESCRIPTION).write_text(_json(content), encoding="utf-8")
         try:
@@ -164,4 +166,6 @@ def _sha256(file: Path) -> str:
 def _gives_the_same(network: nn.Module, loaded: nn.Module, example: Tensor) -> bool:
     here = make_safe(copied(network).cpu()).eval()
     images = example.cpu()
-    return torch.equal(here(images), copied(loaded).eval()(images))
+    with running(here, images):
+        expected = here(images)
+    return torch.equal(expected, copied(loaded).eval()(images))

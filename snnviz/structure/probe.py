@@ -51,16 +51,30 @@ def check_arguments(network: Any, example: Any) -> None:
             "Build one first, for example with network('lenet5', data)."
         )
     check_network(network)
-    if isinstance(example, Tensor) and example.ndim == 4 and len(example):
-        if example.is_floating_point():
-            return
+    check_example(example)
+
+
+def check_example(example: Any, copied: bool = False) -> None:
+    """Raises the ValueError unless it is a tensor of finite images.
+
+    Args:
+        copied: it is copied to the CPU, and may have any number of dimensions.
+    """
+    if not isinstance(example, Tensor):
+        got = type(example).__name__
+    elif not (example.ndim == 4 or (copied and example.ndim > 1)) or len(example) == 0:
+        got = f"the shape {tuple(example.shape)}"
+    elif not example.is_floating_point():
         got = f"values of {example.dtype}"
+    elif copied and example.is_meta:
+        got = "a tensor on the device meta, which has no values"
+    elif not example.is_meta and not bool(example.isfinite().all()):
+        got = "values that are infinite or not a number"
     else:
-        got = f"the shape {tuple(example.shape)}" if isinstance(example, Tensor) else None
+        return
     raise ValueError(
         "example must be a tensor of normalised images (n, channels, height, width), as floats, "
-        f"got {got or type(example).__name__}. "
-        "Some test images will do: data.batch('test', torch.arange(8))[0]."
+        f"got {got}. Some test images will do: data.batch('test', torch.arange(8))[0]."
     )
 
 

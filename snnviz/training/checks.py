@@ -120,20 +120,25 @@ def check_scores(scores: Tensor, classes: int) -> None:
 def check_images(images: Any, data: ImageData) -> None:
     """Checks only type and shape, and so does not wait for a device."""
     shape = ", ".join(map(str, data.shape))
+    advice = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
+    convert = "Convert them: images.to(trainer.device, torch.float32)."
     if not isinstance(images, Tensor):
         got = type(images).__name__
     elif images.shape[1:] != data.shape:
         got = f"the shape {tuple(images.shape)}"
-    elif not images.is_floating_point():
+        if images.shape == data.shape:
+            advice = "For a single image, use images[None]."
+    elif images.dtype != torch.float32:
         got = f"values of {images.dtype}"
+        advice = convert if images.is_floating_point() else advice
+    elif images.device.type != data.device.type:
+        got = f"a tensor on the device {images.device}, and the data is on {data.device}"
+        advice = convert
     else:
         return
-    if isinstance(images, Tensor) and images.shape == data.shape:
-        advice = "For a single image, use images[None]."
-    else:
-        advice = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
     raise ValueError(
-        f"images must be a tensor of normalised images (n, {shape}), as floats, got {got}. {advice}"
+        f"images must be a tensor of normalised images (n, {shape}), as float32, got {got}. "
+        f"{advice}"
     )
 
 

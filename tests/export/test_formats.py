@@ -1,12 +1,19 @@
 """Exported files run and are checked."""
 
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from snnviz.export import TOLERANCE, export, load_compact
+from snnviz.export import TOLERANCE, export, load_compact, save_compact
 from tests.export.nets import NETWORKS, Own, Residual, branch, compacted
 
 # --- exporting --------------------------------------------------------------------------------
@@ -61,6 +68,13 @@ def _only_four(module: nn.Module, x: Tensor) -> Tensor:
     return x
 
 
+def not_images(got: str) -> str:
+    return (
+        "example must be a tensor of normalised images (n, channels, height, width), as floats, "
+        f"got {got}. Some test images will do: data.batch('test', torch.arange(8))[0]."
+    )
+
+
 EXPORT_ERRORS: dict[str, tuple[str, Tensor | None, str]] = {
     "ending": (
         "net.pth",
@@ -68,23 +82,13 @@ EXPORT_ERRORS: dict[str, tuple[str, Tensor | None, str]] = {
         "path must end in .pt2 (for torch.export) or .onnx, got 'net.pth'. "
         "To load the network again with snnviz, use save_compact(network, path).",
     ),
-    "no example": (
-        "net.pt2",
-        None,
-        "example must be a tensor of normalised images (n, channels, height, width), got None. "
-        "Some test images will do: data.batch('test', torch.arange(8))[0].",
-    ),
-    "empty example": (
-        "net.pt2",
-        torch.zeros(0, 4),
-        "example must be a tensor of normalised images (n, channels, height, width), got (0, 4). "
-        "Some test images will do: data.batch('test', torch.arange(8))[0].",
-    ),
+    "no example": ("net.pt2", None, not_images("NoneType")),
+    "empty example": ("net.pt2", torch.zeros(0, 4), not_images("the shape (0, 4)")),
     "wrong example": (
         "net.pt2",
         torch.zeros(2, 3),
-        "network does not run on an example of shape (2, 3) (3 is not 4). "
-        "Give normalised images of the shape that the network takes.",
+        "network does not run on images of shape (2, 3): 3 is not 4. "
+        "Check that its first layer takes images of this shape.",
     ),
 }
 
@@ -99,6 +103,92 @@ def test_export_says_what_is_wrong(
         export(Own(_only_four), path, example)
     assert str(raised.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+EXAMPLES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "kind": (Tensor.tolist, not_images("list")),
+    "dimensions": (lambda x: x[0, 0], not_images("the shape (4,)")),
+    "whole numbers": (Tensor.long, not_images("values of torch.int64")),
+    "no numbers": (lambda x: x * torch.nan, not_images("values that are infinite or not a number")),
+    "no values": (
+        lambda x: x.to("meta"),
+        not_images("a tensor on the device meta, which has no values"),
+    ),
+    "precision": (
+        Tensor.double,
+        "network does not run on images of shape (2, 1, 4): mat1 and mat2 must have the same "
+        "dtype, but got Double and Float. Its parameters are torch.float32 and the images "
+        "torch.float64: convert the images with .to(torch.float32).",
+    ),
+    "shape": (
+        lambda x: x[:, :, :3],
+        "network does not run on images of shape (2, 1, 3): mat1 and mat2 shapes cannot be "
+        "multiplied (2x3 and 4x2). Check that its first layer takes images of this shape.",
+    ),
+}
+
+
+@pytest.mark.parametrize("write", [export, save_compact])
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_what_an_example_can_be(case: str, write: Callable[..., Any], tmp_path: Path) -> None:
+    change, message = EXAMPLES[case]
+    with pytest.raises(ValueError, match=r".") as raised:
+        write(nn.Linear(4, 2), tmp_path / "net.pt2", change(torch.ones(2, 1, 4)))
+    assert str(raised.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, sys, torch
+from pathlib import Path
+from torch import nn
+from snnviz.export import export, save_compact
+network, folder = nn.Linear(100, 100), Path(sys.argv[1])
+for write, name in ((export, "net.pt2"), (export, "net.onnx"), (save_compact, "net")):
+    example = torch.ones(2, 100)
+    if write is export:
+        write(network, folder / name, example)  # imports what it needs
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, resource.RLIM_INFINITY))
+    try:
+        write(network, folder / name, example)
+    except OSError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
+def test_a_full_disk(tmp_path: Path) -> None:
+    """For real: the system lets no file grow past 6,000 bytes, which ended the process once."""
+    pytest.importorskip("onnxscript")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"path must be a place where files can be written, got {str(tmp_path / name)!r} "
+        "(File too large). Choose another one."
+        for name in ("net.pt2", "net.onnx", "net")
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.pt2"]
+    assert torch.export.load(tmp_path / "net.pt2").module()(torch.ones(2, 100)).shape == (2, 100)
+
+
+def test_a_folder_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    file = tmp_path / "net.pt2"
+    with pytest.raises(PermissionError) as raised:
+        export(nn.Linear(4, 2), file, torch.ones(2, 4))
+    assert str(raised.value) == (
+        f"path must be a place where files can be written, got {str(file)!r} (Permission denied). "
+        "Choose another one."
+    )
 
 
 def test_control_flow_is_not_exported(tmp_path: Path) -> None:

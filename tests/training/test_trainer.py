@@ -409,6 +409,7 @@ def test_evaluate_splits() -> None:
 
 
 SOME = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]."
+CONVERT = "Convert them: images.to(trainer.device, torch.float32)."
 
 
 @pytest.mark.parametrize(
@@ -420,12 +421,20 @@ SOME = "Some test images will do: trainer.data.batch('test', torch.arange(8))[0]
         (torch.ones(64), "the shape (64,)", SOME),
         (torch.tensor(1.0), "the shape ()", SOME),
         (torch.ones(2, 1, 8, 8).byte(), "values of torch.uint8", SOME),
+        (torch.ones(2, 1, 8, 8).double(), "values of torch.float64", CONVERT),
+        (torch.ones(2, 1, 8, 8).half(), "values of torch.float16", CONVERT),
+        (
+            torch.ones(2, 1, 8, 8, device="meta"),
+            "a tensor on the device meta, and the data is on cpu",
+            CONVERT,
+        ),
         ([[0.0]], "list", SOME),
     ],
 )
 def test_scores_of_what_are_no_such_images(images: Any, got: str, advice: str) -> None:
     assert message_of(lambda: trainer().logits(images)) == (
-        f"images must be a tensor of normalised images (n, 1, 8, 8), as floats, got {got}. {advice}"
+        "images must be a tensor of normalised images (n, 1, 8, 8), as float32, "
+        f"got {got}. {advice}"
     )
 
 
