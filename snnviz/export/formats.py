@@ -52,7 +52,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
             "To load the network again with snnviz, use save_compact(network, path)."
         )
     check_new_names("path", path)
-    check_example(example, copied=True)
+    example = check_example(example, copied=True)
     if path.suffix == ".onnx":
         _need_onnx()
     write, run = ways[path.suffix]

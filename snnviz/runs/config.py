@@ -72,6 +72,8 @@ class RunConfig:
         created: the time, as ISO 8601.
         learned: fingerprint of the switcher that the run started with, if it was already trained;
             "" for a new one.
+        frozen: names of the task network's parameters that are not trained; None: an earlier
+            version of snnviz did not write them down.
     """
 
     schedule: Schedule
@@ -89,6 +91,7 @@ class RunConfig:
     parent: Parent | None
     created: str
     learned: str = ""
+    frozen: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, trainer: AlternatingTrainer, keep_every: int, parent: Parent | None) -> "RunConfig":
@@ -108,6 +111,7 @@ class RunConfig:
             parent=parent,
             created=now(),
             learned=_learned(trainer),
+            frozen=_frozen(trainer),
         )
 
     def encoded(self) -> bytes:
@@ -186,12 +190,22 @@ class RunConfig:
             if self.network is None:
                 raise ValueError(f"this run was made with a network of your own. {how} {_WITHOUT}")
             given = network(self.network.name, data, self.network.seed, self.network.width)
+            for name, parameter in given.named_parameters():
+                parameter.requires_grad_(name not in (self.frozen or ()))
         checks.kind_of("network", given, nn.Module, "a torch.nn.Module", how)
         for name, (mine, its) in differing(self.tensors, tensors_of(given)).items():
             raise ValueError(
                 f"network differs from the run's network: its tensor {name!r} is {its}, "
                 f"but the run's is {mine}. {how}"
             )
+        for name, parameter in given.named_parameters():
+            trained = self.frozen is None or name not in self.frozen
+            if self.frozen is not None and trained != parameter.requires_grad:
+                raise ValueError(
+                    f"network must have the same frozen parameters as the run's network, and "
+                    f"{name!r} has requires_grad={not trained}, but the run's has {trained}. "
+                    f"Set it before: network.get_parameter({name!r}).requires_grad_({trained})."
+                )
         return given
 
     def device(self, asked: str | torch.device | None) -> str | torch.device:
@@ -237,6 +251,7 @@ def _check_fields(content: dict[str, Any]) -> dict[str, Any]:
         "parent": None if parent is None else _parent(table(content, "parent")),
         "created": text("created", content["created"]),
         "learned": text("learned", content.get("learned", "")),
+        "frozen": patterns(content, "frozen") if content.get("frozen") is not None else None,
     }
 
 
@@ -245,6 +260,12 @@ def _learned(trainer: AlternatingTrainer) -> str:
     if not trainer.learners.began_learned:
         return ""
     return hash_tensors(*trainer.initial["switcher"].values())
+
+
+def _frozen(trainer: AlternatingTrainer) -> tuple[str, ...]:
+    groups = trainer.learners.task_optimizer.param_groups
+    trained = {id(parameter) for group in groups for parameter in group["params"]}
+    return tuple(name for name, p in trainer.network.named_parameters() if id(p) not in trained)
 
 
 # Options of earlier versions, with the values that had no effect.

@@ -54,8 +54,8 @@ def check_arguments(network: Any, example: Any) -> None:
     check_example(example)
 
 
-def check_example(example: Any, copied: bool = False) -> None:
-    """Raises the ValueError unless it is a tensor of finite images.
+def check_example(example: Any, copied: bool = False) -> Tensor:
+    """The example; raises the ValueError unless it is a tensor of finite images.
 
     Args:
         copied: it is copied to the CPU, and may have any number of dimensions.
@@ -71,7 +71,7 @@ def check_example(example: Any, copied: bool = False) -> None:
     elif not example.is_meta and not bool(example.isfinite().all()):
         got = "values that are infinite or not a number"
     else:
-        return
+        return example
     raise ValueError(
         "example must be a tensor of normalised images (n, channels, height, width), as floats, "
         f"got {got}. Some test images will do: data.batch('test', torch.arange(8))[0]."

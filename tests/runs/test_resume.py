@@ -339,8 +339,10 @@ def look_clean(folder: Path) -> None:
 @pytest.mark.slow
 def test_a_known_network_on_known_data_needs_no_more_than_its_folder(tmp_path: Path) -> None:
     data = load_data("fashion-mnist", device="cpu", holdout=0.5, augment="flip")
+    mlp = network("mlp", data, seed=7)
+    next(mlp.parameters()).requires_grad_(False)
     made = Trainer(
-        network("mlp", data, seed=7),
+        mlp,
         data,
         Schedule(epochs=1),
         device="cpu",
@@ -355,6 +357,8 @@ def test_a_known_network_on_known_data_needs_no_more_than_its_folder(tmp_path: P
         assert_same(second, made)
         assert list(second.factors) == ["fc1"]
         assert second.data.source == data.source
+        trained = [parameter.requires_grad for parameter in second.network.parameters()]
+        assert trained == [False] + [True] * (len(trained) - 1)
         go(second, 3)
     twin = Trainer.at(tmp_path / "a")
     go(twin, 3)
@@ -433,6 +437,49 @@ def test_another_networks_and_other_data_are_refused(tmp_path: Path) -> None:
         "data differs from the run's data: its train split is uint8 64x1x8x8, "
     )
     assert message.endswith(own)
+
+
+def _with_frozen(*frozen: str) -> nn.Module:
+    made = tiny_net()
+    for name in frozen:
+        made.get_parameter(name).requires_grad_(False)
+    return made
+
+
+FROZEN = "4.weight"
+
+
+@pytest.mark.parametrize(
+    "others", [[], ["4.bias"], [FROZEN, "4.bias"]], ids=["none", "another", "more"]
+)
+def test_what_was_frozen_stays_so(others: list[str], tmp_path: Path) -> None:
+    """Otherwise the optimizer's moments would belong to other parameters."""
+    options: dict[str, Any] = {"seed": 3, "device": "cpu", "precision": "float32"}
+    twin = Trainer(_with_frozen(FROZEN), DATA, PLAN, **options)
+    made = Trainer(_with_frozen(FROZEN), DATA, PLAN, folder=tmp_path / "a", **options)
+    go(made, 5)
+    made.save()
+    made.close()
+    with pytest.raises(ValueError, match=r".") as caught:
+        Trainer.resume(tmp_path / "a", network=_with_frozen(*others), data=DATA)
+    name, trained = ("4.bias", True) if FROZEN in others else (FROZEN, False)
+    assert str(caught.value) == (
+        "network must have the same frozen parameters as the run's network, and "
+        f"{name!r} has requires_grad={not trained}, but the run's has {trained}. "
+        f"Set it before: network.get_parameter({name!r}).requires_grad_({trained})."
+    )
+    with Trainer.resume(tmp_path / "a", network=_with_frozen(FROZEN), data=DATA) as resumed:
+        assert_same(finish(resumed), finish(twin))
+    assert torch.equal(resumed.network.get_parameter(FROZEN), tiny_net().get_parameter(FROZEN))
+
+
+def test_a_run_of_before_frozen_parameters_were_written_down(tmp_path: Path) -> None:
+    make(tmp_path / "a").close()
+    file = tmp_path / "a" / "config.json"
+    content = json.loads(file.read_text())
+    assert content.pop("frozen") == []
+    file.write_text(json.dumps(content))
+    assert Trainer.at(tmp_path / "a", network=tiny_net(), data=DATA).position.step == 0
 
 
 def test_other_surroundings_are_told(tmp_path: Path) -> None:
