@@ -32,7 +32,7 @@ from snnviz.switcher import (
 from snnviz.training import checks, sizing
 from snnviz.training.meter import count_neurons_on
 from snnviz.training.optimizers import keep_momentum, make_optimizer, trainable_parameters
-from snnviz.training.schedule import Phase, Schedule
+from snnviz.training.schedule import Phase, Position, Schedule
 from snnviz.training.unregistered import copy_of, find_unregistered, put_back
 
 Shrink = Callable[[], None]
@@ -88,7 +88,7 @@ class Learners:
         self.together: distributed.Together | None = None  # where several processes train
         self._one_process_only = gates is not None
         self.schedule = schedule
-        self.check_size(schedule)
+        self._wanted.check(schedule, self.pins)
         self._keep(self._kept.masks)
         self.began_learned = isinstance(config, Switcher)
         if self.began_learned:  # as for a new one, factors are 1 until the first switcher phase
@@ -201,13 +201,25 @@ class Learners:
         if self._current:
             self._set_current(self._current.free)
 
-    def check_size(self, schedule: Schedule) -> None:
-        """Checks that a schedule's size can be reached, with the pins.
+    def check_size(self, schedule: Schedule, images: int, at: Position) -> None:
+        """Checks that a schedule's size can be reached from here, with the pins, and be chosen.
+
+        Args:
+            images: of the training split.
 
         Raises:
             ValueError: it cannot.
         """
         self._wanted.check(schedule, self.pins)
+        if schedule.size is not None:
+            scores = self._scores()
+            if bool((scores == scores[0]).all()):  # as of a new switcher
+                sizing.check_learns(schedule, images, at)
+
+    @torch.no_grad()
+    def _scores(self) -> Tensor:
+        """(neurons of all groups,)"""
+        return self.switcher.compute_scores(self._constant_readings())
 
     def keep_size(self, done: float) -> str:
         """Chooses the neurons that stay, between rounds; its description if a size is reached.
@@ -221,9 +233,7 @@ class Learners:
         counts = sizing.count_kept(kept, wanted, done)
         if sizing.is_settled(kept, self.pins, counts):
             return ""
-        with torch.no_grad():
-            z = self.switcher.compute_scores(self._constant_readings())
-        scores, was_reached = sizing.split_scores(z, self.pins), self._kept.least > 0
+        scores, was_reached = sizing.split_scores(self._scores(), self.pins), self._kept.least > 0
         self._keep(
             {
                 name: sizing.choose_kept(mask, scores[name], self.pins[name], counts[name])

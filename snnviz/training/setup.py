@@ -12,6 +12,7 @@ from snnviz.structure import Switches, find_switches, memory_format
 from snnviz.training import checks
 from snnviz.training.config import TrainingConfig
 from snnviz.training.learners import Learners
+from snnviz.training.schedule import Position
 
 
 class Parts(NamedTuple):
@@ -59,6 +60,7 @@ def make_parts(network: nn.Module, data: ImageData, config: TrainingConfig) -> P
         precision,
         images_format,
     )
+    learners.check_size(config.schedule, len(data.train), Position())
     all_on = {g.name: torch.ones(g.neurons, device=device) for g in switches.groups.values()}
     checks.check_scores(learners.logits(example.to(device), all_on), data.n_classes)
     return Parts(config, device, precision, data, switches, learners)

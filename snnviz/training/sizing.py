@@ -16,7 +16,7 @@ from snnviz.structure import Switches
 from snnviz.structure.sizes import keep_counts, smallest_size
 from snnviz.switcher.activations import factors_of
 from snnviz.switcher.layout import Layout
-from snnviz.training.schedule import Schedule
+from snnviz.training.schedule import Position, Schedule
 
 Counts = dict[str, int]  # {group: neurons}
 Masks = dict[str, Tensor]  # {group: (neurons,) bool, on the CPU}: the neurons that stay
@@ -77,6 +77,27 @@ def check_size(schedule: Schedule, switches: Switches) -> None:
             f"{schedule.size_of} for this network, because every group keeps a neuron, and layers "
             f"without switches stay whole; got {schedule.size:g}. Use a larger size, or another "
             "schedule.size_of."
+        )
+
+
+def check_learns(schedule: Schedule, images: int, at: Position) -> None:
+    """Checks that a switcher which tells no neurons apart yet will have a step to learn in.
+
+    Raises:
+        ValueError: it has none, and which neurons stay would depend on their order alone.
+    """
+    if schedule.size is None or schedule.through_switcher:
+        return
+    size = min(schedule.batch_size, images)
+    batches = images // size  # in an epoch
+    begin = max(at.epoch + at.batch / batches, schedule.warmup_epochs)
+    left = round((schedule.epochs - schedule.freeze_epochs - begin) * batches)
+    if left <= schedule.task_steps:
+        raise ValueError(
+            "schedule.size needs a switcher that has learned which neurons to keep, and with "
+            f"task_steps={schedule.task_steps} it would have no step: the epochs in which it "
+            f"learns have only {max(left, 0)} batches of {size} images. Use fewer task_steps, "
+            "smaller batches or more epochs, or begin with a switcher that has learned."
         )
 
 

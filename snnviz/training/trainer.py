@@ -162,7 +162,7 @@ class AlternatingTrainer:
                 self.position = plan.after(at, self.batches_per_epoch)
                 epoch_ends = self.position.epoch > at.epoch
                 if round_ends := plan.alternates(at.epoch) and self.between_rounds:
-                    self._keep_size()
+                    self._keep_size(at.epoch)
                 if epoch_ends or round_ends or self._meter.is_full:
                     self.flush()
             if epoch_ends:
@@ -203,7 +203,7 @@ class AlternatingTrainer:
         checks.check_schedule(schedule, self.data)
         checks.check_batch_size(self.network, schedule, self.data)
         checks.check_end(schedule, self._schedule, self.position.epoch)
-        self.learners.check_size(schedule)
+        self.learners.check_size(schedule, len(self.data.train), self.position)
 
     @property
     def network(self) -> nn.Module:
@@ -372,13 +372,13 @@ class AlternatingTrainer:
         if changes.keys() & {"batch_size", "switcher_data"}:
             self.batches = self._make_batches()
         self.learners.renew_optimizers(schedule)
-        self._keep_size()
+        self._keep_size(self.position.epoch)
 
-    def _keep_size(self) -> None:
+    def _keep_size(self, epoch: int) -> None:
         """Between rounds: chooses the neurons that stay, if the schedule asks for a size."""
-        done = self.schedule.ramp_done(self.position, self.batches_per_epoch)
+        done = self.schedule.ramp_done(at := self.position, self.batches_per_epoch)
         if reached := self.learners.keep_size(done):
-            self._note("size", reached)
+            self.history.add_event(epoch=epoch + 1, step=at.step, event="size", detail=reached)
 
     def _make_batches(self) -> Batches:
         images_format = self.learners.images_format

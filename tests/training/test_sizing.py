@@ -236,7 +236,7 @@ def test_a_held_switcher_chooses(tmp_path: Path) -> None:
     "changes",
     [
         {"size_from": 1.0, "size_until": 1.0},  # the last moment
-        {"task_steps": 100},  # no round ends before the epochs do
+        {"task_steps": 14, "switcher_steps": 5},  # no round ends before the epochs do
         {"freeze_epochs": 2, "size_until": 1.0},
         {"warmup_epochs": 3, "freeze_epochs": 0},
         {"size": 0.999},  # all of them, and none may go off by itself
@@ -247,6 +247,34 @@ def test_the_size_is_reached_whatever_the_rounds(changes: dict[str, Any]) -> Non
     made = trainer(schedule=plan)
     made.run(progress=False)
     assert sum(count_on(made).values()) == round(10 * (plan.size or 1))
+
+
+def test_a_switcher_that_has_no_step_cannot_choose(tmp_path: Path) -> None:
+    """All scores of a new one are the same, and the first neurons stayed whatever they did."""
+    told = (
+        "schedule.size needs a switcher that has learned which neurons to keep, and with "
+        "task_steps=15 it would have no step: the epochs in which it learns have only 15 batches "
+        "of 16 images. Use fewer task_steps, smaller batches or more epochs, or begin with a "
+        "switcher that has learned."
+    )
+    plan = SIZED.replace(task_steps=15)
+    assert message_of(lambda: trainer(schedule=plan)) == told
+    made = trainer(schedule=SIZED.replace(size=None, task_steps=15))
+    assert message_of(lambda: set_schedule(made, size=0.5)) == told
+    made.schedule = made.schedule.replace(task_steps=14, size=0.5)
+    made.run(progress=False)
+    made.schedule = made.schedule.replace(epochs=5, task_steps=100)  # it has learned
+    taught = trainer()
+    taught.run(progress=False)
+    learned = Switcher.load(taught.switcher.save(tmp_path / "learned.safetensors"))
+    assert sum(count_on(finish(trainer(schedule=plan, switcher=learned))).values()) == 5
+
+
+def test_the_epoch_in_which_a_size_is_reached() -> None:
+    made = finish(trainer(schedule=SIZED.replace(size_from=1.0, size_until=1.0)))
+    events = made.history.events
+    [when] = events.loc[events["event"] == "size", ["epoch", "step"]].to_numpy().tolist()
+    assert when == [made.schedule.epochs, made.position.step]
 
 
 def test_without_a_size_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
