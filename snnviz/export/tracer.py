@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from snnviz.export.substitutes import functions_to_replace, layer_class, substitute_of
@@ -37,6 +38,7 @@ class Tracer(fx.Tracer):
     def __init__(self) -> None:
         self.replaced = functions_to_replace()
         self.failed: str | None = None
+        self._around = _settings()
         super().__init__(autowrap_functions=tuple(self.replaced))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -63,6 +65,25 @@ class Tracer(fx.Tracer):
             raise
 
     def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+        if kind.startswith("call") and (setting := _first_other(self._around, _settings())):
+            raise ValueError(f"part of it runs in {setting}, which the trace does not contain")
         if kind == "call_function" and target in self.replaced:
             return self.replaced[target](*args[0], **args[1])
         return super().create_proxy(kind, target, *args, **kwargs)
+
+
+def _settings() -> dict[str, object]:
+    """What a `with` block or a decorator can set for the calls inside, by its name."""
+    autocast = {
+        device: torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
+        for device in ("cpu", "cuda", "mps")
+    }
+    return {
+        "torch.inference_mode": torch.is_inference_mode_enabled(),
+        "torch.no_grad or torch.enable_grad": torch.is_grad_enabled(),
+        "torch.autocast": autocast,
+    }
+
+
+def _first_other(here: dict[str, object], there: dict[str, object]) -> str:
+    return next((name for name, value in here.items() if there[name] != value), "")

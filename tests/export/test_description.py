@@ -26,6 +26,11 @@ def _odd_layer() -> nn.Module:
     return network
 
 
+def _in_bfloat16(module: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return x @ x.transpose(0, 1)
+
+
 UNWRITABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "control flow": (
         lambda: Own(branch),
@@ -56,6 +61,16 @@ UNWRITABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Own(lambda module, x: x + 1 if module.training else x),
         "its forward pass differs from call to call or from training to evaluation, first in the "
         "network itself (Own)",
+    ),
+    "precision of a part": (
+        lambda: Own(_in_bfloat16),
+        "its forward pass cannot be traced (part of it runs in torch.autocast, which the trace "
+        "does not contain)",
+    ),
+    "a part without gradients": (
+        lambda: nn.Sequential(nn.Linear(4, 4), Own(torch.no_grad()(lambda _, x: x * 2))),
+        "its forward pass cannot be traced in layer 1 (Own) (part of it runs in torch.no_grad or "
+        "torch.enable_grad, which the trace does not contain)",
     ),
     "hook": (hooked, "layer 0 has hooks, which are code"),
     "name": (
