@@ -1,5 +1,6 @@
 """How many neurons of each group are left when a network is to have a certain size."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from snnviz.structure.groups import Switches
 SIZES = ("parameters", "macs", "neurons")
 _HALVINGS = 30  # of the interval that the share of neurons is in
 _CLOSE = 0.001  # of the size that is asked for; nearer than that it need not be
+_FAR = 0.01  # of it; further than that, two groups are changed together
 _MOST_CHANGES = 40  # of single neurons, once the share of neurons is found
 
 
@@ -39,19 +41,23 @@ def smallest_size(switches: Switches, size_of: str = "parameters") -> float:
 
 
 def _refined(counted: "_Counted", counts: dict[str, int], size: float) -> dict[str, int]:
-    """One neuron more or less in one group at a time, as long as that comes nearer to the size."""
+    """A neuron more or less in one group at a time, as long as that comes nearer to the size.
+
+    A small network may need one in two groups, so that one of them loses what the other gains.
+    """
+
+    def error(counts: Mapping[str, int]) -> float:
+        return abs(counted.size(counts) - size)
+
     for _ in range(_MOST_CHANGES):
-        error = counted.size(counts) - size
-        if abs(error) <= _CLOSE * size:
+        here = error(counts)
+        if here <= _CLOSE * size:
             break
-        step = -1 if error > 0 else 1
-        others = [
-            counts | {name: counts[name] + step}
-            for name, n in counted.removable.items()
-            if 1 <= counts[name] + step <= n
-        ]
-        nearest = min(others, key=lambda c: abs(counted.size(c) - size), default=counts)
-        if abs(counted.size(nearest) - size) >= abs(error):
+        nearest = min(counted.neighbours(counts), key=error, default=counts)
+        if error(nearest) >= here > _FAR * size:
+            pairs = itertools.chain(*map(counted.neighbours, counted.neighbours(counts)))
+            nearest = min(pairs, key=error, default=counts)
+        if error(nearest) >= here:
             break
         counts = nearest
     return counts
@@ -70,6 +76,15 @@ class _Counted:
     def share(self, share: float) -> dict[str, int]:
         kept = {name: min(max(round(share * n), 1), n) for name, n in self.removable.items()}
         return self._neurons | kept
+
+    def neighbours(self, counts: dict[str, int]) -> list[dict[str, int]]:
+        """The counts with a neuron more or less in one group."""
+        return [
+            counts | {name: counts[name] + step}
+            for name, n in self.removable.items()
+            for step in (-1, 1)
+            if 1 <= counts[name] + step <= n
+        ]
 
     def size(self, counts: Mapping[str, int]) -> float:
         """As a share of the whole network."""

@@ -1,9 +1,11 @@
 """How many neurons to keep for a size: near enough, whole groups left alone, at least one each."""
 
 from functools import lru_cache
+from itertools import product
 
 import pytest
 import torch
+from torch import nn
 
 from snnviz.networks import network
 from snnviz.structure import Switches, find_switches
@@ -62,3 +64,17 @@ def test_neurons_that_cannot_be_removed_are_kept() -> None:
     counts = keep_counts(switches, 0.5)
     assert all(counts[name] == switches.groups[name].neurons for name in mixed)
     assert any(counts[name] < group.neurons for name, group in switches.groups.items())
+
+
+@pytest.mark.parametrize("size", [0.2, 0.3, 0.5, 0.7])
+def test_a_small_network_comes_as_near_as_it_can(size: float) -> None:
+    """Often one group has to lose what another gains."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    switches = find_switches(network, torch.randn(2, 1, 8, 8))
+    every = [dict(zip(switches.groups, n, strict=True)) for n in product(range(1, 7), range(1, 5))]
+    nearest = min(abs(size_of(switches, counts, "parameters") - size) for counts in every)
+    found = size_of(switches, keep_counts(switches, size), "parameters")
+    assert abs(found - size) == pytest.approx(nearest)
