@@ -62,6 +62,18 @@ def one_of(argument: str, value: Any, allowed: Collection[Any], advice: str = ""
         raise ValueError(message.rstrip())
 
 
+def text(argument: str, value: Any) -> None:
+    """TypeError unless it is text, ValueError unless every program can write it down."""
+    kind_of(argument, value, str, "text (str)", f'Use for example {argument}="mine".')
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{argument} must be text of whole characters, got {value!r}, whose character "
+            f"{error.start + 1} is half of one or a byte of a file's name. Write it again."
+        ) from error
+
+
 def flag(argument: str, value: Any) -> None:
     """ValueError unless it is True or False."""
     if not isinstance(value, bool):

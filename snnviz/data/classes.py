@@ -81,8 +81,11 @@ def choose_class_names(
 
 
 def normalise_name(name: str) -> str:
-    """The name in Unicode's composed form: an accent and its letter are one character."""
-    return unicodedata.normalize("NFC", name)
+    """The name in Unicode's composed form: an accent and its letter are one character.
+
+    Bytes of a file's name that are not text become question marks.
+    """
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
 
 
 def _number_classes(train: Tensor, test: Tensor) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from snnviz.checks import one_of
+from snnviz.checks import one_of, text
 from snnviz.data import checks, pixels
-from snnviz.data.classes import choose_class_names
+from snnviz.data.classes import choose_class_names, normalise_name
 from snnviz.data.datasets import find_class_names, stack_items
 from snnviz.data.folders import read_folder
 from snnviz.devices import pick_device, standard_settings
@@ -78,6 +78,7 @@ class ImageData:
 
     def __post_init__(self) -> None:
         checks.check_augment(self.augment)
+        text("name", self.name)
 
     @property
     def device(self) -> torch.device:
@@ -281,7 +282,7 @@ class ImageData:
             test,
             holdout=holdout,
             classes=classes,
-            name=folder.resolve().name if name is None else name,
+            name=normalise_name(folder.resolve().name) if name is None else name,
             device=device,
             augment=augment,
         )

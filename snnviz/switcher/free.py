@@ -3,7 +3,9 @@
 The advantage of a switcher over free factors comes from reading weights.
 """
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,14 @@ class FreeFactors(nn.Module):
         super().__init__()
         self.config, self.groups = config, tuple(neurons)
         self.scores = nn.ParameterList(torch.zeros(n) for n in neurons.values())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Raises ValueError: each score belongs to a neuron of this network alone."""
+        raise ValueError(
+            'switcher must be one that reads weights to be saved, got reads="nothing": its factors '
+            "belong to the neurons of this network alone. Save the run instead: "
+            "trainer.save_to(folder)."
+        )
 
     def read(self, weights: Mapping[str, NeuronWeights]) -> None:
         """Nothing is read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -444,6 +445,15 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path: Path) -> None:
     for split, values in ((data.train, [20, 10]), (data.test, [30, 40])):
         assert split.images[:, 0, 0, 0].tolist() == values
         assert split.labels.tolist() == [0, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems only have names that are text")
+def test_bytes_that_are_no_text_in_names(tmp_path: Path) -> None:
+    folder = two_classes(tmp_path / os.fsdecode(b"pets\xff"))
+    for split in ("train", "test"):
+        (folder / split / "cat").rename(folder / split / os.fsdecode(b"\xfecat"))
+    data = ImageData.from_folder(folder, device="cpu")
+    assert (data.name, data.classes) == ("pets?", ("?cat", "ant"))
 
 
 def test_two_folders_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -331,6 +331,18 @@ def test_holdout_is_a_fixed_part_of_train(holdout: int | float, size: int) -> No
         assert torch.equal(labels, first.holdout.labels)
 
 
+def test_a_name_is_text() -> None:
+    pair = (grey(), numbers())
+    wrong: Any = 3
+    assert message_of(lambda: ImageData.from_tensors(pair, pair, name=wrong), TypeError) == (
+        'name must be text (str), got int. Use for example name="mine".'
+    )
+    assert message_of(lambda: ImageData.from_tensors(pair, pair, name="a\ud800")) == (
+        "name must be text of whole characters, got 'a\\ud800', whose character 2 is half of one "
+        "or a byte of a file's name. Write it again."
+    )
+
+
 def test_reprs_are_short() -> None:
     data = small(holdout=0.25, name="mine")
     assert repr(data) == (

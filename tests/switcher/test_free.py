@@ -1,5 +1,7 @@
 """Free factors: a score for each neuron, and no network that reads."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from snnviz.switcher import FreeFactors, SwitcherConfig
 from snnviz.training import Learners, Schedule
 from snnviz.training.trainer import switcher_step
 from tests import reference
+from tests.helpers import message_of
 
 CPU = torch.device("cpu")
 
@@ -20,6 +23,15 @@ def test_all_factors_are_1_at_the_start(activation: str) -> None:
     config = SwitcherConfig(activation=activation, reads="nothing")
     factors = FreeFactors({"a": 3, "b.c": 2}, config).factors()
     assert {name: s.tolist() for name, s in factors.items()} == {"a": [1.0] * 3, "b.c": [1.0] * 2}
+
+
+def test_they_cannot_be_taken_to_another_network(tmp_path: Path) -> None:
+    free = FreeFactors({"a": 3}, SwitcherConfig(reads="nothing"))
+    assert message_of(lambda: free.save(tmp_path / "free.safetensors")) == (
+        'switcher must be one that reads weights to be saved, got reads="nothing": its factors '
+        "belong to the neurons of this network alone. Save the run instead: "
+        "trainer.save_to(folder)."
+    )
 
 
 def test_factors_against_the_reference() -> None:
