@@ -44,7 +44,7 @@ def plan(
         results: file for the results; by default the study's. Other results in its folder also
             serve to estimate how long runs take.
     """
-    kept = results or study.results
+    kept = study.file(results)
     there = rows(kept)
     took = Estimates([*there.values(), *beside(kept)])
     study.cells(part)  # raises an error if there is no such part

@@ -131,6 +131,10 @@ def _take_lock(file: Path) -> Any:
     try:
         lock.acquire()
     except filelock.Timeout:
+        if not os.path.lexists(lock.lock_file):  # as in /proc, where no file can be made
+            raise NotSaved(
+                f"the results {str(file)!r} cannot be written. Give another file: --results."
+            ) from None
         raise InUse(
             f"another sweep writes the results {str(file)!r}. Wait until it is done, or give "
             "another file: --results."

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from snnviz import checks, files
+from snnviz import checks
 from snnviz.sweep import on_ray
 from snnviz.sweep.cell import Cell, Row, make
 from snnviz.sweep.queue import Queue
@@ -67,7 +67,7 @@ def run(
     """
     _check_arguments(workers, address, gpus_per_run)
     cells = study.cells(part)
-    with Results(files.home_path("results", results or study.results)) as kept:
+    with Results(study.file(results)) as kept:
         queue = Queue(cells, kept.rows)
         before, failed = len(cells) - len(queue), 0
         if workers == 0:

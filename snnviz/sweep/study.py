@@ -83,6 +83,20 @@ class Study:
         chosen = self.parts.values() if part is None else [self.parts[part]]
         return {cell.key: cell for cells in chosen for cell in cells}
 
+    def file(self, results: str | os.PathLike[str] | None = None) -> Path:
+        """The file for the results: the study's, or another one.
+
+        Raises:
+            ValueError: it does not end in .parquet.
+        """
+        file = files.home_path("results", results or self.results)
+        if file.suffix != ".parquet":
+            raise ValueError(
+                f"results must end in .parquet, got {str(file)!r}. "
+                f"Use for example --results {file.stem or 'results'}.parquet."
+            )
+        return file
+
 
 def _text_of(file: Path) -> str:
     try:

@@ -1,6 +1,7 @@
 """The results: what is written, what is read, and who may write."""
 
 import datetime
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 
 from snnviz import files, sweep
 from snnviz.runs import InUse, NotSaved
+from snnviz.sweep import run
 from snnviz.sweep.cell import Row, row_of_failure
+from snnviz.sweep.plan import plan
 from snnviz.sweep.results import COLUMNS, Results
 from snnviz.sweep.study import Study
+from tests.helpers import message_of
 
 EXAMPLES = {"string": "words", "int64": 7, "double": 0.25}
 
@@ -66,6 +70,12 @@ def test_one_sweep_at_a_time(small: Study) -> None:
     Results(small.results).close()
 
 
+def test_results_that_are_no_parquet_file(small: Study) -> None:
+    told = "results must end in .parquet, got 'x.csv'. Use for example --results x.parquet."
+    assert message_of(lambda: plan(small, results=Path("x.csv"))) == told
+    assert message_of(lambda: run(small, results="x.csv", workers=0)) == told
+
+
 def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     (small.results.parent / "file").touch()
     nowhere = small.results.parent / "file" / "x.parquet"
@@ -75,6 +85,13 @@ def test_what_cannot_be_written(small: Study, monkeypatch: pytest.MonkeyPatch) -
         f"the results {str(nowhere)!r} cannot be written ([Errno 17] File exists: "
         f"{str(nowhere.parent)!r}). Give another file: --results."
     )
+
+    if sys.platform == "linux":  # where the lock only times out
+        with pytest.raises(NotSaved) as caught:
+            Results(Path("/proc/x.parquet"))
+        assert str(caught.value) == (
+            "the results '/proc/x.parquet' cannot be written. Give another file: --results."
+        )
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
