@@ -271,6 +271,7 @@ def _weighted_only(group: SwitchGroup) -> str:
 def _run(probe: nn.Module, example: Tensor) -> dict[str, float]:
     """Runs the copy in evaluation mode; {layer: image positions at which its weights are used}."""
     devices = [example.device] if example.is_cuda else []
+    before = example.clone()
     with running(probe, example), torch.random.fork_rng(devices), torch.no_grad():
         with count_positions(probe) as positions:
             scores = probe(example)
@@ -283,6 +284,12 @@ def _run(probe: nn.Module, example: Tensor) -> dict[str, float]:
         )
     close = 1e-3 * float(scores.nan_to_num().abs().max())  # GPUs add in any order
     if not torch.allclose(scores, again, rtol=0, atol=close, equal_nan=True):
+        if not before.equal(example):
+            raise ValueError(
+                "network must leave its images as they are, and it changes them in place, so that "
+                "its next call gives other class scores. Use for example x = x * 2 instead of "
+                "x *= 2 or x.mul_(2)."
+            )
         raise ValueError(
             "network must give the same class scores at every call in evaluation mode, and it is "
             "random there. Functional dropout, for example, is random unless it follows the mode: "

@@ -262,6 +262,11 @@ class Random(Modes):
         return self.head(F.dropout(self.hidden(images.flatten(1)).relu(), 0.5))
 
 
+class Doubled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mul_(2)
+
+
 IN_TRAINING = "network must return class scores of shape (2, classes) in training mode too, got "
 AUXILIARY = (
     "Turn off its auxiliary outputs: torchvision's networks, for example, are built with "
@@ -294,6 +299,13 @@ AUXILIARY = (
             "random there. Functional dropout, for example, is random unless it follows the mode: "
             "F.dropout(x, p, training=self.training).",
             id="random in evaluation",
+        ),
+        pytest.param(
+            nn.Sequential(Doubled(), nn.Flatten(), nn.Linear(192, 6), nn.ReLU(), nn.Linear(6, 4)),
+            "network must leave its images as they are, and it changes them in place, so that its "
+            "next call gives other class scores. Use for example x = x * 2 instead of x *= 2 or "
+            "x.mul_(2).",
+            id="changes its images",
         ),
         pytest.param(
             nn.Sequential(nn.Flatten(), Two(192, 6), First(), nn.ReLU(), nn.Linear(6, 4)),
