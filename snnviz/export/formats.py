@@ -56,6 +56,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
     if path.suffix == ".onnx":
         _need_onnx()
     write, run = ways[path.suffix]
+    [other] = ways.keys() - {path.suffix}
     network = copied(network).cpu().eval()
     example = example.detach().cpu()
     expected = _scores(network, example)
@@ -73,7 +74,7 @@ def export(network: nn.Module, path: str | os.PathLike, example: Tensor | None =
         except Exception as error:  # the exporters raise many classes of errors
             raise ValueError(
                 f"network cannot be exported to {path.name} ({_reason(error, network, example)}). "
-                "save_compact(network, path) may still write it."
+                f"A path that ends in {other}, or save_compact(network, path), may still do."
             ) from error
         difference = max(map(_difference, outputs, [expected, _scores(network, example[:1])]))
         if not difference <= TOLERANCE:
