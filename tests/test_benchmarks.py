@@ -155,7 +155,7 @@ def rows_of(
 def test_the_table_of_sizes(
     script: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = "--networks mlp --sizes 0.5 --epochs 2 --seeds 0"
+    options = "--networks mlp --sizes 0.5 --epochs 7 --seeds 0"  # one round of two phases
     rows = rows_of("size", options, script, tmp_path, monkeypatch)
     assert [row["method"] for row in rows] == ["switched", "shuffled", "random", "magnitude"]
     for row in rows:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 DOSES = ("width", "classes", "noise", "share")  # they change the network's size or the task
-CELL = ("network", "width", "data", "classes", "noise", "share")  # equal in comparable runs
+# Equal in comparable runs.
+CELL = ("network", "width", "data", "classes", "noise", "share", "precision")
 
 # Shares that every run has, and the columns (part, whole) from which they are computed.
 SHARES = {

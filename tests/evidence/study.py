@@ -20,6 +20,7 @@ def run(method: str = "switched", seed: int = 0, **columns: Any) -> dict[str, An
         "classes": 0,
         "noise": 0.0,
         "share": 1.0,
+        "precision": "float32",
         "method": method,
         "kind": method,
         "seed": seed,

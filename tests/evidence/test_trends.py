@@ -160,7 +160,8 @@ def test_by_and_other_responses():
             "noise",
             "off",
             "rows must contain finished runs of at least two doses of 'noise' in one group, got "
-            "none. Runs of one group have the same network, width, data, classes, share, method.",
+            "none. Runs of one group have the same network, width, data, classes, share, "
+            "precision, method.",
         ),
     ],
 )
