@@ -187,6 +187,7 @@ def compression_trend(
     axes.set_xticks(range(len(words)), [w if i % step == 0 else "" for i, w in enumerate(words)])
     axes.set_xlim(-0.3, len(doses) - 0.7)
     values = unit * np.concatenate([part["_response"].to_numpy() for part in shown])
+    values = np.append(values, axes.dataLim.intervaly)  # intervals, too
     low, high = limits_around([values], 100 if unit == 100 else np.inf)
     axes.set_ylim(0 if response == "off" else low, high)
     label_ends(axes, ends, marked=len(groups) > 1)
