@@ -24,7 +24,7 @@ from snnviz.training.draws import Batches
 from snnviz.training.evaluation import evaluate
 from snnviz.training.learners import Learners
 from snnviz.training.meter import Meter, average_over_processes, measure_step
-from snnviz.training.optimizers import take_step, trainable_parameters
+from snnviz.training.optimizers import take_clipped_step, take_step, trainable_parameters
 from snnviz.training.pins import PinChange, hold_neurons, list_pins, release_neurons
 from snnviz.training.progress import run_epochs
 from snnviz.training.recorder import NoRecorder, Recorder
@@ -96,8 +96,7 @@ def switcher_step(
     if lr > 0:
         learners.switcher_optimizer.zero_grad(set_to_none=True)
         (loss if weight == 1 else loss * weight).backward()
-        nn.utils.clip_grad_norm_(learners.switcher.parameters(), clip)
-        take_step(learners.switcher_optimizer, lr)
+        take_clipped_step(learners.switcher_optimizer, lr, clip)
     learners.switcher_moved()
     return measure_step(loss, scores, labels, on)
 

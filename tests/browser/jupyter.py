@@ -270,7 +270,8 @@ def _in_page(page: Page, script: str, timeout: float, arg: Any = None) -> Any:
     return result.get("value")
 
 
-# What the kernel forgets between two tests in one page: names, widgets, and threads of ours.
+# What the kernel forgets between two tests in one page: names, widgets, and threads of ours. What
+# is left, modules above all, is no garbage later either, and `%reset` looks through it twice.
 _FORGET = """\
 import gc
 from ipywidgets import Widget
@@ -280,7 +281,8 @@ for thing in gc.get_objects():
         thing.close()
 Widget.close_all()
 del thing
-get_ipython().run_line_magic("reset", "-f")"""
+get_ipython().run_line_magic("reset", "-f")
+__import__("gc").freeze()"""
 
 
 def forget(page: Page, timeout: float = PATIENCE) -> None:

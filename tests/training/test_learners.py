@@ -290,6 +290,29 @@ def test_the_gradient_of_the_switcher_is_clipped() -> None:
     assert torch.cat([m.flatten() for m in moved]).norm().item() == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_where_the_task_network_makes_no_error_the_switcher_stays() -> None:
+    """Adam would divide such a gradient by its size, and go on with its momentum too."""
+    ours = learners("mlp", Schedule(switcher_optimizer="adam", switcher_lr=0.01))
+    (images, labels), (more, other), *_ = batches("mlp", 2)
+    switcher_step(ours, images, labels, 0.01, 1.0)
+    state, factors = copy.deepcopy(ours.state_dict()), snapshot(ours.factors)
+    *_, last = (m for m in ours.network.modules() if isinstance(m, nn.Linear))
+    weight = last.weight.detach().clone()
+    last.weight.data *= 6e3
+    sure = ours.logits(more).argmax(1)
+    loss, accuracy, *_ = switcher_step(ours, more, sure, 0.01, 1.0)
+    assert accuracy == 1
+    assert 0 <= loss < 1e-6
+    assert any(p.grad is not None and (p.grad != 0).any() for p in ours.switcher.parameters())
+    last.weight.data.copy_(weight)
+    ours.task_moved()
+    for part in ("switcher", "switcher_optimizer"):
+        assert same(ours.state_dict()[part], state[part]), part
+    assert same(ours.factors, factors)
+    switcher_step(ours, more, other, 0.01, 1.0)
+    assert not same(ours.state_dict()["switcher"], state["switcher"])
+
+
 def test_weight_decay_is_for_the_task_network_alone() -> None:
     ours = learners("mlp", Schedule(task_weight_decay=0.125, switcher_optimizer="adam"))
     assert [g["weight_decay"] for g in ours.task_optimizer.param_groups] == [0.125]
