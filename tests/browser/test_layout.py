@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from snnviz.lab.views.screen import DPI, MIDDLE, WIDTH
 from tests.browser import jupyter
 from tests.browser.conftest import Kept
 from tests.browser.jupyter import DARK, LIGHT, run_code, screenshot, set_theme, wait_for
@@ -240,16 +241,21 @@ def test_nothing_is_cut_and_arrows_are_seen(lab: Page) -> None:
     unfold(lab, "time machine")
 
 
-def test_a_figure_in_a_tab_is_not_blown_up(lab: Page) -> None:
-    lab.set_viewport_size({"width": 1400, "height": 1000})
+@pytest.mark.parametrize(("screen", "width"), [(1280, WIDTH), (1400, MIDDLE)])
+def test_a_figure_in_a_tab_has_its_place_and_is_not_blown_up(
+    lab: Page, screen: int, width: float
+) -> None:
+    lab.set_viewport_size({"width": screen, "height": 1000})
     image = lab.locator(".snnviz-card-learning_curves img")
     expect(lab.locator(".snnviz-views[data-mode=tabs]")).to_be_visible()
-    # It stands beside the neurons, and so has 3 inches of 270 pixels (screen.py).
     lab.wait_for_function(
-        "image => Math.abs(image.naturalWidth / 270 - 3) < 0.1", arg=image.element_handle()
+        "([image, width]) => image.naturalWidth === width",
+        arg=[image.element_handle(), round(width * DPI[width])],
     )
-    shown = image.evaluate("image => [image.clientWidth - 16, image.naturalWidth]")
-    assert 8 / 72 * shown[0] / (shown[1] / 270) < 14.5  # pixels of a letter of 8 points
+    inch = image.evaluate("image => image.clientWidth - 16") / width
+    assert 12 < 8 / 72 * inch < 14.5  # pixels of a letter of 8 points
+    card = lab.locator(".snnviz-card-learning_curves").evaluate("card => card.clientWidth")
+    assert width * inch > 0.85 * card
 
 
 def test_facts_behind_more_do_not_touch(lab: Page) -> None:

@@ -191,9 +191,10 @@ class Bar {
     if (lab.clientWidth > 0) {
       const usual = enlargement(el) === 1; // in a wider figure letters are smaller
       const wide = usual && lab.clientWidth >= model.get("wide_from");
-      const roomy = usual && el.clientWidth >= model.get("roomy_from");
+      const from = usual ? model.get("room_from") : [];
+      const room = from.filter((width) => el.clientWidth >= width).length;
       if (wide !== model.get("wide")) this.write("wide", wide);
-      if (roomy !== model.get("roomy")) this.write("roomy", roomy);
+      if (room !== model.get("room")) this.write("room", room);
     }
     this.apply();
   }

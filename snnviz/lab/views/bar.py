@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 STYLES = ("cards", "bar", "events", "saving")
 AUTO, TABS, SIDE = "auto", "tabs", "side by side"
 WIDE_FROM = 1300  # pixels of the lab, from which figures stand side by side of themselves
-ROOMY_FROM = 720  # pixels of the figures' own place
+ROOM_FROM = (480, 720)  # pixels of the figures' own place, from which one alone is drawn wider
 
 
 class Bar(ScriptWidget):
@@ -24,7 +24,7 @@ class Bar(ScriptWidget):
     runs = traitlets.List().tag(sync=True)  # [name, colour] each
     alts = traitlets.Dict().tag(sync=True)  # {card: its figure in words}
     wide_from = traitlets.Int(WIDE_FROM).tag(sync=True)
-    roomy_from = traitlets.Int(ROOMY_FROM).tag(sync=True)
+    room_from = traitlets.List(ROOM_FROM).tag(sync=True)
     # Both ways:
     mode = traitlets.Enum([AUTO, TABS, SIDE], AUTO).tag(sync=True)
     tab = traitlets.Unicode().tag(sync=True)
@@ -32,7 +32,7 @@ class Bar(ScriptWidget):
     # What the page says of itself:
     there = traitlets.Bool(False).tag(sync=True)  # it shows the bar, or has once
     wide = traitlets.Bool(True).tag(sync=True)
-    roomy = traitlets.Bool(True).tag(sync=True)  # a figure alone may be wider than a card
+    room = traitlets.Int(2, min=0, max=2).tag(sync=True)  # how many of `room_from` its place has
     dark = traitlets.Bool(False).tag(sync=True)
 
     @property

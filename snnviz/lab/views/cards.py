@@ -18,7 +18,7 @@ from snnviz.lab.views.bar import Bar
 from snnviz.lab.views.image import ImageCard
 from snnviz.lab.views.kinds import ANY_RUN, KINDS, ONE_RUN, Kind, file_name
 from snnviz.lab.views.saving import NothingToSave, Saved, Saver
-from snnviz.lab.views.screen import WIDE, WIDTH, Screen
+from snnviz.lab.views.screen import MIDDLE, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, Shown
 from snnviz.lab.views.tables import FORMATS, save_table
 
@@ -180,7 +180,7 @@ class Views:
         self.cards = [Card(kind, wake, self._save_card) for kind in KINDS]
         titles = [[each.name, each.title, each.tab] for each in (*KINDS, *more)]
         self.bar = Bar(cards=titles, tab=KINDS[0].name)
-        told = ["mode", "tab", "hidden", "wide", "roomy", "dark", "there"]
+        told = ["mode", "tab", "hidden", "wide", "room", "dark", "there"]
         self.bar.observe(lambda _: wake(), told)
         self.saved = Saved()
         self._saver = Saver(self.saved, wake)
@@ -221,7 +221,7 @@ class Views:
         _put(self.bar, "runs", [[run.name, run.colour] for run in runs])
         seen, dark = self._seen(), self.bar.dark if self.dark is None else self.dark
         alone = len(self.bar.visible_cards) == 1
-        width = WIDE if alone and self.bar.roomy else WIDTH
+        width = (WIDTH, MIDDLE, WIDE)[self.bar.room if alone else 0]
         keys: dict[Card, Hashable] = {}
         follow, self._followed = not self._followed, True
         for card in self.cards:

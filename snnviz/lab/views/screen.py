@@ -15,9 +15,9 @@ from snnviz.lab.views.dark import darken
 from snnviz.lab.views.shown import Scene
 from snnviz.plots import DARK
 
-WIDTH, WIDE = 3.0, 6.2  # inches: of a card, and of one that fills a tab
-HEIGHTS = {WIDTH: 2.6, WIDE: 3.0}  # at least, so that the cards of a row are alike
-DPI = {WIDTH: 270, WIDE: 240}  # about twice the pixels of the place that a card has
+WIDTH, MIDDLE, WIDE = 3.0, 4.0, 6.2  # inches: of a card, and of one that is alone, by its place
+HEIGHTS = {WIDTH: 2.6, MIDDLE: 2.8, WIDE: 3.0}  # at least, so that the cards of a row are alike
+DPI = {WIDTH: 270, MIDDLE: 250, WIDE: 240}  # about twice the pixels of the place that a card has
 
 DIGIT = re.compile(r"\d")
 
@@ -37,7 +37,7 @@ class Screen:
         """The figure of these Axes, which is changed by it.
 
         Args:
-            width: `WIDTH` or `WIDE`.
+            width: `WIDTH`, `MIDDLE` or `WIDE`.
             dark: for a dark page; without background.
         """
         figure = axes.get_figure(root=True)

@@ -25,7 +25,7 @@ from snnviz.lab.views.dark import LIGHT, OFF_DARK, darken
 from snnviz.lab.views.events import MAX_LINES, choose_events, events_html
 from snnviz.lab.views.kinds import KINDS, file_name
 from snnviz.lab.views.saving import Saved, Saver
-from snnviz.lab.views.screen import DPI, WIDE, WIDTH, Screen
+from snnviz.lab.views.screen import DPI, MIDDLE, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from snnviz.lab.views.tables import save_table
 from snnviz.training import Schedule
@@ -203,10 +203,11 @@ def test_only_what_is_seen_is_drawn(views: Views) -> None:
     assert [name for name, value in shown(views).items() if value] == ["neurons_on"]
     picture = Image.open(io.BytesIO(shown(views)["neurons_on"]))
     assert picture.width == WIDE * DPI[WIDE]
-    views.bar.roomy = False
-    show(views)
-    picture = Image.open(io.BytesIO(shown(views)["neurons_on"]))
-    assert picture.width == WIDTH * DPI[WIDTH]
+    for room, width in enumerate((WIDTH, MIDDLE)):
+        views.bar.room = room
+        show(views)
+        picture = Image.open(io.BytesIO(shown(views)["neurons_on"]))
+        assert picture.width == width * DPI[width]
     views.bar.tab = "events"
     show(views)
     assert [name for name, value in shown(views).items() if value] == ["neurons_on", "events"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from snnviz import plots
 from snnviz.lab.views.kinds import KINDS
-from snnviz.lab.views.screen import WIDE, WIDTH, Screen
+from snnviz.lab.views.screen import MIDDLE, WIDE, WIDTH, Screen
 from snnviz.lab.views.shown import Scene, in_colours
 from tests.lab.views.pretence import pretended_classes, pretended_run
 
@@ -36,7 +36,7 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-@pytest.mark.parametrize("width", [WIDTH, WIDE])
+@pytest.mark.parametrize("width", [WIDTH, MIDDLE, WIDE])
 def test_the_second_picture_is_the_first_without_a_layout(
     draw: Callable[[Scene], Axes], width: float, layouts: list[int]
 ) -> None:
