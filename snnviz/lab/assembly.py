@@ -339,7 +339,7 @@ class Lab:
         session = self.session
         wait_in_cell(session, epochs, timeout)
         if not session.status.running:
-            self._parts.portrait.show(session.status, self._runs.in_colours(), waits=False)
+            self._parts.portrait.show(session.status, self._runs.in_colours(), at_once=True)
 
     def close(self) -> None:
         """Ends the lab's threads. The trainer stays as it is, and you may call its methods again.

@@ -153,8 +153,8 @@ class Parts:
         if self._draws and not figures:
             return True
         waits = self._draws and self.views.show(status, shown, moment)
-        self.portrait.show(status, shown, waits or replaying)
-        return waits or replaying or self.buttons.asking
+        waits = waits or replaying or self.portrait.show(status, shown)
+        return waits or self.buttons.asking
 
 
 def check_parts(show: Collection[str] | None) -> Collection[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from snnviz.lab import Lab
-from snnviz.lab.views.portrait import _IN_CELL, _take_over
+from snnviz.lab.views.portrait import _IN_CELL, QUIET, Portrait, _take_over
 from snnviz.runs import InUse
 from snnviz.runs import Trainer as Recorded
 from snnviz.training import TrainingStopped
@@ -240,6 +240,38 @@ def test_after_a_wait_the_notebook_has_the_picture_of_this_state(
         assert [sorted(data) for data in published] == [["image/png", "text/plain"]]
         lab.wait(timeout=TIMEOUT)
         assert len(published) == 1  # nothing has changed
+
+
+def test_who_clicks_step_after_step_does_not_wait_for_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published: list[dict] = []
+    now = 100.0
+    with closing(Lab(make_trainer())) as lab, monkeypatch.context() as patched:
+        portrait, runs = Portrait(), lab._runs.in_colours()
+        assert not portrait.show(lab.session.status, runs)  # not displayed
+        publisher = SimpleNamespace(publish=lambda data, **_: published.append(data))
+        patched.setattr(portrait, "_publisher", publisher)
+        clock = SimpleNamespace(monotonic=lambda: now, thread_time=time.thread_time)
+        patched.setattr("snnviz.lab.views.portrait.time", clock)
+        assert not portrait.show(lab.session.status, runs)
+        assert len(published) == 1  # the first one at once
+        for _ in range(3):
+            lab.step("batch")
+            lab.wait(timeout=TIMEOUT)
+            assert portrait.show(lab.session.status, runs)
+            now += 0.9 * QUIET
+            assert portrait.show(lab.session.status, runs)
+        assert len(published) == 1
+        now += 0.2 * QUIET
+        assert not portrait.show(lab.session.status, runs)
+        assert len(published) == 2
+        assert not portrait.show(lab.session.status, runs)  # nothing has changed
+        assert len(published) == 2
+        lab.step("batch")
+        lab.close()
+        assert not portrait.show(lab.session.status, runs)  # nobody would come back to it
+        assert len(published) == 3
 
 
 def test_a_reset_that_deletes_epochs_asks_first(tmp_path: Path) -> None:

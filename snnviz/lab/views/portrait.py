@@ -16,6 +16,7 @@ from snnviz.lab.views.shown import Shown
 
 EVERY = 60.0  # seconds at least, while training
 SHARE = 0.005  # of Python's time at most, while training: a picture takes about a second
+QUIET = 1.5  # seconds without a change, while paused: whoever clicks step after step need not wait
 
 
 class Displayed(Protocol):
@@ -34,6 +35,8 @@ class Portrait:
         self._publisher: Any = None  # of the kernel; None: not displayed
         self._drawn: tuple | None = None
         self._next = float("-inf")  # not before, while training
+        self._seen: tuple | None = None  # not yet drawn
+        self._quiet_from = 0.0  # if it does not change until then, it is drawn
         self._lock = threading.Lock()
 
     def display(self, lab: Displayed) -> None:
@@ -53,20 +56,27 @@ class Portrait:
             display(_bundle(None), raw=True, display_id=self._id)
             self._publisher, self._drawn = shell.display_pub, None
 
-    def show(self, status: Status, runs: Sequence[Shown], waits: bool) -> None:
-        """Brings the picture up to date, if it is time.
+    def show(self, status: Status, runs: Sequence[Shown], at_once: bool = False) -> bool:
+        """Brings the picture up to date, if it is time; whether it will soon be.
 
         Args:
-            waits: something else is still to be shown, and comes first.
+            at_once: without waiting whether something else changes.
         """
-        if self._publisher is None or waits:
-            return
-        if status.running and time.monotonic() < self._next:
-            return
+        if self._publisher is None:
+            return False
         at = (status.generation, status.position, status.activity, tuple(r.name for r in runs))
         with self._lock:
             if at == self._drawn:
-                return
+                return False
+            now = time.monotonic()
+            if status.running:
+                if now < self._next:
+                    return False
+            elif self._drawn and status.activity != "closed" and not at_once:
+                if at != self._seen:
+                    self._seen, self._quiet_from = at, now + QUIET
+                if now < self._quiet_from:
+                    return True
             self._drawn, began = at, time.thread_time()
             picture = last_state(status, runs, status.factors)
             pause = max(EVERY, (time.thread_time() - began) / SHARE)
@@ -75,6 +85,7 @@ class Portrait:
             self._publisher.publish(
                 data=_bundle(picture), transient={"display_id": self._id}, update=True
             )
+        return False
 
 
 def _cell_of(shell: Any) -> str | None:
