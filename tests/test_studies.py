@@ -155,11 +155,11 @@ def test_the_readmes_sentence_on_the_claims_is_true() -> None:
     """It is written by hand. If more runs change a verdict, or add one, the README must change."""
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert (
-        "so far, on `mlp` with twenty seeds: smaller, at most 0.2 points less accurate than the dense "
-        "network, not shown to be more accurate; on `lenet5` with five: smaller, the rest "
+        "so far, on `mlp` with twenty seeds: smaller, at most 0.2 points less accurate than the "
+        "dense network, not shown to be more accurate; on `lenet5` with five: smaller, the rest "
         "undecided. At half of its parameters `mlp` beats random pruning, at a fifth magnitude "
-        "pruning beats it. Fewer neurons go off if it is narrower or has more classes, more if images "
-        "are noisier or fewer."
+        "pruning beats it. Fewer neurons go off if it is narrower or has more classes, more if "
+        "images are noisier or fewer."
     ) in readme
     full = claims.compared(ROWS["claims"])
     dense = claims.against(full)
