@@ -24,7 +24,7 @@ class Bar(ScriptWidget):
     runs = traitlets.List().tag(sync=True)  # [name, colour] each
     alts = traitlets.Dict().tag(sync=True)  # {card: its figure in words}
     wide_from = traitlets.Int(WIDE_FROM).tag(sync=True)
-    room_from = traitlets.List(ROOM_FROM).tag(sync=True)
+    room_from = traitlets.List([*ROOM_FROM]).tag(sync=True)
     # Both ways:
     mode = traitlets.Enum([AUTO, TABS, SIDE], AUTO).tag(sync=True)
     tab = traitlets.Unicode().tag(sync=True)
