@@ -1,15 +1,16 @@
 """The optimizers of both networks: created from the schedule, and adjusted when it changes."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snnviz.training.schedule import Phase, Schedule
 
 # Adam divides a gradient by its usual size, so that one that says nothing still moves the switcher
 # by whole steps. Where the task network makes no errors any more, as with two classes, single
 # factors grew to 27, and of ten runs two ended in NaN; now none does. With five classes or all ten
-# no norm was below 0.006 (mlp).
-LEAST_NORM = 1e-4
+# no norm was below 0.006 (mlp). A small norm alone says nothing of errors: ConvNeXt begins with
+# branches scaled by 1e-6.
+LEAST_NORM, LEAST_LOSS = 1e-4, 1e-2
 
 
 def make_optimizer(
@@ -46,17 +47,21 @@ def take_step(optimizer: torch.optim.Optimizer, lr: float) -> None:
     optimizer.step()
 
 
-def take_clipped_step(optimizer: torch.optim.Optimizer, lr: float, clip: float) -> None:
+def take_clipped_step(
+    optimizer: torch.optim.Optimizer, lr: float, clip: float, loss: Tensor
+) -> None:
     """The same, with a gradient that is scaled down to a norm of `clip` where it is larger.
 
-    Adam changes nothing where the norm is `LEAST_NORM` or smaller.
+    Adam changes nothing where neither the norm is above `LEAST_NORM` nor the loss of the whole
+    batch, a number on the device, above `LEAST_LOSS`.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, clip)
     if isinstance(optimizer, torch.optim.Adam) and optimizer.defaults["fused"]:
         # The fused kernel then leaves out the step, without anybody waiting for the device.
         # GradScaler uses this too; older versions of torch ignore it on MPS.
-        optimizer.found_inf = (norm <= LEAST_NORM).float()  # pyright: ignore
+        nothing = (norm <= LEAST_NORM) & (loss <= LEAST_LOSS)
+        optimizer.found_inf = nothing.float()  # pyright: ignore
     take_step(optimizer, lr)
 
 

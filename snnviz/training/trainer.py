@@ -96,7 +96,8 @@ def switcher_step(
     if lr > 0:
         learners.switcher_optimizer.zero_grad(set_to_none=True)
         (loss if weight == 1 else loss * weight).backward()
-        take_clipped_step(learners.switcher_optimizer, lr, clip)
+        whole = average_over_processes(loss.detach().clone()[None], weight)[0]
+        take_clipped_step(learners.switcher_optimizer, lr, clip, whole)
     learners.switcher_moved()
     return measure_step(loss, scores, labels, on)
 

@@ -313,6 +313,20 @@ def test_where_the_task_network_makes_no_error_the_switcher_stays() -> None:
     assert not same(ours.state_dict()["switcher"], state["switcher"])
 
 
+def test_a_small_gradient_moves_the_switcher_as_long_as_there_are_errors() -> None:
+    """As of ConvNeXt, whose branches begin with a scale of 1e-6."""
+    ours = learners("mlp", Schedule(switcher_optimizer="adam", switcher_lr=0.01))
+    (images, labels), *_ = batches("mlp", 1)
+    *_, last = (m for m in ours.network.modules() if isinstance(m, nn.Linear))
+    last.weight.data *= 1e-6
+    before = copy.deepcopy(ours.state_dict()["switcher"])
+    loss, *_ = switcher_step(ours, images, labels, 0.01, 1.0)
+    gradients = [p.grad for p in ours.switcher.parameters() if p.grad is not None]
+    assert 0 < torch.cat([g.flatten() for g in gradients]).norm() < 1e-4
+    assert loss > 0.5
+    assert not same(ours.state_dict()["switcher"], before)
+
+
 def test_weight_decay_is_for_the_task_network_alone() -> None:
     ours = learners("mlp", Schedule(task_weight_decay=0.125, switcher_optimizer="adam"))
     assert [g["weight_decay"] for g in ours.task_optimizer.param_groups] == [0.125]
