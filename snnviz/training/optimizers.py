@@ -61,7 +61,7 @@ def take_clipped_step(
         # The fused kernel then leaves out the step, without anybody waiting for the device.
         # GradScaler uses this too; older versions of torch ignore it on MPS.
         nothing = (norm <= LEAST_NORM) & (loss <= LEAST_LOSS)
-        optimizer.found_inf = nothing.float()  # pyright: ignore
+        optimizer.found_inf = nothing.float()  # pyright: ignore[reportAttributeAccessIssue]
     take_step(optimizer, lr)
 
 

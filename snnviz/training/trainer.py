@@ -46,10 +46,10 @@ def make_step(
         if phase == "task":
             through = plan.through_switcher and plan.stage(at.epoch) != "frozen"
             step = config.task_step or task_step
-            measured = step(learners, images, labels, lr, through, weight)
+            own = step(learners, images, labels, lr, through, weight)
+            measured = average_over_processes(own, weight)
         else:
             measured = switcher_step(learners, images, labels, lr, plan.switcher_clip, weight)
-        measured = average_over_processes(measured, weight)
     return StepRecord(at.step + 1, at.epoch + 1, phase, lr, measured)
 
 
@@ -86,20 +86,20 @@ def switcher_step(
     """Updates the switcher; the task network's parameters and norm statistics do not change.
 
     Gradients with a norm above `clip` are scaled down to it. With a learning rate of 0 the switcher
-    reads the current weights but does not learn. Returns the same as `task_step`.
+    reads the current weights but does not learn. Returns what `task_step` does, of the whole batch.
     """
     learners.network.train()
     with torch.set_grad_enabled(lr > 0):
         factors, on = learners.switcher_factors()
         scores = learners.switcher_scores(images, factors)
         loss = F.cross_entropy(scores.float(), labels)
+    measured = average_over_processes(measure_step(loss, scores, labels, on), weight)
     if lr > 0:
         learners.switcher_optimizer.zero_grad(set_to_none=True)
         (loss if weight == 1 else loss * weight).backward()
-        whole = average_over_processes(loss.detach().clone()[None], weight)[0]
-        take_clipped_step(learners.switcher_optimizer, lr, clip, whole)
+        take_clipped_step(learners.switcher_optimizer, lr, clip, loss=measured[0])
     learners.switcher_moved()
-    return measure_step(loss, scores, labels, on)
+    return measured
 
 
 @in_standard_settings
